@@ -19,3 +19,7 @@ class ManifestError(MrposeError):
 
 class WeightsError(MrposeError):
     """A checkpoint is missing, could not be fetched, or is not what it should be."""
+
+
+class OutputError(MrposeError):
+    """An output could not be written: the disk is full, the folder is not writable."""

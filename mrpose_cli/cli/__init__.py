@@ -1,0 +1,40 @@
+"""The command line: parse, call, print. What a command does lies in the rooms below."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from mrpose_cli import __version__
+from mrpose_cli.cli import image, models, weights
+
+app = typer.Typer(
+    name="mrpose",
+    help="Human poses from photos, clips and COCO.",
+    epilog="Start with: mrpose image samples/",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_show_locals=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"mrpose {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    pass
+
+
+app.command("image")(image.image)
+app.command("models")(models.models)
+app.add_typer(weights.app, name="weights")

@@ -1,0 +1,290 @@
+"""``mrpose image``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from mrpose_cli.cli.console import (
+    FAILED,
+    INTERRUPTED,
+    complain,
+    download_bars,
+    errors_reported,
+    work_bar,
+)
+
+if TYPE_CHECKING:
+    from mrpose_cli.jobs.images import ImageReport
+
+_MODELS = "Models"
+_BOXES = "Boxes"
+_OUTPUT = "Output"
+_SPEED = "Speed"
+
+_MOST_ROWS = 40
+
+
+def image(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUT...",
+            help="Photos, folders, globs, .txt lists of them, and http(s) links.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help="Folder for everything that is written. [default: mrpose-out, or the first free mrpose-out-N]",
+            show_default=False,
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = None,
+    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Go down into subfolders.")] = False,
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="A checkpoint of `mrpose models`.", rich_help_panel=_MODELS)
+    ] = "rtmpose-s",
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            help="A file to use in place of the model's own checkpoint.",
+            show_default=False,
+            rich_help_panel=_MODELS,
+        ),
+    ] = None,
+    flip: Annotated[
+        bool | None,
+        typer.Option(
+            "--flip/--no-flip",
+            help="Flip test: average with the mirrored crop. [default: as the checkpoint was published]",
+            show_default=False,
+            rich_help_panel=_MODELS,
+        ),
+    ] = None,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Download no weights.", rich_help_panel=_MODELS)
+    ] = False,
+    detector: Annotated[
+        str,
+        typer.Option(
+            help="yolo26n, yolo26m, yolo11n, yolo11n-pose (ultralytics, AGPL-3.0), yolox-tiny (Apache-2.0), "
+            "or the path of an ultralytics .pt file.",
+            rich_help_panel=_BOXES,
+        ),
+    ] = "yolo26n",
+    det_conf: Annotated[
+        float, typer.Option(min=0, max=1, help="Drop boxes below this score.", rich_help_panel=_BOXES)
+    ] = 0.25,
+    det_iou: Annotated[
+        float,
+        typer.Option(
+            min=0, max=1, help="NMS threshold (yolo26 needs no NMS and ignores it).", rich_help_panel=_BOXES
+        ),
+    ] = 0.7,
+    imgsz: Annotated[
+        int | None,
+        typer.Option(
+            min=32,
+            help="Longer side of the detector's input. [default: 640]",
+            show_default=False,
+            rich_help_panel=_BOXES,
+        ),
+    ] = None,
+    boxes: Annotated[
+        Path | None,
+        typer.Option(
+            help="Take the boxes from a COCO annotation or results JSON instead of a detector; "
+            "nothing of ultralytics is used then.",
+            show_default=False,
+            rich_help_panel=_BOXES,
+        ),
+    ] = None,
+    whole_image: Annotated[
+        bool, typer.Option("--whole-image", help="Every photo is one person.", rich_help_panel=_BOXES)
+    ] = False,
+    device: Annotated[
+        str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.", rich_help_panel=_SPEED)
+    ] = "auto",
+    dtype: Annotated[
+        Literal["auto", "fp32", "fp16", "bf16"],
+        typer.Option(help="auto is fp16 on CUDA, fp32 elsewhere.", rich_help_panel=_SPEED),
+    ] = "auto",
+    batch_size: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Crops a forward pass, across photos. [default: 64 on CUDA, 32 on MPS, 8 on the CPU]",
+            show_default=False,
+            rich_help_panel=_SPEED,
+        ),
+    ] = None,
+    det_batch: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Photos a detector pass. [default: 8 on CUDA, 4 on MPS, 1 on the CPU]",
+            show_default=False,
+            rich_help_panel=_SPEED,
+        ),
+    ] = None,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Print where the time went.", rich_help_panel=_SPEED)
+    ] = False,
+    kpt_thr: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Joints below this score are not drawn, and have v = 0 in the JSON.",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = 0.3,
+    overlay: Annotated[
+        bool,
+        typer.Option("--overlay/--no-overlay", help="Write a picture a photo.", rich_help_panel=_OUTPUT),
+    ] = True,
+    draw_boxes: Annotated[
+        bool, typer.Option("--draw-boxes", help="Draw the person boxes.", rich_help_panel=_OUTPUT)
+    ] = False,
+    draw_heatmaps: Annotated[
+        bool, typer.Option("--draw-heatmaps", help="Draw what the network saw.", rich_help_panel=_OUTPUT)
+    ] = False,
+    results_json: Annotated[
+        bool,
+        typer.Option(
+            "--results-json",
+            help="Write results.json, too: COCO's leaderboard form, for COCO.loadRes.",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace files that exist.", rich_help_panel=_OUTPUT)
+    ] = False,
+    quiet: Annotated[
+        bool,
+        typer.Option("--quiet", "-q", help="Print errors only.", rich_help_panel=_OUTPUT),
+    ] = False,
+) -> None:
+    """Find the people in photos and estimate 17 keypoints for each.
+
+    Writes one overlay a photo and one COCO JSON for all (poses.json). Coordinates are pixels of the
+    upright image, EXIF orientation applied.
+
+    Examples:
+        mrpose image samples/
+
+        mrpose image photo.jpg 'holiday/*.jpg' list.txt https://host/a.png -o out/
+
+        mrpose image crops/ --whole-image --no-overlay --results-json
+
+        mrpose image val2017/ --boxes person_keypoints_val2017.json --no-overlay
+
+    The exit code is 0 if all went well, 1 if an input failed, 2 for wrong usage, 130 after Ctrl-C.
+    """
+    with errors_reported():
+        from mrpose_cli.drawing import Style
+        from mrpose_cli.jobs.images import ImageJob, prepare, run_images
+
+        job = ImageJob(
+            inputs=inputs,
+            out=out,
+            recursive=recursive,
+            boxes=boxes,
+            whole_image=whole_image,
+            style=Style(keypoint_threshold=kpt_thr, boxes=draw_boxes, heatmaps=draw_heatmaps),
+            overlay=overlay,
+            results=results_json,
+            overwrite=overwrite,
+        )
+        plan = prepare(job)
+        for name, reason in plan.problems:
+            complain(f"{name}: {reason}")
+        if not plan.sources:
+            raise typer.Exit(FAILED)
+
+        from mrpose_cli.pipeline.factory import load_pipeline
+        from mrpose_cli.pipeline.profile import StageClock
+        from mrpose_cli.weights.store import WeightsStore
+
+        with download_bars() as progress:
+            pipeline = load_pipeline(
+                model,
+                plan.detector or detector,
+                weights=weights,
+                device=device,
+                dtype=dtype,
+                flip=flip,
+                batch_size=batch_size,
+                frame_batch=det_batch,
+                confidence=det_conf,
+                iou=det_iou,
+                imgsz=imgsz,
+                keep_heatmaps=draw_heatmaps,
+                store=WeightsStore(offline=offline, progress=progress),
+                clock=StageClock(synchronise=profile),
+            )
+        with work_bar("photos", len(plan.sources), quiet=quiet) as advance:
+            report = run_images(job, plan, pipeline, advance)
+        if not quiet:
+            _print_rows(report, overlays=overlay)
+        if profile:
+            _print_profile(report)
+        for name, reason in report.failures:
+            complain(f"{name}: {reason}")
+        if report.interrupted:
+            complain("interrupted; what was done until then is complete")
+            raise typer.Exit(INTERRUPTED)
+        if report.failures or plan.problems:
+            raise typer.Exit(FAILED)
+
+
+def _print_rows(report: ImageReport, *, overlays: bool) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("photo", box=box.SIMPLE_HEAD)
+    for title in ("persons", "mean score", "ms"):
+        table.add_column(title, justify="right")
+    if any(row.notes for row in report.rows):
+        table.add_column("notes")
+    for row in report.rows[:_MOST_ROWS]:
+        score = "-" if row.mean_score is None else f"{row.mean_score:.2f}"
+        table.add_row(row.name, str(row.persons), score, f"{row.seconds * 1000:.0f}", "; ".join(row.notes))
+    console = Console()
+    console.print(table)
+    if len(report.rows) > _MOST_ROWS:
+        console.print(f"  ... and {len(report.rows) - _MOST_ROWS} more photos")
+    rate = len(report.rows) / max(report.seconds, 1e-9)
+    typer.echo(
+        f"  {report.persons} persons in {len(report.rows)} photos, {report.seconds:.2f} s ({rate:.1f} photos/s)"
+    )
+    if overlays:
+        typer.echo(f"  overlays   {report.dataset.parent}")
+    typer.echo(f"  COCO JSON  {report.dataset}")
+    if report.results:
+        typer.echo(f"  results    {report.results}")
+
+
+def _print_profile(report: ImageReport) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("stage", box=box.SIMPLE_HEAD)
+    for title in ("s", "%"):
+        table.add_column(title, justify="right")
+    accounted = sum(report.stages.values())
+    for stage, seconds in (*report.stages.items(), ("everything else", report.seconds - accounted)):
+        table.add_row(stage, f"{seconds:.3f}", f"{100 * seconds / report.seconds:.1f}")
+    table.add_section()
+    forward = report.stages.get("detector", 0.0) + report.stages.get("pose network", 0.0)
+    table.add_row("detector + pose network", f"{forward:.3f}", f"{100 * forward / report.seconds:.1f}")
+    table.add_row("wall time after loading", f"{report.seconds:.3f}", "100.0")
+    Console().print(table)

@@ -1,0 +1,167 @@
+"""``mrpose weights``: what checkpoints there are, fetching them, verifying them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mrpose_cli.cli.console import FAILED, complain, download_bars, errors_reported
+from mrpose_cli.errors import UsageError, WeightsError
+
+if TYPE_CHECKING:
+    from mrpose_cli.weights.fetch import Progress
+    from mrpose_cli.weights.manifest import Entry
+    from mrpose_cli.weights.store import WeightsStore
+
+app = typer.Typer(
+    name="weights",
+    help="List, fetch and verify the checkpoints.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+)
+
+Names = Annotated[list[str] | None, typer.Argument(metavar="NAME", show_default=False)]
+
+
+@app.command("list")
+def list_(
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON, with paths, hashes and sources.")
+    ] = False,
+) -> None:
+    """Show every checkpoint, its licence, and whether it is on this machine.
+
+    **shipped** comes with mrpose, **cached** was fetched or put there by hand, **downloadable** is fetched
+    when it is first needed, **by hand** can only be brought by you.
+
+    Example: `mrpose weights list --json`
+    """
+    with errors_reported():
+        store, entries = _store(), _entries(None)
+        if as_json:
+            typer.echo(json.dumps([_as_json(store, entry) for entry in entries], indent=2))
+        else:
+            _print_table(store, entries)
+
+
+@app.command()
+def pull(
+    names: Names = None,
+    every: Annotated[bool, typer.Option("--all", help="Fetch everything that can be downloaded.")] = False,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Fetch nothing; fail for what is not here.")
+    ] = False,
+) -> None:
+    """Fetch checkpoints ahead of time; what is here already is verified and left alone.
+
+    Examples: `mrpose weights pull rtmpose-s yolo26n`, `mrpose weights pull --all`
+    """
+    with errors_reported():
+        if bool(names) == every:
+            raise UsageError("name the weights to fetch, or pass --all")
+        failed = False
+        for entry in _entries(names):
+            if every and not entry.sources:
+                continue
+            try:
+                with download_bars() as progress:
+                    found = _store(offline=offline, progress=progress).resolve(entry)
+            except WeightsError as error:
+                complain(error)
+                failed = True
+            else:
+                typer.echo(f"{entry.name}  {found}")
+    if failed:
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def verify(names: Names = None) -> None:
+    """Hash the files on this machine anew and compare them with the manifest.
+
+    Without names, all that are here. The exit code is 1 if a file is damaged, or named and not here.
+
+    Examples: `mrpose weights verify`, `mrpose weights verify rtmpose-s`
+    """
+    with errors_reported():
+        store, sound = _store(), True
+        for entry in _entries(names):
+            checks = store.check(entry)
+            for check in checks:
+                typer.echo(f"{check.status:<9}  {entry.name}  {check.path}")
+                sound = sound and check.status != "damaged"
+            if names and not checks:
+                typer.echo(f"{'missing':<9}  {entry.name}")
+                sound = False
+    if not sound:
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def path(name: Annotated[str, typer.Argument(metavar="NAME", show_default=False)]) -> None:
+    """Print where a checkpoint is on this machine, for use in scripts; nothing is fetched.
+
+    Example: `cp "$(mrpose weights path rtmpose-s)" .`
+    """
+    with errors_reported():
+        store, (entry,) = _store(), _entries([name])
+        found = store.locate(entry)
+        if found is None:
+            remedy = (
+                f"`mrpose weights pull {name}` fetches it"
+                if entry.sources
+                else f"put the file at {store.folder / entry.file}"
+            )
+            raise WeightsError(f"'{name}' is not on this machine; {remedy}")
+        typer.echo(found)
+
+
+def _store(*, offline: bool = False, progress: Progress | None = None) -> WeightsStore:
+    from mrpose_cli.weights.store import WeightsStore
+
+    return WeightsStore(offline=offline, progress=progress)
+
+
+def _entries(names: list[str] | None) -> list[Entry]:
+    """The entries called ``names``, or all; an unknown name is an error before anything is done."""
+    from mrpose_cli.weights.manifest import find_entry, load_manifest
+
+    if not names:
+        return list(load_manifest().entries())
+    return [find_entry(name) for name in dict.fromkeys(names)]
+
+
+def _as_json(store: WeightsStore, entry: Entry) -> dict[str, object]:
+    found = store.locate(entry)
+    return {
+        "name": entry.name,
+        "kind": entry.kind,
+        "about": entry.about,
+        "licence": entry.licence,
+        "state": store.state(entry),
+        "path": None if found is None else str(found),
+        "bytes": None if found is None else found.stat().st_size,
+        "file": entry.file,
+        "sha256": entry.sha256,
+        "sources": [str(source) for source in entry.sources],
+    }
+
+
+def _print_table(store: WeightsStore, entries: list[Entry]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.filesize import decimal
+    from rich.table import Table
+
+    table = Table("name", "kind", "licence", box=box.SIMPLE_HEAD)
+    table.add_column("size", justify="right")
+    table.add_column("state")
+    for column in table.columns:
+        column.no_wrap = True
+    for entry in entries:
+        found = store.locate(entry)
+        size = "-" if found is None else decimal(found.stat().st_size)
+        table.add_row(entry.name, entry.kind, entry.licence, size, store.state(entry))
+    Console().print(table)

@@ -1,0 +1,1 @@
+"""COCO's JSON formats: datasets and results out, boxes in."""

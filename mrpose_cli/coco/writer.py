@@ -1,0 +1,170 @@
+"""Writing COCO JSON as the poses come, without holding them.
+
+Both writers spool to a temporary file beside the target and put the finished file in its place at the
+end, so that whoever looks sees the old file, none, or a whole one.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from mrpose_cli.atomic import replacing, writing
+from mrpose_cli.poses import Poses
+from mrpose_cli.skeletons import Skeleton
+
+PERSON = 1  # COCO's category id
+_COORDINATE_DIGITS = 3  # a thousandth of a pixel
+_SCORE_DIGITS = 5
+
+
+class _Spool:
+    """Rows of a JSON list, kept on the disk beside the target until the file is put together."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with writing(path):
+            self._file = tempfile.TemporaryFile("w+", encoding="utf-8", dir=path.parent)
+        self.count = 0
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        with writing(self._path):
+            self._file.write(",\n" if self.count else "")
+            json.dump(row, self._file)
+        self.count += 1
+
+    def copy_to(self, file: IO[str]) -> None:
+        """Write the rows as a JSON list."""
+        file.write("[\n")
+        self._file.seek(0)
+        shutil.copyfileobj(self._file, file)
+        file.write("\n]")
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class DatasetWriter:
+    """A COCO dataset (``info``, ``images``, ``categories``, ``annotations``) that ``pycocotools.COCO`` loads.
+
+    Args:
+        path: The JSON file.
+        skeleton: Of the keypoints.
+        info: What was run; goes into ``info``.
+        keypoint_threshold: Joints at or above get v = 2, others v = 0. Coordinates are written either
+            way, and ``keypoint_scores`` says how sure the network was.
+    """
+
+    def __init__(
+        self, path: Path, skeleton: Skeleton, info: Mapping[str, Any], *, keypoint_threshold: float
+    ) -> None:
+        self.path = path
+        self._skeleton = skeleton
+        self._info = dict(info)
+        self._threshold = keypoint_threshold
+        self._images = _Spool(path)
+        self._annotations = _Spool(path)
+
+    def add(self, image_id: int, file_name: str, size: tuple[int, int], poses: Poses) -> None:
+        """Add one image (size is height, width) and its people."""
+        self._images.add({"id": image_id, "file_name": file_name, "width": size[1], "height": size[0]})
+        for person in range(len(poses)):
+            self._annotations.add(self._annotation(image_id, poses, person))
+
+    def _annotation(self, image_id: int, poses: Poses, person: int) -> dict[str, Any]:
+        scores = poses.scores[person]
+        seen = scores >= self._threshold
+        triples = np.column_stack([_rounded(poses.keypoints[person]), np.where(seen, 2, 0)])
+        box = _xywh(poses.boxes[person])
+        return {
+            "id": self._annotations.count + 1,
+            "image_id": image_id,
+            "category_id": PERSON,
+            "iscrowd": 0,
+            "bbox": box,
+            "area": round(box[2] * box[3], _COORDINATE_DIGITS),
+            "score": round(float(poses.person_scores[person]), _SCORE_DIGITS),
+            "box_score": round(float(poses.box_scores[person]), _SCORE_DIGITS),
+            "num_keypoints": int(seen.sum()),
+            "keypoints": [value for x, y, v in triples.tolist() for value in (x, y, int(v))],
+            "keypoint_scores": [round(score, _SCORE_DIGITS) for score in scores.tolist()],
+        }
+
+    def close(self, *, partial: bool = False) -> None:
+        """Write the file; ``partial`` marks it as cut short in ``info``."""
+        category = {
+            "id": PERSON,
+            "name": "person",
+            "supercategory": "person",
+            "keypoints": list(self._skeleton.joints),
+            "skeleton": [[a + 1, b + 1] for a, b in self._skeleton.limbs],  # COCO counts joints from 1
+        }
+        with replacing(self.path, "x") as file:
+            info = {**self._info, "partial": True} if partial else self._info
+            file.write(
+                f'{{"info": {json.dumps(info)},\n"licenses": [],\n"categories": {json.dumps([category])}'
+            )
+            for key, rows in (("images", self._images), ("annotations", self._annotations)):
+                file.write(f',\n"{key}": ')
+                rows.copy_to(file)
+            file.write("}\n")
+        self.discard()
+
+    def discard(self) -> None:
+        """Let the spooled rows go without writing a file."""
+        self._images.close()
+        self._annotations.close()
+
+
+class ResultsWriter:
+    """COCO's leaderboard form, a list that ``COCO.loadRes`` takes.
+
+    Args:
+        path: The JSON file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._rows = _Spool(path)
+
+    def add(self, image_id: int, poses: Poses) -> None:
+        """Add the people of one image."""
+        for person in range(len(poses)):
+            triples = np.column_stack(
+                [_rounded(poses.keypoints[person]), _rounded(poses.scores[person], _SCORE_DIGITS)]
+            )
+            self._rows.add(
+                {
+                    "image_id": image_id,
+                    "category_id": PERSON,
+                    "keypoints": triples.ravel().tolist(),
+                    "score": round(float(poses.person_scores[person]), _SCORE_DIGITS),
+                    "bbox": _xywh(poses.boxes[person]),
+                }
+            )
+
+    def close(self) -> None:
+        """Write the file."""
+        with replacing(self.path, "x") as file:
+            self._rows.copy_to(file)
+            file.write("\n")
+        self.discard()
+
+    def discard(self) -> None:
+        """Let the spooled rows go without writing a file."""
+        self._rows.close()
+
+
+def _rounded(values: np.ndarray[Any, Any], digits: int = _COORDINATE_DIGITS) -> np.ndarray[Any, Any]:
+    return np.round(values.astype(np.float64), digits)
+
+
+def _xywh(box: np.ndarray[Any, Any]) -> list[float]:
+    x1, y1, x2, y2 = box.astype(np.float64).tolist()
+    return [round(value, _COORDINATE_DIGITS) for value in (x1, y1, x2 - x1, y2 - y1)]

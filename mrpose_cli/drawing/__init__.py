@@ -1,0 +1,5 @@
+"""Skeletons, boxes and heatmaps on pictures."""
+
+from mrpose_cli.drawing.overlay import Style, draw_poses
+
+__all__ = ["Style", "draw_poses"]

@@ -1,0 +1,141 @@
+"""Drawing poses over a picture: anti-aliased, coloured by side, sized by the person."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mrpose_cli.poses import PersonHeatmaps, Poses
+from mrpose_cli.skeletons import Skeleton
+
+# RGB, by the person's own side; readable on light and dark and for the colour-blind.
+_COLORS = {"left": (255, 140, 0), "right": (30, 150, 255), "middle": (90, 220, 90)}
+_OUTLINE = (20, 20, 20)
+_BOX = (235, 235, 235)
+_SHIFT = 4  # fractional bits of cv2's drawing coordinates
+_HEATMAP_OPACITY = 0.65
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """What is drawn.
+
+    Attributes:
+        keypoint_threshold: Joints below this score are left out, and limbs that need them.
+        boxes: Draw the person boxes with their scores.
+        heatmaps: Draw the heatmaps under the skeletons, if the poses carry them.
+    """
+
+    keypoint_threshold: float = 0.3
+    boxes: bool = False
+    heatmaps: bool = False
+
+
+def draw_poses(image: NDArray[np.uint8], poses: Poses, style: Style | None = None) -> NDArray[np.uint8]:
+    """A copy of the picture with the people drawn over it, the surest on top.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        poses: The people, in the picture's pixels.
+        style: What is drawn; None for the defaults.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+    """
+    style = style or Style()
+    canvas = image.copy()
+    if style.heatmaps and poses.heatmaps is not None:
+        canvas = _draw_heatmaps(canvas, poses.heatmaps)
+    for person in np.argsort(poses.person_scores, kind="stable"):
+        width = _line_width(poses.boxes[person])
+        if style.boxes:
+            _draw_box(canvas, poses.boxes[person], float(poses.box_scores[person]), width)
+        shown = poses.scores[person] >= style.keypoint_threshold
+        _draw_skeleton(canvas, poses.keypoints[person], shown, poses.skeleton, width)
+    return canvas
+
+
+def _line_width(box: NDArray[np.float32]) -> int:
+    """Pixels; about a hundredth of the person's height, so that small people are not covered."""
+    side = float(max(box[2] - box[0], box[3] - box[1]))
+    return int(np.clip(round(side / 90), 1, 14))
+
+
+def _fixed(point: NDArray[np.float32]) -> tuple[int, int]:
+    """cv2's fixed-point coordinates, kept within what its integers hold."""
+    x, y = np.clip(np.round(point.astype(np.float64) * (1 << _SHIFT)), -(2**28), 2**28)
+    return int(x), int(y)
+
+
+def _draw_skeleton(
+    canvas: NDArray[np.uint8],
+    points: NDArray[np.float32],
+    shown: NDArray[np.bool_],
+    skeleton: Skeleton,
+    width: int,
+) -> None:
+    limbs = [(a, b) for a, b in skeleton.limbs if shown[a] and shown[b]]
+    # Outlines first, so that no limb's outline cuts through another limb.
+    if width > 1:
+        for a, b in limbs:
+            _line(canvas, points[a], points[b], _OUTLINE, width + 2)
+    for a, b in limbs:
+        sides = {skeleton.side(a), skeleton.side(b)}
+        _line(canvas, points[a], points[b], _COLORS[sides.pop() if len(sides) == 1 else "middle"], width)
+    radius = max(width * 0.9, 1.5)
+    for joint in np.flatnonzero(shown):
+        if width > 1:
+            _disc(canvas, points[joint], _OUTLINE, radius + 1)
+        _disc(canvas, points[joint], _COLORS[skeleton.side(int(joint))], radius)
+
+
+def _line(
+    canvas: NDArray[np.uint8],
+    a: NDArray[np.float32],
+    b: NDArray[np.float32],
+    color: tuple[int, int, int],
+    width: int,
+) -> None:
+    cv2.line(canvas, _fixed(a), _fixed(b), color, width, cv2.LINE_AA, _SHIFT)
+
+
+def _disc(
+    canvas: NDArray[np.uint8], center: NDArray[np.float32], color: tuple[int, int, int], radius: float
+) -> None:
+    cv2.circle(canvas, _fixed(center), round(radius * (1 << _SHIFT)), color, cv2.FILLED, cv2.LINE_AA, _SHIFT)
+
+
+def _draw_box(canvas: NDArray[np.uint8], box: NDArray[np.float32], score: float, width: int) -> None:
+    x1, y1, x2, y2 = (int(v) for v in np.round(box))
+    thin = max(width // 2, 1)
+    cv2.rectangle(canvas, (x1, y1), (x2, y2), _OUTLINE, thin + 2, cv2.LINE_AA)
+    cv2.rectangle(canvas, (x1, y1), (x2, y2), _BOX, thin, cv2.LINE_AA)
+    size = float(np.clip(width / 6, 0.4, 2.0))
+    label = f"{score:.2f}"
+    (text_width, text_height), base = cv2.getTextSize(label, cv2.FONT_HERSHEY_SIMPLEX, size, thin)
+    top = max(y1, text_height + base)
+    cv2.rectangle(canvas, (x1, top - text_height - base), (x1 + text_width, top), _OUTLINE, cv2.FILLED)
+    cv2.putText(canvas, label, (x1, top - base // 2), cv2.FONT_HERSHEY_SIMPLEX, size, _BOX, thin, cv2.LINE_AA)
+
+
+def _draw_heatmaps(canvas: NDArray[np.uint8], heatmaps: PersonHeatmaps) -> NDArray[np.uint8]:
+    """Blend every person's map in, each scaled to its own highest value."""
+    height, width = canvas.shape[:2]
+    heat = np.zeros((height, width), np.float32)
+    for values, affine in zip(heatmaps.maps, heatmaps.affines, strict=True):
+        peak = float(values.max())
+        if peak <= 0:
+            continue
+        # From image pixels to cells, between the centres of both.
+        cell = np.array([values.shape[1] / heatmaps.crop_size[1], values.shape[0] / heatmaps.crop_size[0]])
+        to_cells = affine * cell[:, None]
+        to_cells[:, 2] += cell / 2 - 0.5
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        spread = cv2.warpAffine(np.clip(values / peak, 0, 1), to_cells, (width, height), flags=flags)
+        heat = np.maximum(heat, spread)
+    colors = cv2.applyColorMap((heat * 255).astype(np.uint8), cv2.COLORMAP_TURBO)[..., ::-1]
+    weight = (np.clip(heat * 2, 0, 1) * _HEATMAP_OPACITY)[..., None]
+    return np.asarray(canvas * (1 - weight) + colors * weight, np.uint8)

@@ -1,0 +1,1 @@
+"""Detect, crop, infer, decode: one streaming flow from frames to poses."""

@@ -1,0 +1,120 @@
+"""Person crops: boxes become affine transforms, transforms become network inputs.
+
+Two conventions of the field are built exactly, because a network only reaches its published figure
+on the crops it was trained with:
+
+* *pixel* (SimpleBaseline, HRNet, RSN, most of mmpose): the box's width is mapped to the crop's width,
+  the box's centre to (W/2, H/2).
+* *aligned* (UDP; Huang et al., "The Devil is in the Details", CVPR 2020): distances are measured
+  between pixel centres, so a box w wide is mapped to W - 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+# cv2.warpAffine keeps source coordinates in 16 bits.
+_LARGEST_WARP_SIDE = 32_000
+
+
+@dataclass(frozen=True, slots=True)
+class CropSpec:
+    """How a checkpoint wants its persons cut out.
+
+    Attributes:
+        size: Height and width of the crop in pixels.
+        padding: Factors on the box's width and height.
+        padding_before_aspect: Pad first and fit the aspect ratio afterwards (RSN, MLPE), or the other
+            way round (everybody else); with equal factors there is no difference.
+        aligned: The UDP convention instead of the pixel one.
+    """
+
+    size: tuple[int, int]
+    padding: tuple[float, float] = (1.25, 1.25)
+    padding_before_aspect: bool = False
+    aligned: bool = False
+
+
+def crop_affines(boxes: NDArray[np.floating], spec: CropSpec) -> NDArray[np.float64]:
+    """The transforms from image pixels to crop pixels.
+
+    Args:
+        boxes: (P, 4), x1 y1 x2 y2 in image pixels.
+        spec: What the checkpoint expects.
+
+    Returns:
+        (P, 2, 3) matrices for column vectors (x, y, 1); scaling and shift only.
+    """
+    height, width = spec.size
+    aspect = width / height
+    boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
+    center = (boxes[:, :2] + boxes[:, 2:]) / 2  # (P, 2)
+    # A box without area still has a place; one pixel keeps its transform finite.
+    w, h = np.maximum(boxes[:, 2:] - boxes[:, :2], 1.0).T
+    if spec.padding_before_aspect:
+        w, h = w * spec.padding[0], h * spec.padding[1]
+    w, h = np.maximum(w, h * aspect), np.maximum(h, w / aspect)
+    if not spec.padding_before_aspect:
+        w, h = w * spec.padding[0], h * spec.padding[1]
+
+    if spec.aligned:
+        scale = np.stack([(width - 1) / w, (height - 1) / h], axis=1)
+        target = np.array([(width - 1) / 2, (height - 1) / 2])
+    else:
+        # The authors scale both axes by the width's factor.
+        scale = np.repeat((width / w)[:, None], 2, axis=1)
+        target = np.array([width / 2, height / 2])
+    matrices = np.zeros((len(boxes), 2, 3))
+    matrices[:, 0, 0], matrices[:, 1, 1] = scale.T
+    matrices[:, :, 2] = target - scale * center
+    return matrices
+
+
+def to_image(points: NDArray[np.floating], affines: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Carry crop coordinates back into the image.
+
+    Args:
+        points: (P, K, 2) in crop pixels.
+        affines: (P, 2, 3) from :func:`crop_affines`.
+
+    Returns:
+        (P, K, 2) in image pixels.
+    """
+    scale = affines[:, None, [0, 1], [0, 1]]  # (P, 1, 2)
+    shift = affines[:, None, :, 2]
+    return ((points - shift) / scale).astype(np.float32)
+
+
+def warp(image: NDArray[np.uint8], affine: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Cut one person out, bilinearly, black beyond the image's edge.
+
+    Args:
+        image: (H, W, 3) uint8.
+        affine: (2, 3), image pixels to crop pixels, scaling and shift only.
+        size: Height and width of the crop.
+
+    Returns:
+        (height, width, 3) uint8.
+    """
+    height, width = size
+    if max(image.shape[:2]) > _LARGEST_WARP_SIDE:
+        image, affine = _cut_window(image, affine, size)
+    crop = cv2.warpAffine(image, affine, (width, height), flags=cv2.INTER_LINEAR)
+    return np.asarray(crop, np.uint8)
+
+
+def _cut_window(
+    image: NDArray[np.uint8], affine: NDArray[np.float64], size: tuple[int, int]
+) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    """The part of a huge image that a crop looks at, and the transform from there."""
+    corners = np.array([[[0.0, 0.0], [size[1], size[0]]]])
+    (x1, y1), (x2, y2) = to_image(corners, affine[None])[0]
+    left, top = max(int(x1) - 2, 0), max(int(y1) - 2, 0)
+    window = image[top : max(int(y2) + 3, top + 1), left : max(int(x2) + 3, left + 1)]
+    moved = affine.copy()
+    moved[:, 2] += affine[:, :2] @ (left, top)
+    return np.ascontiguousarray(window), moved

@@ -1,0 +1,195 @@
+"""From heatmaps to keypoints: the published rules, vectorised, on whatever device holds the maps.
+
+Each rule finds the highest cell of a map and moves the keypoint by less than a cell:
+
+* ``quarter``: a quarter cell towards the higher neighbour, if the peak keeps off the border on both
+  axes (HRNet's and SimpleBaseline's authors; Sun et al., CVPR 2019).
+* ``msra``: the same, each axis judged on its own (mmpose).
+* ``dark``: one Newton step on the logarithm of the blurred map (Zhang et al., "Distribution-Aware
+  Coordinate Representation", CVPR 2020).
+* ``udp``: DARK's step on pixel-aligned maps (Huang et al., CVPR 2020), as mmpose defines it.
+* ``megvii``: a quarter cell on the blurred map, then half a cell for the cell's centre (CPN, MSPN, RSN).
+* ``simcc``: the peaks of two one-dimensional distributions (Li et al., "SimCC", ECCV 2022).
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mrpose_cli.weights.manifest import CodecName
+
+# Widths of the blurs, in cells: DARK's and UDP's has the training targets' sigma of 2; mmpose's MSPN and
+# RSN decode with the kernel of their finest target.
+_NEWTON_KERNEL = 11
+_MEGVII_KERNEL = 5
+
+
+def decode_heatmaps(maps: Tensor, codec: CodecName, input_size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Keypoints and scores of heatmaps.
+
+    Args:
+        maps: (N, K, h, w) of any float type.
+        codec: The rule; ``"simcc"`` is not for heatmaps, see :func:`decode_simcc`.
+        input_size: Height and width of the crop the maps were made from.
+
+    Returns:
+        Keypoints (N, K, 2) in crop pixels and scores (N, K), float32. The score is the map's highest
+        value (``megvii``: highest value / 255 + 0.5). A joint whose map has no positive value has no
+        place; its coordinates are the crop's corner, (0, 0).
+    """
+    maps = maps.float()
+    height, width = maps.shape[-2:]
+    if codec == "megvii":
+        maps = _blur(maps, _MEGVII_KERNEL)
+    cells, highest = _peaks(maps)
+    scores = highest / 255 + 0.5 if codec == "megvii" else highest
+    if codec == "quarter":
+        offset = 0.25 * _slope_sign(maps, cells) * _off_border(maps, cells, 1).all(-1, keepdim=True)
+    elif codec == "msra":
+        # Each axis has its own guard; mmpose also wants the other coordinate not to be zero.
+        offset = 0.25 * _slope_sign(maps, cells) * (_off_border(maps, cells, 1) & (cells.flip(-1) > 0))
+    elif codec == "megvii":
+        offset = (0.25 * _slope_sign(maps, cells) + 0.5) * _off_border(maps, cells, 1).all(-1, keepdim=True)
+    elif codec == "dark":
+        offset = _newton_dark(_blur(maps, _NEWTON_KERNEL), cells)
+    elif codec == "udp":
+        offset = _newton_udp(_blur(maps, _NEWTON_KERNEL), cells)
+    else:
+        raise ValueError(f"'{codec}' is not a rule for heatmaps")
+
+    size = torch.tensor([input_size[1], input_size[0]], device=maps.device, dtype=torch.float32)
+    grid = torch.tensor([width, height], device=maps.device, dtype=torch.float32)
+    stride = (size - 1) / (grid - 1) if codec == "udp" else size / grid
+    placed = torch.where((highest > 0)[..., None], cells + offset, 0.0)
+    return placed * stride, scores
+
+
+def decode_simcc(x: Tensor, y: Tensor, split: float = 2.0) -> tuple[Tensor, Tensor]:
+    """Keypoints and scores of SimCC's distributions along the two axes.
+
+    Args:
+        x: (N, K, W * split) along the crop's width.
+        y: (N, K, H * split) along its height.
+        split: Bins per crop pixel.
+
+    Returns:
+        Keypoints (N, K, 2) in crop pixels; scores (N, K), the lower of the two peaks.
+    """
+    best_x, at_x = x.float().max(-1)
+    best_y, at_y = y.float().max(-1)
+    return torch.stack([at_x, at_y], -1).float() / split, torch.minimum(best_x, best_y)
+
+
+def flip_heatmaps(maps: Tensor, pairs: tuple[tuple[int, int], ...], *, shift: bool) -> Tensor:
+    """Bring the heatmaps of mirrored crops back: mirror, swap left and right joints.
+
+    Args:
+        maps: (N, K, h, w), the network's output for crops mirrored left to right.
+        pairs: Joints that change places.
+        shift: Move the maps one cell to the right, which undoes the misalignment of networks trained
+            in the *pixel* convention.
+    """
+    flipped = maps.flip(-1)[:, _swap(maps.shape[1], pairs)]
+    if shift:
+        flipped = torch.cat([flipped[..., :1], flipped[..., :-1]], dim=-1)
+    return flipped
+
+
+def flip_simcc(x: Tensor, y: Tensor, pairs: tuple[tuple[int, int], ...]) -> tuple[Tensor, Tensor]:
+    """Bring SimCC's distributions (N, K, bins) of mirrored crops back."""
+    order = _swap(x.shape[1], pairs)
+    return x.flip(-1)[:, order], y[:, order]
+
+
+def _swap(joints: int, pairs: tuple[tuple[int, int], ...]) -> list[int]:
+    order = list(range(joints))
+    for left, right in pairs:
+        order[left], order[right] = right, left
+    return order
+
+
+def _peaks(maps: Tensor) -> tuple[Tensor, Tensor]:
+    """Cell (x, y) of each map's highest value, float (N, K, 2), and the value (N, K)."""
+    scores, index = maps.flatten(2).max(-1)
+    width = maps.shape[-1]
+    return torch.stack([index % width, index // width], -1).float(), scores
+
+
+def _around(maps: Tensor, cells: Tensor, radius: int) -> Tensor:
+    """Values around each cell, (N, K, 2r+1, 2r+1) by row and column; beyond the edge its nearest cell."""
+    height, width = maps.shape[-2:]
+    steps = torch.arange(-radius, radius + 1, device=maps.device)
+    columns = (cells[..., 0, None].long() + steps).clamp(0, width - 1)  # (N, K, 2r+1)
+    rows = (cells[..., 1, None].long() + steps).clamp(0, height - 1)
+    index = rows[..., :, None] * width + columns[..., None, :]
+    return maps.flatten(2).gather(-1, index.flatten(2)).view(index.shape)
+
+
+def _off_border(maps: Tensor, cells: Tensor, far: int) -> Tensor:
+    """Per axis, whether a cell is the third or later and has ``far`` cells or more behind it, (N, K, 2)."""
+    last = torch.tensor([maps.shape[-1], maps.shape[-2]], device=cells.device) - 1
+    return (cells >= 2) & (cells <= last - far)
+
+
+def _slope_sign(maps: Tensor, cells: Tensor) -> Tensor:
+    """Which neighbour is higher, per axis: -1, 0 or 1, (N, K, 2)."""
+    around = _around(maps, cells, 1)
+    return torch.stack(
+        [around[..., 1, 2] - around[..., 1, 0], around[..., 2, 1] - around[..., 0, 1]], -1
+    ).sign()
+
+
+@cache
+def _gaussian(kernel: int) -> Tensor:
+    return torch.from_numpy(cv2.getGaussianKernel(kernel, 0).astype(np.float32)).flatten()
+
+
+def _blur(maps: Tensor, kernel: int) -> Tensor:
+    """Gaussian blur with zeros beyond the border, rescaled so that each map keeps its highest value."""
+    n, k, height, width = maps.shape
+    weight = _gaussian(kernel).to(maps.device)
+    flat = maps.reshape(n * k, 1, height, width)
+    half = kernel // 2
+    flat = F.conv2d(flat, weight.view(1, 1, 1, -1), padding=(0, half))
+    flat = F.conv2d(flat, weight.view(1, 1, -1, 1), padding=(half, 0))
+    blurred = flat.view(n, k, height, width)
+    highest = blurred.amax((-2, -1), keepdim=True)
+    return blurred * maps.amax((-2, -1), keepdim=True) / highest.masked_fill(highest == 0, 1.0)
+
+
+def _newton_dark(blurred: Tensor, cells: Tensor) -> Tensor:
+    log = _around(blurred, cells, 2).clamp(min=1e-10).log()
+    dx = (log[..., 2, 3] - log[..., 2, 1]) / 2
+    dy = (log[..., 3, 2] - log[..., 1, 2]) / 2
+    dxx = (log[..., 2, 4] - 2 * log[..., 2, 2] + log[..., 2, 0]) / 4
+    dyy = (log[..., 4, 2] - 2 * log[..., 2, 2] + log[..., 0, 2]) / 4
+    dxy = (log[..., 3, 3] - log[..., 1, 3] - log[..., 3, 1] + log[..., 1, 1]) / 4
+    return _solve(dx, dy, dxx, dyy, dxy) * _off_border(blurred, cells, 2).all(-1, keepdim=True)
+
+
+def _newton_udp(blurred: Tensor, cells: Tensor) -> Tensor:
+    log = _around(blurred, cells, 1).clamp(1e-3, 50).log()
+    eps = torch.finfo(torch.float32).eps
+    dx = (log[..., 1, 2] - log[..., 1, 0]) / 2
+    dy = (log[..., 2, 1] - log[..., 0, 1]) / 2
+    dxx = log[..., 1, 2] - 2 * log[..., 1, 1] + log[..., 1, 0] + eps
+    dyy = log[..., 2, 1] - 2 * log[..., 1, 1] + log[..., 0, 1] + eps
+    # The cross derivative from the two diagonals that mmpose takes.
+    diagonal = log[..., 2, 2] + log[..., 0, 0] + 2 * log[..., 1, 1]
+    cross = log[..., 1, 2] + log[..., 2, 1] + log[..., 1, 0] + log[..., 0, 1]
+    dxy = (diagonal - cross) / 2
+    return _solve(dx, dy, dxx, dyy, dxy)
+
+
+def _solve(dx: Tensor, dy: Tensor, dxx: Tensor, dyy: Tensor, dxy: Tensor) -> Tensor:
+    """-H^-1 g for symmetric 2x2 matrices H, float32 (N, K, 2); zero where H has no inverse."""
+    determinant = (dxx * dyy - dxy * dxy)[..., None]
+    step = torch.stack([dxy * dy - dyy * dx, dxy * dx - dxx * dy], -1)
+    singular = determinant == 0
+    return torch.where(singular, 0.0, step / determinant.masked_fill(singular, 1.0))

@@ -1,0 +1,49 @@
+"""The protocol of detectors, and the two that need no network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from mrpose_cli.poses import Detections, Frame
+
+
+class Detector(Protocol):
+    """Finds people; the pipeline knows no more of it than this."""
+
+    name: str
+
+    def detect(self, frames: Sequence[Frame]) -> list[Detections]:
+        """Boxes of every frame, in the frames' order, best first."""
+        ...
+
+
+class FileBoxes:
+    """Boxes that were found before, by frame name.
+
+    Args:
+        boxes: Detections by the frame's name; a frame that is not named has no people.
+        name: What the boxes are called in reports, usually the file's name.
+    """
+
+    def __init__(self, boxes: Mapping[str, Detections], name: str) -> None:
+        self.name = name
+        self._boxes = boxes
+
+    def detect(self, frames: Sequence[Frame]) -> list[Detections]:
+        """Look the frames up."""
+        return [self._boxes.get(frame.name) or Detections.none() for frame in frames]
+
+
+class WholeImage:
+    """Every picture is one person, as in crops that somebody else made."""
+
+    name = "whole-image"
+
+    def detect(self, frames: Sequence[Frame]) -> list[Detections]:
+        """One box a frame, the frame itself, with score 1."""
+        ones = np.ones(1, np.float32)
+        sizes = [frame.image.shape[:2] for frame in frames]
+        return [Detections(np.array([[0, 0, width, height]], np.float32), ones) for height, width in sizes]

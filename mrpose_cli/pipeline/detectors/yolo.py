@@ -1,0 +1,127 @@
+"""YOLO person detection by ultralytics (AGPL-3.0), kept from writing and phoning on its own.
+
+ultralytics reads its switches from the environment when it is imported, so they are set right before
+that: no analytics, no network, no packages installed on the fly, settings in a folder that goes away
+with the process, checkpoints opened with ``weights_only=True``.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from mrpose_cli.errors import WeightsError
+from mrpose_cli.pipeline.detectors.letterbox import Letterboxed, letterbox
+from mrpose_cli.pipeline.profile import StageClock
+from mrpose_cli.poses import Detections, Frame
+
+_SWITCHES = {
+    "YOLO_OFFLINE": "true",
+    "YOLO_AUTOINSTALL": "false",
+    "YOLO_VERBOSE": "false",
+    "ULTRALYTICS_SAFE_LOAD": "true",
+}
+
+
+def _import_yolo() -> Any:
+    os.environ.update(_SWITCHES)
+    if "YOLO_CONFIG_DIR" not in os.environ:
+        folder = tempfile.mkdtemp(prefix="mrpose-yolo-")
+        os.environ["YOLO_CONFIG_DIR"] = folder
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    from ultralytics import YOLO
+
+    return YOLO
+
+
+class YoloDetector:
+    """Any ultralytics detection or pose checkpoint, asked for people only.
+
+    Args:
+        weights: The ``.pt`` file, already verified.
+        name: What the detector is called in reports.
+        device: Where it runs.
+        half: fp16 (CUDA only).
+        confidence: Boxes below are dropped, 0..1.
+        iou: Overlap above which the weaker of two boxes is dropped; end-to-end models (YOLO26) need
+            no such step and ignore it.
+        size: Longer side of the detector's input in pixels.
+        clock: Where the time goes.
+
+    Raises:
+        WeightsError: the file is no such checkpoint.
+    """
+
+    def __init__(
+        self,
+        weights: Path,
+        *,
+        name: str,
+        device: torch.device,
+        half: bool = False,
+        confidence: float = 0.25,
+        iou: float = 0.7,
+        size: int = 640,
+        clock: StageClock | None = None,
+    ) -> None:
+        self.name = name
+        self._size = -(-size // 32) * 32
+        self._clock = clock or StageClock()
+        try:
+            self._model = _import_yolo()(str(weights), verbose=False)
+        except Exception as error:  # whatever ultralytics or the unpickler raise on a foreign file
+            reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
+            raise WeightsError(
+                f"{weights} is not a YOLO checkpoint that ultralytics can load ({reason})"
+            ) from error
+        if self._model.task not in ("detect", "pose"):
+            raise WeightsError(
+                f"{weights} is a YOLO checkpoint for '{self._model.task}', which gives no person boxes"
+            )
+        people = [index for index, label in self._model.names.items() if label == "person"]
+        self._options: dict[str, Any] = {
+            "classes": people or [0],
+            "conf": confidence,
+            "iou": iou,
+            "device": device,
+            "half": half,
+            "verbose": False,
+            "save": False,
+        }
+        self._predict([np.zeros((self._size, self._size, 3), np.uint8)])  # builds and fuses the network
+
+    def detect(self, frames: Sequence[Frame]) -> list[Detections]:
+        """Boxes of every frame; frames of one letterboxed shape go through the network together."""
+        with self._clock("letterbox"):
+            fitted = [letterbox(frame.image, self._size) for frame in frames]
+        by_shape: dict[tuple[int, ...], list[int]] = {}
+        for index, item in enumerate(fitted):
+            by_shape.setdefault(item.image.shape, []).append(index)
+        found: dict[int, Detections] = {}
+        for indices in by_shape.values():
+            with self._clock("detector"):
+                rows = self._predict([fitted[i].image for i in indices])
+            found.update((i, _detections(fitted[i], row)) for i, row in zip(indices, rows, strict=True))
+        return [found[index] for index in range(len(frames))]
+
+    def _predict(self, images: list[np.ndarray[Any, Any]]) -> list[np.ndarray[Any, Any]]:
+        """Rows x1 y1 x2 y2 score class, per image (h, w, 3) uint8 RGB of one shape."""
+        pixels = torch.from_numpy(np.stack(images)).to(self._options["device"])
+        batch = pixels.permute(0, 3, 1, 2).float() / 255
+        results = self._model.predict(batch, imgsz=list(batch.shape[2:]), **self._options)
+        return [result.boxes.data.float().cpu().numpy() for result in results]
+
+
+def _detections(fitted: Letterboxed, rows: np.ndarray[Any, Any]) -> Detections:
+    rows = rows[np.argsort(-rows[:, 4], kind="stable")]
+    boxes = fitted.restore(rows[:, :4])
+    solid = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+    return Detections(boxes[solid], rows[solid, 4].astype(np.float32))

@@ -1,0 +1,68 @@
+"""YOLOX person detection through ONNX Runtime: Apache-2.0, and nothing of ultralytics is imported."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mrpose_cli.pipeline.onnx import open_session
+from mrpose_cli.pipeline.profile import StageClock
+from mrpose_cli.poses import Detections, Frame
+
+_GREY = 114
+
+
+class YoloxDetector:
+    """YOLOX exported with its NMS inside, one picture at a time, BGR values 0..255.
+
+    Args:
+        weights: The ``.onnx`` file, already verified.
+        name: What the detector is called in reports.
+        device: ``"cpu"`` or ``"cuda"``.
+        confidence: Boxes below are dropped, 0..1.
+        clock: Where the time goes.
+
+    Raises:
+        WeightsError: the file is no such network.
+    """
+
+    def __init__(
+        self,
+        weights: Path,
+        *,
+        name: str,
+        device: str = "cpu",
+        confidence: float = 0.25,
+        clock: StageClock | None = None,
+    ) -> None:
+        self.name = name
+        self._session = open_session(weights, device, outputs=("dets", "labels"))
+        self._input = self._session.get_inputs()[0]
+        self._size = (int(self._input.shape[2]), int(self._input.shape[3]))
+        self._confidence = confidence
+        self._clock = clock or StageClock()
+
+    def detect(self, frames: Sequence[Frame]) -> list[Detections]:
+        """Boxes of every frame."""
+        return [self._detect(frame.image) for frame in frames]
+
+    def _detect(self, image: NDArray[np.uint8]) -> Detections:
+        height, width = image.shape[:2]
+        with self._clock("letterbox"):
+            # The picture lies in the top left corner, as mmdetection pads it.
+            ratio = min(self._size[0] / height, self._size[1] / width)
+            small = cv2.resize(image, (max(round(width * ratio), 1), max(round(height * ratio), 1)))
+            canvas = np.full((*self._size, 3), _GREY, np.uint8)
+            canvas[: small.shape[0], : small.shape[1]] = small
+            tensor = canvas[..., ::-1].transpose(2, 0, 1)[None].astype(np.float32)
+        with self._clock("detector"):
+            rows, labels = self._session.run(["dets", "labels"], {self._input.name: tensor})
+        rows = rows[0][(labels[0] == 0) & (rows[0][:, 4] >= self._confidence)]
+        rows = rows[np.argsort(-rows[:, 4], kind="stable")]
+        boxes = np.clip(rows[:, :4] / ratio, 0, [width, height, width, height]).astype(np.float32)
+        solid = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+        return Detections(boxes[solid], rows[solid, 4].astype(np.float32))

@@ -1,0 +1,176 @@
+"""The pose network with everything its checkpoint expects around it: normalise, flip test, decode."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mrpose_cli.pipeline.crops import CropSpec
+from mrpose_cli.pipeline.decode import decode_heatmaps, decode_simcc, flip_heatmaps, flip_simcc
+from mrpose_cli.pipeline.profile import StageClock
+from mrpose_cli.skeletons import get_skeleton
+from mrpose_cli.weights.manifest import PoseEntry
+
+# Heatmaps (N, K, h, w), or SimCC's two distributions (N, K, bins).
+Output = Tensor | tuple[Tensor, Tensor]
+Network = Callable[[Tensor], Output]
+
+_VISIBLE = 0.2  # joints above it count for the person's score (HRNet's and SimpleBaseline's evaluation)
+_MAP_STRIDE = 4  # crop pixels a cell when SimCC's distributions are shown as a map
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Estimate:
+    """The network's answer for a batch of crops.
+
+    Attributes:
+        keypoints: (N, K, 2) float32, crop pixels.
+        scores: (N, K) float32.
+        maps: (N, h, w) float32, the highest value over the joints; None unless asked for.
+    """
+
+    keypoints: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    maps: NDArray[np.float32] | None
+
+
+class PoseEstimator:
+    """Crops in, keypoints out.
+
+    Args:
+        network: Maps normalised crops (N, 3, H, W) to heatmaps or SimCC distributions.
+        entry: The checkpoint's row of the manifest.
+        device: Where crops are normalised and maps decoded.
+        dtype: What the network computes in.
+        memory_format: How the network wants its input laid out.
+        flip: Average with the mirrored crop's answer.
+        keep_maps: Return maps for drawing.
+        clock: Where the time goes.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        entry: PoseEntry,
+        *,
+        device: torch.device,
+        dtype: torch.dtype = torch.float32,
+        memory_format: torch.memory_format = torch.contiguous_format,
+        flip: bool = False,
+        keep_maps: bool = False,
+        clock: StageClock | None = None,
+    ) -> None:
+        self.entry = entry
+        self.skeleton = get_skeleton(entry.skeleton)
+        self.flip = flip
+        self.device = device
+        self.dtype = dtype
+        self.keep_maps = keep_maps
+        self.crop_spec = CropSpec(
+            size=entry.input_size,
+            padding=entry.padding,
+            padding_before_aspect=entry.padding_before_aspect,
+            aligned=entry.codec == "udp",
+        )
+        self._network = network
+        self._memory_format = memory_format
+        self._clock = clock or StageClock()
+        self._mean = torch.tensor(entry.mean, device=device).view(1, 3, 1, 1)
+        self._std = torch.tensor(entry.std, device=device).view(1, 3, 1, 1)
+
+    def __call__(self, crops: NDArray[np.uint8]) -> Estimate:
+        """Estimate a batch.
+
+        Args:
+            crops: (N, H, W, 3) uint8, RGB, H x W as the checkpoint wants it.
+        """
+        try:
+            return self._estimate(crops)
+        except torch.OutOfMemoryError:
+            if len(crops) == 1:
+                raise
+            half = len(crops) // 2
+        # Outside the handler, which would keep the failed attempt's tensors alive.
+        torch.cuda.empty_cache()
+        return _join(self(crops[:half]), self(crops[half:]))
+
+    @torch.inference_mode()
+    def _estimate(self, crops: NDArray[np.uint8]) -> Estimate:
+        with self._clock("normalise"):
+            pixels = torch.from_numpy(crops).to(self.device, non_blocking=True)
+            images = pixels.permute(0, 3, 1, 2)  # (N, 3, H, W)
+            if self.entry.color == "bgr":
+                images = images.flip(1)
+            images = images.to(torch.float32, memory_format=self._memory_format)
+            images = images.sub_(self._mean).div_(self._std).to(self.dtype)
+            if self.flip:
+                images = torch.cat([images, images.flip(-1)])
+        with self._clock("pose network"):
+            output = self._network(images)
+        with self._clock("decode"):
+            output = self._own_joints(output)
+            if self.flip:
+                output = self._flip_average(output)
+            if isinstance(output, tuple):
+                keypoints, scores = decode_simcc(*output)
+            else:
+                keypoints, scores = decode_heatmaps(output, self.entry.codec, self.entry.input_size)
+            maps = _drawable(output) if self.keep_maps else None
+            return Estimate(
+                keypoints.cpu().numpy(), scores.cpu().numpy(), None if maps is None else maps.cpu().numpy()
+            )
+
+    def _own_joints(self, output: Output) -> Output:
+        """The skeleton's joints, in float32; a network may give more (Halpe's 26 begin with COCO's 17)."""
+        joints = len(self.skeleton.joints)
+        if isinstance(output, tuple):
+            return output[0][:, :joints].float(), output[1][:, :joints].float()
+        return output[:, :joints].float()
+
+    def _flip_average(self, output: Output) -> Output:
+        pairs = self.skeleton.flip_pairs
+        if isinstance(output, tuple):
+            (x, mirrored_x), (y, mirrored_y) = output[0].chunk(2), output[1].chunk(2)
+            back_x, back_y = flip_simcc(mirrored_x, mirrored_y, pairs)
+            return (x + back_x) / 2, (y + back_y) / 2
+        straight, mirrored = output.chunk(2)
+        return (straight + flip_heatmaps(mirrored, pairs, shift=self.entry.flip_shift)) / 2
+
+    def person_scores(
+        self, box_scores: NDArray[np.float32], scores: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Box score times mean joint score, by the checkpoint's rule.
+
+        Args:
+            box_scores: (P,).
+            scores: (P, K).
+        """
+        counted = scores > _VISIBLE if self.entry.score == "mean-visible" else np.ones_like(scores, bool)
+        mean = (scores * counted).sum(1) / np.maximum(counted.sum(1), 1)
+        return np.asarray(box_scores * mean, np.float32)
+
+
+def _drawable(output: Output) -> Tensor:
+    """(N, h, w): highest value over the joints; SimCC's distributions multiplied into maps first."""
+    if isinstance(output, tuple):
+        # Bins come two to a pixel.
+        bins = 2 * _MAP_STRIDE
+        x, y = (axis.clamp(min=0).unflatten(-1, (-1, bins)).amax(-1) for axis in output)
+        return (y[..., :, None] * x[..., None, :]).amax(1)
+    return output.amax(1)
+
+
+def _join(first: Estimate, second: Estimate) -> Estimate:
+    maps = None
+    if first.maps is not None and second.maps is not None:
+        maps = np.concatenate([first.maps, second.maps])
+    return Estimate(
+        np.concatenate([first.keypoints, second.keypoints]),
+        np.concatenate([first.scores, second.scores]),
+        maps,
+    )

@@ -1,0 +1,204 @@
+"""Putting a pipeline together from names, files and flags."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from mrpose_cli.errors import UsageError
+from mrpose_cli.pipeline.detectors.base import Detector, WholeImage
+from mrpose_cli.pipeline.estimator import Network, Output, PoseEstimator
+from mrpose_cli.pipeline.onnx import open_session
+from mrpose_cli.pipeline.pipeline import Pipeline
+from mrpose_cli.pipeline.profile import StageClock
+from mrpose_cli.weights.manifest import DetectorEntry, PoseEntry, find_detector, find_pose
+from mrpose_cli.weights.store import WeightsStore
+
+DEFAULT_MODEL = "rtmpose-s"
+DEFAULT_DETECTOR = "yolo26n"
+WHOLE_IMAGE = "whole-image"
+
+Dtype = Literal["auto", "fp32", "fp16", "bf16"]
+_DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+# Crops a forward pass, unless the user says otherwise.
+_BATCH_SIZES = {"cuda": 64, "mps": 32, "cpu": 8}
+_FRAME_BATCHES = {"cuda": 8, "mps": 4, "cpu": 1}
+
+
+def load_pipeline(
+    model: str = DEFAULT_MODEL,
+    detector: str | Detector = DEFAULT_DETECTOR,
+    *,
+    weights: Path | str | None = None,
+    device: str = "auto",
+    dtype: Dtype = "auto",
+    flip: bool | None = None,
+    batch_size: int | None = None,
+    frame_batch: int | None = None,
+    confidence: float = 0.25,
+    iou: float = 0.7,
+    imgsz: int | None = None,
+    keep_heatmaps: bool = False,
+    store: WeightsStore | None = None,
+    clock: StageClock | None = None,
+) -> Pipeline:
+    """Load a detector and a pose network; what is not on disk is downloaded and verified first.
+
+    Args:
+        model: A checkpoint of ``mrpose models``.
+        detector: A detector of ``mrpose weights list``, the path of an ultralytics ``.pt`` file,
+            ``"whole-image"``, or an object with a ``detect`` method.
+        weights: A file to use in place of the model's own checkpoint.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
+        dtype: ``"auto"`` is fp16 on CUDA and fp32 elsewhere. ONNX files compute in their own type.
+        flip: Flip test; None for what the checkpoint was published with.
+        batch_size: Crops a forward pass; None for the device's default.
+        frame_batch: Frames a detector pass; None for the device's default.
+        confidence: Boxes below are dropped, 0..1.
+        iou: NMS threshold of detectors that need NMS, 0..1.
+        imgsz: Longer side of the detector's input in pixels; None for what it was trained with.
+        keep_heatmaps: Return a map a person with the poses.
+        store: Where weights are found; None for the user's cache.
+        clock: Where the time goes.
+
+    Raises:
+        UsageError: an unknown name, or a device this machine does not have.
+        WeightsError: a checkpoint cannot be had or does not fit.
+    """
+    clock = clock or StageClock()
+    store = store or WeightsStore()
+    entry = find_pose(model)
+    place = resolve_device(device)
+    kind = place.type
+    precision = _resolve_dtype(dtype, place, entry)
+    finder = (
+        _load_detector(detector, store, place, precision, confidence, iou, imgsz, clock)
+        if isinstance(detector, str)
+        else detector
+    )
+    path = store.resolve(entry, Path(weights) if weights else None)
+    network = load_network(entry, path, place, precision)
+    memory_format = torch.channels_last
+    if entry.format == "onnx":  # ONNX Runtime takes and gives plain host memory
+        place, precision, memory_format = torch.device("cpu"), torch.float32, torch.contiguous_format
+    estimator = PoseEstimator(
+        network,
+        entry,
+        device=place,
+        dtype=precision,
+        memory_format=memory_format,
+        flip=entry.flip_test if flip is None else flip,
+        keep_maps=keep_heatmaps,
+        clock=clock,
+    )
+    return Pipeline(
+        finder,
+        estimator,
+        batch_size=batch_size or _BATCH_SIZES[kind],
+        frame_batch=frame_batch or _FRAME_BATCHES[kind],
+        clock=clock,
+    )
+
+
+def resolve_device(name: str) -> torch.device:
+    """The device of a name; ``"auto"`` is CUDA, else Apple's GPU, else the CPU.
+
+    Raises:
+        UsageError: the name means nothing, or this machine has no such device.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(f"cuda:{name}" if name.isdigit() else name)
+    except RuntimeError:
+        raise UsageError(f"'{name}' is not a device; use auto, cpu, cuda, cuda:1 or mps") from None
+    if device.type not in _BATCH_SIZES:
+        raise UsageError(f"'{name}' is not a device mrpose runs on; use auto, cpu, cuda, cuda:1 or mps")
+    missing = {
+        "cuda": not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count(),
+        "mps": not torch.backends.mps.is_available(),
+    }
+    if missing.get(device.type, False):
+        raise UsageError(f"this machine has no usable device '{name}'; --device auto picks what there is")
+    return device
+
+
+def _resolve_dtype(name: Dtype, device: torch.device, entry: PoseEntry) -> torch.dtype:
+    if name == "auto":
+        return torch.float16 if device.type == "cuda" else torch.float32
+    if name not in _DTYPES:
+        raise UsageError(f"'{name}' is not a dtype; use auto, fp32, fp16 or bf16")
+    if name != "fp32" and entry.format == "onnx":
+        raise UsageError(f"{entry.name} is an ONNX file and computes in its own type; leave --dtype at auto")
+    if name == "fp16" and device.type == "cpu":
+        raise UsageError("fp16 is for GPUs; on the CPU use --dtype fp32 or bf16")
+    return _DTYPES[name]
+
+
+def load_network(entry: PoseEntry, path: Path, device: torch.device, dtype: torch.dtype) -> Network:
+    """The network of a checkpoint, ready to be called.
+
+    Raises:
+        WeightsError: the file does not hold what the entry says.
+    """
+    if entry.format == "onnx":
+        return _onnx_network(path, device)
+    from mrpose_cli.models import create_model, load_weights, read_state_dict
+
+    network = create_model(entry.arch, entry.joints, entry.input_size)
+    load_weights(network, read_state_dict(path), origin=str(path))
+    return network.eval().to(device=device, dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def _onnx_network(path: Path, device: torch.device) -> Network:
+    session = open_session(path, device.type, outputs=("simcc_x", "simcc_y"))
+    name = session.get_inputs()[0].name
+
+    def forward(images: torch.Tensor) -> Output:
+        x, y = session.run(["simcc_x", "simcc_y"], {name: images.numpy()})
+        return torch.from_numpy(x), torch.from_numpy(y)
+
+    return forward
+
+
+def _load_detector(
+    name: str,
+    store: WeightsStore,
+    device: torch.device,
+    dtype: torch.dtype,
+    confidence: float,
+    iou: float,
+    imgsz: int | None,
+    clock: StageClock,
+) -> Detector:
+    if name == WHOLE_IMAGE:
+        return WholeImage()
+    path: Path | None = None
+    entry: DetectorEntry | None = None
+    if name.endswith(".pt"):
+        path = Path(name).expanduser()
+        if not path.is_file():
+            raise UsageError(f"there is no detector file at {path}")
+    else:
+        entry = find_detector(name)
+        path = store.resolve(entry)
+    if entry is not None and entry.format == "yolox-onnx":
+        from mrpose_cli.pipeline.detectors.yolox import YoloxDetector
+
+        return YoloxDetector(path, name=name, device=device.type, confidence=confidence, clock=clock)
+    from mrpose_cli.pipeline.detectors.yolo import YoloDetector
+
+    return YoloDetector(
+        path,
+        name=name,
+        device=device,
+        half=dtype == torch.float16 and device.type == "cuda",
+        confidence=confidence,
+        iou=iou,
+        size=imgsz or (max(entry.input_size) if entry else 640),
+        clock=clock,
+    )

@@ -1,0 +1,201 @@
+"""The streaming pipeline: detect, crop, infer, decode, with crops batched across frames."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mrpose_cli.errors import InputError
+from mrpose_cli.pipeline.crops import crop_affines, to_image, warp
+from mrpose_cli.pipeline.detectors.base import Detector
+from mrpose_cli.pipeline.estimator import PoseEstimator
+from mrpose_cli.pipeline.profile import StageClock
+from mrpose_cli.poses import Detections, Frame, PersonHeatmaps, Poses
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    Picture = str | os.PathLike[str] | NDArray[np.uint8] | Image
+
+# Frames wait for their last crop with their pixels in memory; beyond this much a short batch is run.
+_WAITING_BYTES = 256 * 2**20
+
+
+@dataclass(slots=True, eq=False)
+class _Open:
+    """A frame some of whose people are still to be estimated."""
+
+    frame: Frame
+    detections: Detections
+    affines: NDArray[np.float64]
+    keypoints: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    maps: list[NDArray[np.float32]] = field(default_factory=list)
+    missing: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Crop:
+    owner: _Open
+    person: int
+
+
+class Pipeline:
+    """People in frames, by a detector and a pose network.
+
+    Calling it answers for a list of pictures; :meth:`stream` works through any number of frames in
+    bounded memory.
+
+    Example:
+        >>> from mrpose_cli import load_pipeline
+        >>> pipeline = load_pipeline()
+        >>> [poses] = pipeline(["samples/basketball1.png"])
+        >>> poses.keypoints.shape[1:]
+        (17, 2)
+
+    Args:
+        detector: Finds the boxes.
+        estimator: Estimates the poses in them.
+        batch_size: Crops a forward pass; frames share batches.
+        frame_batch: Frames handed to the detector at a time.
+        clock: Where the time goes.
+    """
+
+    def __init__(
+        self,
+        detector: Detector,
+        estimator: PoseEstimator,
+        *,
+        batch_size: int = 32,
+        frame_batch: int = 1,
+        clock: StageClock | None = None,
+    ) -> None:
+        self.detector = detector
+        self.estimator = estimator
+        self.batch_size = batch_size
+        self.frame_batch = frame_batch
+        self.clock = clock or StageClock()
+
+    def __call__(self, images: Sequence[Picture]) -> list[Poses]:
+        """Poses of each picture, in the pictures' order.
+
+        Args:
+            images: Paths, PIL images, or arrays (H, W, 3) uint8 in RGB order (cv2.imread gives BGR:
+                pass ``image[..., ::-1]``). Paths and PIL images are turned upright by their EXIF tag.
+
+        Raises:
+            InputError: a path holds no readable picture.
+            TypeError: an array is not (H, W, 3) uint8.
+        """
+        frames = (_frame(image) for image in images)
+        return [poses for _, poses in self.stream(frames)]
+
+    def stream(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, Poses]]:
+        """Frames with their poses, in order, as soon as they are done.
+
+        A frame is held until its last crop has been through the network; a batch is run when it is
+        full, when the waiting frames take too much memory, and at the end.
+        """
+        waiting: deque[_Open] = deque()
+        crops: deque[_Crop] = deque()
+        source = iter(frames)
+        while chunk := list(islice(source, self.frame_batch)):
+            start = time.perf_counter()
+            found = self.detector.detect(chunk)
+            share = (time.perf_counter() - start) / len(chunk)
+            for frame, detections in zip(chunk, found, strict=True):
+                opened = self._open(frame, detections, share)
+                waiting.append(opened)
+                crops.extend(_Crop(opened, person) for person in range(len(detections)))
+            while len(crops) >= self.batch_size:
+                self._run(crops)
+            while crops and sum(opened.frame.image.nbytes for opened in waiting) > _WAITING_BYTES:
+                self._run(crops)
+            yield from self._finished(waiting)
+        while crops:
+            self._run(crops)
+        yield from self._finished(waiting)
+
+    def _open(self, frame: Frame, detections: Detections, seconds: float) -> _Open:
+        people, joints = len(detections), len(self.estimator.skeleton.joints)
+        return _Open(
+            frame,
+            detections,
+            crop_affines(detections.boxes, self.estimator.crop_spec),
+            np.zeros((people, joints, 2), np.float32),
+            np.zeros((people, joints), np.float32),
+            missing=people,
+            seconds=seconds,
+        )
+
+    def _run(self, crops: deque[_Crop]) -> None:
+        """Estimate the next batch of crops and hand the results to their frames."""
+        batch = [crops.popleft() for _ in range(min(self.batch_size, len(crops)))]
+        size = self.estimator.crop_spec.size
+        with self.clock("crop"):
+            pixels = np.stack([warp(c.owner.frame.image, c.owner.affines[c.person], size) for c in batch])
+        start = time.perf_counter()
+        estimate = self.estimator(pixels)
+        share = (time.perf_counter() - start) / len(batch)
+        with self.clock("collect"):
+            points = to_image(estimate.keypoints, np.stack([c.owner.affines[c.person] for c in batch]))
+            for index, crop in enumerate(batch):
+                crop.owner.keypoints[crop.person] = points[index]
+                crop.owner.scores[crop.person] = estimate.scores[index]
+                crop.owner.missing -= 1
+                crop.owner.seconds += share
+                if estimate.maps is not None:
+                    crop.owner.maps.append(estimate.maps[index])
+
+    def _finished(self, waiting: deque[_Open]) -> Iterator[tuple[Frame, Poses]]:
+        while waiting and waiting[0].missing == 0:
+            done = waiting.popleft()
+            heatmaps = None
+            if done.maps:
+                heatmaps = PersonHeatmaps(np.stack(done.maps), done.affines, self.estimator.crop_spec.size)
+            yield (
+                done.frame,
+                Poses(
+                    keypoints=done.keypoints,
+                    scores=done.scores,
+                    boxes=done.detections.boxes,
+                    box_scores=done.detections.scores,
+                    person_scores=self.estimator.person_scores(done.detections.scores, done.scores),
+                    skeleton=self.estimator.skeleton,
+                    heatmaps=heatmaps,
+                    seconds=done.seconds,
+                ),
+            )
+
+
+def _frame(picture: Any) -> Frame:
+    if isinstance(picture, np.ndarray):
+        if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+            raise TypeError(f"a picture is (height, width, 3) uint8 RGB, not {picture.shape} {picture.dtype}")
+        return Frame(np.ascontiguousarray(picture))
+    if isinstance(picture, str | os.PathLike):
+        return _read(os.fspath(picture))
+    from PIL import ImageOps
+
+    return Frame(np.array(ImageOps.exif_transpose(picture).convert("RGB")))
+
+
+def _read(location: str) -> Frame:
+    from mrpose_cli.media.images import read_image
+    from mrpose_cli.media.inputs import Source
+
+    try:
+        source = Source(location, location) if "://" in location else Path(location)
+        return Frame(read_image(source).image, location)
+    except InputError as error:
+        raise InputError(f"{location}: {error}") from error

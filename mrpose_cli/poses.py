@@ -1,0 +1,87 @@
+"""What flows through the pipeline: frames in, boxes between, poses out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mrpose_cli.skeletons import COCO17, Skeleton
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One picture on its way through the pipeline.
+
+    Attributes:
+        image: (H, W, 3) uint8, RGB, upright as a viewer shows it.
+        name: What the picture is called in boxes files and messages.
+    """
+
+    image: NDArray[np.uint8]
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Detections:
+    """Person boxes of one frame.
+
+    Attributes:
+        boxes: (P, 4) float32, x1 y1 x2 y2 in image pixels.
+        scores: (P,) float32, 0..1.
+    """
+
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+
+    @classmethod
+    def none(cls) -> Detections:
+        """A frame without people."""
+        return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PersonHeatmaps:
+    """What a network saw, one map a person: the highest value over all joints.
+
+    Attributes:
+        maps: (P, h, w) float32; the scale of the values is the network's own.
+        affines: (P, 2, 3) float64, from image pixels to crop pixels.
+        crop_size: Height and width of the crop the maps cover.
+    """
+
+    maps: NDArray[np.float32]
+    affines: NDArray[np.float64]
+    crop_size: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Poses:
+    """The people of one frame.
+
+    Attributes:
+        keypoints: (P, K, 2) float32, x y in image pixels; (0, 0) is the centre of the top left pixel.
+        scores: (P, K) float32, how sure the network is of each joint; about 0..1.
+        boxes: (P, 4) float32, x1 y1 x2 y2 in image pixels.
+        box_scores: (P,) float32, 0..1.
+        person_scores: (P,) float32: box score times the mean joint score, as COCO results rank people.
+        skeleton: Names and limbs of the K joints.
+        heatmaps: Only if the pipeline was asked to keep them.
+        seconds: Detector and pose network time spent on the frame, its share of shared batches.
+    """
+
+    keypoints: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    boxes: NDArray[np.float32]
+    box_scores: NDArray[np.float32]
+    person_scores: NDArray[np.float32]
+    skeleton: Skeleton = COCO17
+    heatmaps: PersonHeatmaps | None = None
+    seconds: float = 0.0
+
+    def __len__(self) -> int:
+        return len(self.keypoints)

@@ -1,0 +1,104 @@
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import synthetic
+import torch
+
+from mrpose_cli.pipeline.crops import CropSpec, crop_affines, to_image
+from mrpose_cli.pipeline.decode import decode_heatmaps, decode_simcc, flip_heatmaps, flip_simcc
+from mrpose_cli.skeletons import COCO17, MPII16
+from mrpose_cli.weights.manifest import CodecName
+
+FIXTURE = Path(__file__).parents[1] / "fixtures" / "decode" / "decode.json.gz"
+RULES: list[tuple[str, CodecName]] = [
+    ("quarter_offset", "quarter"),
+    ("mmpose_msra", "msra"),
+    ("mmpose_dark", "dark"),
+    ("mmpose_udp", "udp"),
+    ("mmpose_megvii", "megvii"),
+]
+
+
+@pytest.fixture(scope="module")
+def reference() -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(gzip.decompress(FIXTURE.read_bytes()))
+    return content
+
+
+@pytest.mark.parametrize(("key", "codec"), RULES)
+def test_keypoints_equal_the_reference_decoders(
+    reference: dict[str, Any], key: str, codec: CodecName
+) -> None:
+    maps = synthetic.heatmaps()
+    affines = crop_affines(synthetic.boxes(), CropSpec((256, 192), aligned=codec == "udp"))
+    stored = reference["affine_msra" if codec == "quarter" else f"{key}_affine"]
+    assert np.abs(affines - np.array(stored)).max() < 1e-4
+
+    keypoints, scores = decode_heatmaps(torch.from_numpy(maps), codec, (256, 192))
+    assert np.abs(scores.numpy() - np.array(reference[key]["scores"]).reshape(12, 17)).max() < 1e-5
+    placed = maps.max((2, 3)) > 0
+    assert 190 < placed.sum() < maps.shape[0] * maps.shape[1]  # the fixture holds empty maps, too
+    error = np.abs(to_image(keypoints.numpy(), affines) - np.array(reference[key]["keypoints"]))[placed]
+    assert error.max() < 1e-3
+
+
+@pytest.mark.parametrize("codec", [codec for _, codec in RULES])
+def test_a_map_without_a_positive_value_stays_finite(codec: CodecName) -> None:
+    for value in (0.0, -1.0):
+        keypoints, scores = decode_heatmaps(torch.full((2, 3, 64, 48), value), codec, (256, 192))
+        assert torch.isfinite(keypoints).all()
+        assert torch.isfinite(scores).all()
+
+
+@pytest.mark.parametrize(("codec", "bar"), [("dark", 0.1), ("udp", 0.1), ("quarter", 1.5), ("msra", 1.5)])
+def test_a_gaussian_is_found_where_it_is(codec: CodecName, bar: float) -> None:
+    x, y = 20.3, 31.6  # cells
+    rows, columns = np.mgrid[:64, :48]
+    maps = np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / 8).astype(np.float32)[None, None]
+    keypoints, _ = decode_heatmaps(torch.from_numpy(maps), codec, (256, 192))
+    expected = np.array([x * 191 / 47, y * 255 / 63]) if codec == "udp" else np.array([x * 4, y * 4])
+    assert np.abs(keypoints[0, 0].numpy() - expected).max() < bar
+
+
+def test_half_precision_maps_decode_like_their_float_copies() -> None:
+    maps = torch.from_numpy(synthetic.heatmaps()).half()
+    for _, codec in RULES:
+        half, _ = decode_heatmaps(maps, codec, (256, 192))
+        full, _ = decode_heatmaps(maps.float(), codec, (256, 192))
+        assert torch.equal(half, full)
+
+
+def test_simcc_peaks() -> None:
+    x, y = torch.zeros(1, 2, 384), torch.zeros(1, 2, 512)
+    x[0, 0, 101], y[0, 0, 300] = 0.9, 0.5
+    x[0, 1, 383], y[0, 1, 0] = 0.2, 0.8
+    keypoints, scores = decode_simcc(x, y)
+    assert keypoints.tolist() == [[[50.5, 150.0], [191.5, 0.0]]]
+    assert scores[0].tolist() == pytest.approx([0.5, 0.2])
+
+
+@pytest.mark.parametrize("skeleton", [COCO17, MPII16])
+def test_mirroring_twice_changes_nothing(skeleton: Any) -> None:
+    joints = len(skeleton.joints)
+    maps = torch.rand(2, joints, 64, 48)
+    twice = flip_heatmaps(
+        flip_heatmaps(maps, skeleton.flip_pairs, shift=False), skeleton.flip_pairs, shift=False
+    )
+    assert torch.equal(twice, maps)
+    x, y = torch.rand(2, joints, 384), torch.rand(2, joints, 512)
+    again = flip_simcc(*flip_simcc(x, y, skeleton.flip_pairs), skeleton.flip_pairs)
+    assert torch.equal(again[0], x)
+    assert torch.equal(again[1], y)
+
+
+def test_shift_moves_the_mirrored_map_one_cell_to_the_right() -> None:
+    maps = torch.zeros(1, 17, 4, 6)
+    maps[0, 5, 1, 4] = 1.0  # the left shoulder at column 4; mirrored it is the right one at column 1
+    plain = flip_heatmaps(maps, COCO17.flip_pairs, shift=False)
+    shifted = flip_heatmaps(maps, COCO17.flip_pairs, shift=True)
+    assert plain[0, 6, 1].tolist() == [0, 1, 0, 0, 0, 0]
+    assert shifted[0, 6, 1].tolist() == [0, 0, 1, 0, 0, 0]
