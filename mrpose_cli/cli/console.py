@@ -44,8 +44,9 @@ def explain_import_error(error: ImportError) -> str:
     text = str(error)
     if any(library in text for library in ("libGL", "libgthread", "libglib", "libxcb", "libSM", "libXext")):
         return (
-            f"OpenCV does not load ({text}). Install the system package (Debian/Ubuntu: apt-get install libgl1 "
-            "libglib2.0-0), or run: pip uninstall -y opencv-python && pip install opencv-python-headless"
+            f"OpenCV does not load ({text}). Install the system packages (Debian, Ubuntu: "
+            "apt-get install libgl1 libglib2.0-0), or run: "
+            "pip uninstall -y opencv-python && pip install opencv-python-headless"
         )
     return f"a library does not load ({text}); reinstall with: pip install --force-reinstall mrpose"
 

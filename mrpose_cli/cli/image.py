@@ -41,7 +41,7 @@ def image(
         typer.Option(
             "--out",
             "-o",
-            help="Folder for everything that is written. [default: mrpose-out, or the first free mrpose-out-N]",
+            help="Folder of all that is written. [default: mrpose-out, or the first free mrpose-out-N]",
             show_default=False,
             rich_help_panel=_OUTPUT,
         ),
@@ -176,14 +176,15 @@ def image(
     Writes one overlay a photo and one COCO JSON for all (poses.json). Coordinates are pixels of the
     upright image, EXIF orientation applied.
 
-    Examples:
-        mrpose image samples/
+    **Examples**
 
-        mrpose image photo.jpg 'holiday/*.jpg' list.txt https://host/a.png -o out/
+    - `mrpose image samples/`
 
-        mrpose image crops/ --whole-image --no-overlay --results-json
+    - `mrpose image photo.jpg 'holiday/*.jpg' list.txt https://host/a.png -o out/`
 
-        mrpose image val2017/ --boxes person_keypoints_val2017.json --no-overlay
+    - `mrpose image crops/ --whole-image --no-overlay --results-json`
+
+    - `mrpose image val2017/ --boxes person_keypoints_val2017.json --no-overlay`
 
     The exit code is 0 if all went well, 1 if an input failed, 2 for wrong usage, 130 after Ctrl-C.
     """
@@ -261,10 +262,9 @@ def _print_rows(report: ImageReport, *, overlays: bool) -> None:
     console.print(table)
     if len(report.rows) > _MOST_ROWS:
         console.print(f"  ... and {len(report.rows) - _MOST_ROWS} more photos")
-    rate = len(report.rows) / max(report.seconds, 1e-9)
-    typer.echo(
-        f"  {report.persons} persons in {len(report.rows)} photos, {report.seconds:.2f} s ({rate:.1f} photos/s)"
-    )
+    photos = len(report.rows)
+    rate = f"{photos / max(report.seconds, 1e-9):.1f} photos/s"
+    typer.echo(f"  {report.persons} persons in {photos} photos, {report.seconds:.2f} s ({rate})")
     if overlays:
         typer.echo(f"  overlays   {report.dataset.parent}")
     typer.echo(f"  COCO JSON  {report.dataset}")

@@ -30,7 +30,7 @@ class _Spool:
     def __init__(self, path: Path) -> None:
         self._path = path
         with writing(path):
-            self._file = tempfile.TemporaryFile("w+", encoding="utf-8", dir=path.parent)
+            self._file = tempfile.TemporaryFile("w+", encoding="utf-8", dir=path.parent)  # noqa: SIM115
         self.count = 0
 
     def add(self, row: Mapping[str, Any]) -> None:

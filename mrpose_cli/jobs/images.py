@@ -286,7 +286,7 @@ def _info(pipeline: Pipeline) -> dict[str, Any]:
     return {
         "description": f"Human poses estimated by mrpose {__version__}",
         "version": __version__,
-        "coordinates": "pixels of the upright image (EXIF orientation applied); (0, 0) is the top left pixel's centre",
+        "coordinates": "pixels of the upright image (EXIF applied); (0, 0) is the first pixel's centre",
         "model": estimator.entry.name,
         "input_size": list(estimator.entry.input_size),
         "codec": estimator.entry.codec,

@@ -161,7 +161,7 @@ def _drawable(output: Output) -> Tensor:
         # Bins come two to a pixel.
         bins = 2 * _MAP_STRIDE
         x, y = (axis.clamp(min=0).unflatten(-1, (-1, bins)).amax(-1) for axis in output)
-        return (y[..., :, None] * x[..., None, :]).amax(1)
+        output = torch.mul(y[..., :, None], x[..., None, :])
     return output.amax(1)
 
 

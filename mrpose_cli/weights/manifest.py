@@ -7,15 +7,28 @@ stands in ``weights/manifest.toml``, read and validated by the models below.
 
 from __future__ import annotations
 
+import difflib
 import tomllib
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    Tag,
+    ValidationError,
+    model_validator,
+)
 
-from mrpose_cli.errors import ManifestError
+from mrpose_cli.errors import ManifestError, UsageError
 
+Size = tuple[PositiveInt, PositiveInt]
 CodecName = Literal["quarter", "msra", "dark", "udp", "megvii", "simcc"]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.\-]*$")]
 Sha256 = Annotated[str, Field(pattern=r"^([0-9a-f]{8}|[0-9a-f]{64})$")]
@@ -48,6 +61,17 @@ class WheelSource(_Strict):
 Source = UrlSource | WheelSource
 
 
+def _source_kind(source: Any) -> str:
+    carried = isinstance(source, WheelSource) or (isinstance(source, dict) and "wheel" in source)
+    return "wheel" if carried else "url"
+
+
+# Told apart by the key `wheel`, so that a mistake is reported for the kind of source that was meant.
+_AnySource = Annotated[
+    Annotated[UrlSource, Tag("url")] | Annotated[WheelSource, Tag("wheel")], Discriminator(_source_kind)
+]
+
+
 class Metric(_Strict):
     """A published figure with the conditions it was measured under."""
 
@@ -62,12 +86,13 @@ class Metric(_Strict):
 class Entry(_Strict):
     """What every checkpoint has: a name, a file, its hash, its licence and where it can be had."""
 
+    kind: Literal["pose", "detector", "backbone"]
     name: Name
-    file: str = Field(pattern=r"^[\w.\-+]+$", description="the name it is kept under")
+    file: str = Field(pattern=r"^\w[\w.\-+]*$", description="the name it is kept under")
     sha256: Sha256 | None = Field(default=None, description="whole, or the 8-digit prefix mmpose publishes")
     licence: str
     about: str = ""
-    sources: tuple[Source, ...] = ()
+    sources: tuple[_AnySource, ...] = Field(default=(), description="tried in this order")
 
     @model_validator(mode="after")
     def _sources_need_a_hash(self) -> Entry:
@@ -84,11 +109,15 @@ class PoseEntry(Entry):
     arch: Name = Field(description="name in the model registry; for ONNX files a label")
     joints: int = Field(ge=1, description="channels of the network's output")
     skeleton: str = Field(default="coco17", description="the output's first joints are this skeleton's")
-    input_size: tuple[int, int] = Field(description="height, width of the crop in pixels")
+    input_size: Size = Field(description="height, width of the crop in pixels")
     color: Literal["rgb", "bgr"] = Field(description="channel order the network was trained on")
     mean: tuple[float, float, float] = Field(description="of 0..255, in the order of `color`")
-    std: tuple[float, float, float] = Field(description="of 0..255, in the order of `color`")
-    padding: tuple[float, float] = Field(default=(1.25, 1.25), description="factors on box width and height")
+    std: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = Field(
+        description="of 0..255, in the order of `color`"
+    )
+    padding: tuple[PositiveFloat, PositiveFloat] = Field(
+        default=(1.25, 1.25), description="factors on box width and height"
+    )
     padding_before_aspect: bool = Field(default=False, description="pad first, then fit the aspect ratio")
     codec: CodecName = Field(description="how heatmaps become keypoints; it also fixes the affine transform")
     flip_test: bool = Field(description="published with flip test, hence on by default")
@@ -105,7 +134,7 @@ class DetectorEntry(Entry):
 
     kind: Literal["detector"] = "detector"
     format: Literal["ultralytics", "yolox-onnx"]
-    input_size: tuple[int, int] = Field(description="height, width; the default --imgsz is the larger")
+    input_size: Size = Field(description="height, width; the default --imgsz is the larger")
 
 
 class BackboneEntry(Entry):
@@ -136,3 +165,110 @@ class Manifest(_Strict):
     def entries(self) -> tuple[Entry, ...]:
         """All entries of every kind."""
         return (*self.pose, *self.detector, *self.backbone)
+
+
+def shipped_folder() -> Path:
+    """The folder of the manifest and of the weights that come with the package.
+
+    Raises:
+        ManifestError: the installation has no such folder.
+    """
+    package = Path(__file__).resolve().parents[1]
+    # A wheel carries the repository's weights/ inside the package; in a checkout it stands next to it.
+    for folder in (package / "shipped_weights", package.parent / "weights"):
+        if (folder / "manifest.toml").is_file():
+            return folder
+    raise ManifestError("this installation has no checkpoint manifest; install mrpose again")
+
+
+def manifest_path() -> Path:
+    """The manifest that comes with the package."""
+    return shipped_folder() / "manifest.toml"
+
+
+def load_manifest(path: Path | None = None) -> Manifest:
+    """Read and validate a manifest.
+
+    Args:
+        path: A TOML file; without it the package's own manifest, which is read once and kept.
+
+    Raises:
+        ManifestError: the file cannot be read, is not TOML, or does not fit the schema; the message is
+            one line with the file, the entry and the field.
+    """
+    return _shipped_manifest() if path is None else _read(path)
+
+
+@cache
+def _shipped_manifest() -> Manifest:
+    return _read(manifest_path())
+
+
+def _read(path: Path) -> Manifest:
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ManifestError(f"{path}: cannot be read ({error.strerror})") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ManifestError(f"{path}: not valid TOML ({error})") from error
+    try:
+        return Manifest.model_validate(document)
+    except ValidationError as error:
+        raise ManifestError(f"{path}: {_first_problem(error, document)}") from error
+
+
+def _first_problem(error: ValidationError, document: dict[str, Any]) -> str:
+    problem = error.errors()[0]
+    location = list(problem["loc"])
+    parts = []
+    if len(location) >= 2:  # inside a list of entries: its key and the entry's index
+        kind, index = str(location[0]), int(location[1])
+        entry = document[kind][index]
+        name = entry.get("name") if isinstance(entry, dict) else None
+        parts.append(f"{kind} '{name}'" if isinstance(name, str) else f"{kind}[{index}]")
+        location = location[2:]
+    if location:
+        parts.append(".".join(map(str, location)))
+    parts.append(problem["msg"].removeprefix("Value error, "))
+    more = error.error_count() - 1
+    return ": ".join(parts) + (f" (and {more} more)" if more else "")
+
+
+_E = TypeVar("_E", bound=Entry)
+
+
+def find_entry(name: str, manifest: Manifest | None = None) -> Entry:
+    """The entry of any kind called ``name``; raises UsageError like :func:`find_pose`."""
+    return _find(name, (manifest or load_manifest()).entries(), "checkpoint")
+
+
+def find_pose(name: str, manifest: Manifest | None = None) -> PoseEntry:
+    """The pose checkpoint called ``name``.
+
+    Args:
+        name: As in the manifest, for instance ``"rtmpose-s"``.
+        manifest: Where to look; the package's own manifest by default.
+
+    Raises:
+        UsageError: there is none; the message proposes the nearest names.
+    """
+    return _find(name, (manifest or load_manifest()).pose, "pose checkpoint")
+
+
+def find_detector(name: str, manifest: Manifest | None = None) -> DetectorEntry:
+    """The person detector called ``name``; arguments and errors as for :func:`find_pose`."""
+    return _find(name, (manifest or load_manifest()).detector, "detector")
+
+
+def find_backbone(name: str, manifest: Manifest | None = None) -> BackboneEntry:
+    """The backbone weights called ``name``; arguments and errors as for :func:`find_pose`."""
+    return _find(name, (manifest or load_manifest()).backbone, "backbone")
+
+
+def _find(name: str, entries: Sequence[_E], what: str) -> _E:
+    by_name = {entry.name: entry for entry in entries}
+    if name in by_name:
+        return by_name[name]
+    near = difflib.get_close_matches(name.lower(), by_name, n=3, cutoff=0.5)
+    hint = f"did you mean {', '.join(near)}?" if near else "`mrpose weights list` shows what there is"
+    raise UsageError(f"there is no {what} called '{name}'; {hint}")

@@ -11,7 +11,7 @@ def _generator(seed: int) -> np.random.Generator:
 
 
 def heatmaps(count: int = 12, joints: int = 17, height: int = 64, width: int = 48) -> NDArray[np.float32]:
-    """Noisy sub-pixel peaks of sigma 2: some on the border, some doubled, some maps without any positive value."""
+    """Noisy sub-pixel peaks of sigma 2: some on the border, some double, some maps nowhere positive."""
     rng = _generator(20190604)
     shape = (count, joints)
     rows, columns = np.mgrid[:height, :width]
