@@ -129,10 +129,9 @@ def _draw_heatmaps(canvas: NDArray[np.uint8], heatmaps: PersonHeatmaps) -> NDArr
         peak = float(values.max())
         if peak <= 0:
             continue
-        # From image pixels to cells, between the centres of both.
+        # Cell c stands for crop pixel c times the stride, as the decoding rules have it.
         cell = np.array([values.shape[1] / heatmaps.crop_size[1], values.shape[0] / heatmaps.crop_size[0]])
         to_cells = affine * cell[:, None]
-        to_cells[:, 2] += cell / 2 - 0.5
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         spread = cv2.warpAffine(np.clip(values / peak, 0, 1), to_cells, (width, height), flags=flags)
         heat = np.maximum(heat, spread)

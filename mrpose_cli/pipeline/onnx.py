@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ def open_session(path: Path, device: str, *, outputs: tuple[str, ...]) -> Any:
     Raises:
         WeightsError: the file is not a network with these outputs.
     """
+    # Read once, when the library is loaded: without it recent versions keep a device id in the user's
+    # cache folder and send usage data. Their disable_telemetry_events() comes too late for both.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
 
     onnxruntime.set_default_logger_severity(3)  # its warnings speak of graph internals

@@ -1,0 +1,141 @@
+"""Photos in and pictures out.
+
+Pillow and httpx are slow to import, so the modules that use them (`decode`, `encode`, `fetch`) are imported
+where they are needed.
+"""
+
+from __future__ import annotations
+
+import stat
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Final
+
+from mrpose_cli.errors import InputError, OutputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from mrpose_cli.media.inputs import Source
+
+MAX_DOWNLOAD: Final = 200_000_000
+"""The most bytes that are downloaded for one photo."""
+
+_FORMATS: Final = {
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".jpe": "JPEG",
+    ".jfif": "JPEG",
+    ".png": "PNG",
+    ".webp": "WEBP",
+    ".bmp": "BMP",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+}
+"""The formats that are written, by suffix."""
+
+_LONGEST_SIDE: Final = {"JPEG": 65_500, "WEBP": 16_383}
+"""The largest width or height, in pixels, of formats that have such a limit."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Photo:
+    """A photo as a viewer shows it.
+
+    Attributes:
+        image: RGB uint8 of shape (height, width, 3), C-contiguous, turned upright, opaque on white.
+        format: the file's format by Pillow's name, such as "JPEG".
+        icc_profile: the colour profile that `image` is to be shown with, where the file holds one.
+        notes: what the user might want to know, such as that only the first frame was used.
+    """
+
+    image: NDArray[np.uint8]
+    format: str
+    icc_profile: bytes | None = None
+    notes: tuple[str, ...] = ()
+
+
+def read_image(source: Source | Path, *, timeout: float = 30.0, max_download: int = MAX_DOWNLOAD) -> Photo:
+    """Reads one photo from a file or a link. May be called from several threads at once.
+
+    Args:
+        source: where the photo is.
+        timeout: for a link, the seconds its server may stay silent.
+        max_download: for a link, the most bytes to download.
+
+    Returns:
+        The photo.
+
+    Raises:
+        InputError: it could not be read; the message does not name the source.
+    """
+    from mrpose_cli.media.decode import decode
+
+    location = source if isinstance(source, Path) else source.location
+    if isinstance(location, Path):
+        data = _read_file(location)
+    else:
+        from mrpose_cli.media.fetch import fetch
+
+        data = fetch(location, timeout=timeout, max_bytes=max_download)
+    if not data:
+        raise InputError("the file is empty")
+    return decode(data)
+
+
+def write_image(path: Path, image: NDArray[np.uint8], *, like: Photo | None = None) -> None:
+    """Writes a picture, whole or not at all, in the format of the path's suffix.
+
+    Missing folders are made. An existing file is replaced: whether it may be is the caller's decision.
+
+    Args:
+        path: the file to write, named as `overlay_name` does.
+        image: RGB uint8 of shape (height, width, 3).
+        like: the photo the picture was made from, whose colour profile is kept. Its EXIF data are not:
+            the orientation is already applied and the place is private.
+
+    Raises:
+        OutputError: the picture could not be written, or the suffix is none that can be.
+    """
+    from mrpose_cli.media.atomic import write_atomically
+    from mrpose_cli.media.encode import encode
+
+    kind = _FORMATS.get(path.suffix.lower())
+    if kind is None:
+        raise OutputError(f"cannot write {path}: its suffix must be one of {' '.join(_FORMATS)}")
+    write_atomically(path, encode(image, kind, like.icc_profile if like else None))
+
+
+def overlay_name(name: str, photo: Photo) -> str:
+    """Names the picture that is drawn over a photo.
+
+    Args:
+        name: the photo's name, as in `Source.name`.
+        photo: the photo.
+
+    Returns:
+        The same name if that format is written and holds true colour and the photo's size; else with ".png"
+        added.
+    """
+    kind = _FORMATS.get(PurePosixPath(name).suffix.lower())
+    side = max(photo.image.shape[:2])
+    fits = side <= _LONGEST_SIDE.get(photo.format, side)
+    return name if kind == photo.format and fits else f"{name}.png"
+
+
+def _read_file(path: Path) -> bytes:
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise InputError("it is a folder")
+        # Reading a pipe or a device might never end.
+        if not stat.S_ISREG(mode):
+            raise InputError("not a regular file")
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise InputError("the file does not exist") from error
+    except PermissionError as error:
+        raise InputError("permission denied") from error
+    except OSError as error:
+        raise InputError(f"the file cannot be read ({error.strerror or error})") from error

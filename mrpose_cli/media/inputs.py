@@ -1,0 +1,295 @@
+"""From what the user typed to the list of photos it means."""
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from glob import glob
+from pathlib import Path
+from stat import S_ISDIR
+from typing import Final
+from urllib.parse import unquote, urldefrag, urlsplit
+
+from mrpose_cli.media.names import Found, name_all
+
+PHOTO_SUFFIXES: Final = frozenset(
+    {
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".png",
+        ".apng",
+        ".webp",
+        ".bmp",
+        ".dib",
+        ".tif",
+        ".tiff",
+        ".gif",
+        ".avif",
+        ".heic",
+        ".heif",
+        ".jp2",
+        ".j2k",
+        ".jpx",
+        ".ppm",
+        ".pgm",
+        ".pbm",
+        ".pnm",
+        ".pfm",
+        ".tga",
+        ".qoi",
+        ".pcx",
+        ".psd",
+        ".sgi",
+    }
+)
+"""The files that are taken from a folder. HEIC, which cannot be read, is not passed over in silence."""
+
+VIDEO_SUFFIXES: Final = frozenset(
+    {
+        ".mp4",
+        ".m4v",
+        ".mov",
+        ".avi",
+        ".mkv",
+        ".webm",
+        ".wmv",
+        ".flv",
+        ".mpg",
+        ".mpeg",
+        ".mts",
+        ".m2ts",
+        ".3gp",
+        ".ogv",
+    }
+)
+"""The files that are clips, not photos."""
+
+_LINK: Final = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+_PATTERN: Final = re.compile(r"[*?[]")
+_DIGITS: Final = re.compile(r"(\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a photo comes from.
+
+    Attributes:
+        location: a local path, or an http or https link.
+        name: the relative POSIX path that the photo has in outputs; unlike that of any other source of the
+            run, also where case makes no difference, and good as a file name on every system.
+    """
+
+    location: Path | str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class InputProblem:
+    """An input, or a part of one, that gave no photo.
+
+    Attributes:
+        name: the input as the user wrote it, or the path within it.
+        message: one line on what is wrong with it.
+    """
+
+    name: str
+    message: str
+
+
+def expand(
+    inputs: Sequence[str], *, recursive: bool = False, exclude: Path | None = None
+) -> tuple[list[Source], list[InputProblem]]:
+    """Finds the photos that inputs stand for.
+
+    An input is a photo, a folder of photos, a glob pattern, a .txt list with one input per line, or a link.
+    What exists is taken for what it is, even if its name could be read as a pattern. A pattern gives what it
+    would in a shell, except that one like `*` passes over files that are no photos. The photos of folders and
+    patterns come in natural order (img2 before img10), without hidden ones. A photo that is reached twice is
+    taken once. Only folders and lists are opened here.
+
+    Args:
+        inputs: what the user typed.
+        recursive: whether to descend into the folders within folders; links to folders are not followed.
+        exclude: a folder, which need not exist, whose photos are never taken.
+
+    Returns:
+        The photos, in the order of the inputs, and what gave none.
+    """
+    search = _Search(recursive, Path(os.path.realpath(exclude)) if exclude else None)
+    for entry in inputs:
+        search.take(entry)
+    names = name_all(search.found)
+    sources = [Source(found.location, name) for found, name in zip(search.found, names, strict=True)]
+    return sources, search.problems
+
+
+class _Search:
+    """Goes through inputs and collects what it finds.
+
+    In its methods, `listed` says where an input is listed, and is empty for what the user typed.
+    """
+
+    def __init__(self, recursive: bool, exclude: Path | None) -> None:
+        self.found: list[Found] = []
+        self.problems: list[InputProblem] = []
+        self._recursive = recursive
+        self._exclude = exclude
+        self._seen: set[str] = set()
+
+    def take(self, entry: str, base: Path = Path(), listed: str = "") -> None:
+        """Takes one input, whose path is relative to `base`."""
+        if not entry:
+            self._complain(entry, "an empty name", listed)
+            return
+        if _LINK.match(entry):
+            self._take_link(entry, listed)
+            return
+        path = base / entry
+        try:
+            mode = path.stat().st_mode
+        except (OSError, ValueError) as error:
+            # Windows has an error of its own for a path with *, so any error may mean a pattern.
+            if _PATTERN.search(entry):
+                self._take_pattern(entry, base, listed)
+            elif isinstance(error, FileNotFoundError | NotADirectoryError):
+                self._complain(entry, "no such file or folder", listed)
+            else:
+                self._complain(entry, f"cannot be opened ({_reason(error)})", listed)
+            return
+        if S_ISDIR(mode):
+            self._take_folder(path, entry, listed)
+        else:
+            self._take_file(path, entry, listed)
+
+    def _take_link(self, link: str, listed: str) -> None:
+        try:
+            parts = urlsplit(link)
+            host = parts.hostname
+        except ValueError as error:
+            self._complain(link, f"not a valid link ({error})", listed)
+            return
+        if parts.scheme not in ("http", "https"):
+            self._complain(link, "only http and https links can be read", listed)
+        elif not host:
+            self._complain(link, "a link without a server name", listed)
+        elif Path(parts.path).suffix.lower() in VIDEO_SUFFIXES:
+            self._complain(link, 'a video; use "mrpose video"', listed)
+        else:
+            location = urldefrag(link).url
+            steps = (unquote(step) for step in parts.path.split("/") if step)
+            self._add(Found(location, (host, *steps)), location)
+
+    def _take_pattern(self, pattern: str, base: Path, listed: str) -> None:
+        suffix = Path(pattern).suffix
+        any_kind = bool(suffix) and not _PATTERN.search(suffix)  # *.dat asks for what it says, * for photos.
+        matched = False
+        matches = glob(pattern, root_dir=base, recursive=True)  # noqa: PTH207 - Path.glob finds hidden files
+        for match in sorted(map(Path, matches), key=_natural):
+            path = base / match
+            if self._is_excluded(path):
+                continue
+            if path.is_dir():
+                photos = self._photos_within(path, str(match), listed)
+                self._add_within(path, photos)
+                matched = matched or bool(photos)
+            elif any_kind or path.suffix.lower() in PHOTO_SUFFIXES:
+                self._take_file(path, str(match), listed)
+                matched = True
+        if not matched:
+            self._complain(pattern, "no photo matches this pattern", listed)
+
+    def _take_folder(self, folder: Path, entry: str, listed: str) -> None:
+        if self._is_excluded(folder):
+            self._complain(entry, "it lies in the output folder; choose another output folder", listed)
+            return
+        problems = len(self.problems)
+        photos = self._photos_within(folder, entry, listed)
+        self._add_within(folder, photos)
+        if not photos and len(self.problems) == problems:
+            hint = "" if self._recursive else "; --recursive looks in the folders within it"
+            self._complain(entry, f"no photos in this folder{hint}", listed)
+
+    def _photos_within(self, folder: Path, entry: str, listed: str) -> list[Path]:
+        """The photos of a folder, relative to it, in natural order."""
+        errors: list[OSError] = []
+        photos: list[Path] = []
+        for parent, subfolders, files in os.walk(folder, onerror=errors.append):
+            within = Path(parent).relative_to(folder)
+            subfolders[:] = [
+                name
+                for name in subfolders
+                if self._recursive
+                and not name.startswith(".")
+                and not self._is_excluded(folder / within / name)
+            ]
+            photos += [
+                within / name
+                for name in files
+                if not name.startswith(".") and Path(name).suffix.lower() in PHOTO_SUFFIXES
+            ]
+        for error in errors:
+            within = Path(error.filename).relative_to(folder)
+            self._complain(str(entry / within), f"the folder cannot be opened ({_reason(error)})", listed)
+        return sorted(photos, key=_natural)
+
+    def _take_file(self, path: Path, entry: str, listed: str) -> None:
+        suffix = path.suffix.lower()
+        if suffix == ".txt" and listed:
+            self._complain(entry, "a list within a list is not read", listed)
+        elif suffix == ".txt":
+            self._take_list(path, entry)
+        elif suffix in VIDEO_SUFFIXES:
+            self._complain(entry, 'a video; use "mrpose video"', listed)
+        elif self._is_excluded(path):
+            self._complain(entry, "it lies in the output folder; choose another output folder", listed)
+        else:
+            self._add_within(path.parent, [Path(path.name)])
+
+    def _take_list(self, path: Path, entry: str) -> None:
+        try:
+            text = path.read_text(encoding="utf-8-sig")
+        except UnicodeDecodeError:
+            self._complain(entry, "not a list: it is not UTF-8 text", "")
+            return
+        except OSError as error:
+            self._complain(entry, f"the list cannot be opened ({_reason(error)})", "")
+            return
+        lines = [(number, line.strip()) for number, line in enumerate(text.split("\n"), start=1)]
+        listed = [(number, line) for number, line in lines if line and not line.startswith("#")]
+        if not listed:
+            self._complain(entry, "the list is empty", "")
+        for number, line in listed:
+            self.take(line, path.parent, f"{entry}, line {number}")
+
+    def _add_within(self, folder: Path, photos: Sequence[Path]) -> None:
+        """Adds photos given relative to the folder they were reached by."""
+        # The links to a folder lead to the same photos; a link to a photo is another photo with its own name.
+        real = Path(os.path.realpath(folder))
+        for photo in photos:
+            parts = (*real.parts, *photo.parts)
+            self._add(Found(folder / photo, parts, len(real.parts)), os.path.normcase(real / photo))
+
+    def _add(self, found: Found, key: str) -> None:
+        if key not in self._seen:
+            self._seen.add(key)
+            self.found.append(found)
+
+    def _is_excluded(self, path: Path) -> bool:
+        return self._exclude is not None and Path(os.path.realpath(path)).is_relative_to(self._exclude)
+
+    def _complain(self, name: str, message: str, listed: str) -> None:
+        self.problems.append(InputProblem(name, f"{message} ({listed})" if listed else message))
+
+
+def _natural(path: Path) -> list[tuple[list[str | int], str]]:
+    """A sort key that compares numbers in names by value."""
+    return [
+        ([int(part) if part.isdecimal() else part.casefold() for part in _DIGITS.split(name)], name)
+        for name in path.parts
+    ]
+
+
+def _reason(error: Exception) -> str:
+    return (isinstance(error, OSError) and error.strerror) or str(error)

@@ -1,0 +1,42 @@
+import subprocess
+import sys
+import time
+
+import pytest
+from typer.testing import CliRunner
+
+from mrpose_cli import __version__
+from mrpose_cli.cli import app
+
+
+def invoke(*args: str) -> str:
+    result = CliRunner().invoke(app, list(args), env={"COLUMNS": "120"})
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_help_answers_at_once() -> None:
+    def seconds() -> float:
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "mrpose_cli", "--help"], check=True, capture_output=True)
+        return time.perf_counter() - start
+
+    assert min(seconds() for _ in range(5)) < 0.5
+
+
+@pytest.mark.parametrize("command", ["image", "models", "weights"])
+def test_every_command_has_help_with_examples(command: str) -> None:
+    assert command in invoke("--help")
+    assert f"mrpose {command}" in invoke(command, "--help")
+
+
+def test_version() -> None:
+    assert invoke("--version").strip() == f"mrpose {__version__}"
+
+
+def test_models_are_listed_with_what_is_known_of_them() -> None:
+    table = invoke("models")
+    for cell in ("rtmpose-s", "simplebaseline-r50", "34.0 M", "70.4", "256x192", "mrfea2-r18", "14.7 M"):
+        assert cell in table
+    assert "rtmpose-s" not in invoke("models", "mrfea2-*")
+    assert CliRunner().invoke(app, ["models", "nothing*"]).exit_code == 2

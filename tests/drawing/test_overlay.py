@@ -1,0 +1,86 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mrpose_cli.drawing import Style, draw_poses
+from mrpose_cli.drawing.overlay import _COLORS
+from mrpose_cli.poses import PersonHeatmaps, Poses
+
+
+@pytest.fixture
+def standing() -> Poses:
+    """One person 360 px tall, drawn from the model of a stick figure."""
+    joints = [
+        (200, 60), (208, 52), (192, 52), (218, 58), (182, 58),
+        (240, 120), (160, 120), (260, 180), (140, 180), (265, 240), (135, 240),
+        (225, 240), (175, 240), (228, 310), (172, 310), (230, 380), (170, 380),
+    ]  # fmt: skip
+    return Poses(
+        keypoints=np.array([joints], np.float32),
+        scores=np.full((1, 17), 0.9, np.float32),
+        boxes=np.array([[120, 40, 280, 400]], np.float32),
+        box_scores=np.array([0.8], np.float32),
+        person_scores=np.array([0.7], np.float32),
+    )
+
+
+def blank() -> np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]:
+    return np.full((440, 400, 3), 128, np.uint8)
+
+
+def test_limbs_have_their_sides_colours(standing: Poses) -> None:
+    canvas = draw_poses(blank(), standing)
+    assert canvas[275, 226].tolist() == list(_COLORS["left"])  # left thigh
+    assert canvas[275, 174].tolist() == list(_COLORS["right"])
+    assert canvas[120, 200].tolist() == list(_COLORS["middle"])  # between the shoulders
+    assert canvas[420, 10].tolist() == [128, 128, 128]
+
+
+def test_the_picture_itself_is_left_alone(standing: Poses) -> None:
+    image = blank()
+    draw_poses(image, standing, Style(boxes=True))
+    assert (image == 128).all()
+
+
+def test_joints_below_the_threshold_take_their_limbs_with_them(standing: Poses) -> None:
+    scores = standing.scores.copy()
+    scores[0, 13] = 0.1  # left knee
+    canvas = draw_poses(blank(), replace(standing, scores=scores), Style(keypoint_threshold=0.3))
+    assert canvas[275, 226].tolist() == [128, 128, 128]
+    assert canvas[345, 229].tolist() == [128, 128, 128]
+    assert canvas[275, 174].tolist() == list(_COLORS["right"])
+
+
+def test_small_people_get_thin_lines(standing: Poses) -> None:
+    def drawn(scale: float) -> float:
+        small = replace(
+            standing,
+            keypoints=standing.keypoints * np.float32(scale),
+            boxes=standing.boxes * np.float32(scale),
+        )
+        share = (draw_poses(blank(), small) != 128).any(-1).sum() / (360 * 160 * scale**2)
+        return float(share)
+
+    assert drawn(0.25) < 3 * drawn(1.0)
+
+
+def test_boxes_and_heatmaps_only_on_request(standing: Poses) -> None:
+    maps = np.zeros((1, 64, 48), np.float32)
+    maps[0, 32, 24] = 1.0
+    affine = np.array([[[0.4, 0, 0], [0, 0.4, 0]]])  # crop pixels are 2.5 image pixels
+    posed = replace(standing, heatmaps=PersonHeatmaps(maps, affine, (256, 192)))
+    hidden = Style(keypoint_threshold=1.0)
+    assert (draw_poses(blank(), posed, hidden) == 128).all()
+    boxed = draw_poses(blank(), posed, replace(hidden, boxes=True))
+    assert boxed[200, 120].tolist() != [128, 128, 128]
+    heated = (draw_poses(blank(), posed, replace(hidden, heatmaps=True)) != 128).any(-1)
+    rows, columns = np.nonzero(heated)
+    # Cell (24, 32) is crop pixel (96, 128), which is image pixel (240, 320).
+    assert rows.mean() == pytest.approx(320, abs=1)
+    assert columns.mean() == pytest.approx(240, abs=1)
+
+
+def test_points_far_outside_do_no_harm(standing: Poses) -> None:
+    wild = replace(standing, keypoints=standing.keypoints * np.float32(1e9))
+    assert draw_poses(blank(), wild, Style(boxes=True)).shape == (440, 400, 3)

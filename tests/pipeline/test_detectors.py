@@ -1,0 +1,128 @@
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mrpose_cli.errors import WeightsError
+from mrpose_cli.media.images import read_image
+from mrpose_cli.pipeline.detectors import Detector, FileBoxes, WholeImage
+from mrpose_cli.pipeline.detectors.letterbox import letterbox
+from mrpose_cli.pipeline.detectors.yolo import YoloDetector
+from mrpose_cli.pipeline.detectors.yolox import YoloxDetector
+from mrpose_cli.poses import Detections, Frame
+
+# The two people of basketball1.png, as a person would draw their boxes.
+PEOPLE = np.array([[35, 80, 180, 478], [437, 25, 640, 478]], np.float32)
+
+
+def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    top = np.maximum(a[:, None, :2], b[None, :, :2])
+    bottom = np.minimum(a[:, None, 2:], b[None, :, 2:])
+    overlap = np.clip(bottom - top, 0, None).prod(-1)
+    areas = [np.prod(x[:, 2:] - x[:, :2], axis=1) for x in (a, b)]
+    return np.asarray(overlap / (areas[0][:, None] + areas[1][None] - overlap))
+
+
+@pytest.fixture(scope="module", params=["yolo26n", "yolo11n", "yolox-tiny"])
+def detector(request: pytest.FixtureRequest, weights: Callable[[str], Path]) -> Detector:
+    path = weights(request.param)
+    if request.param == "yolox-tiny":
+        return YoloxDetector(path, name=request.param)
+    return YoloDetector(path, name=request.param, device=torch.device("cpu"))
+
+
+def test_people_are_found_where_they_are(detector: Detector, samples: Path) -> None:
+    image = read_image(samples / "basketball1.png").image
+    # Pictures of other shapes in between: results must come back in order.
+    frames = [
+        Frame(image),
+        Frame(np.full((100, 300, 3), 120, np.uint8)),
+        Frame(np.ascontiguousarray(image[:, ::-1])),
+        Frame(np.full((1, 1, 3), 120, np.uint8)),
+        Frame(image),
+    ]
+    first, empty, mirrored, tiny, again = detector.detect(frames)
+    assert (iou(first.boxes, PEOPLE).max(0) > 0.7).all()
+    assert (np.diff(first.scores) <= 0).all()
+    assert len(empty) == len(tiny) == 0
+    flipped = PEOPLE[:, [2, 1, 0, 3]] * [-1, 1, -1, 1] + [640, 0, 640, 0]
+    assert (iou(mirrored.boxes, flipped).max(0) > 0.7).all()
+    assert np.abs(again.boxes - first.boxes).max() < 0.5
+    assert (first.boxes >= 0).all()
+    assert (first.boxes <= [640, 480, 640, 480]).all()
+
+
+def test_letterboxed_boxes_come_back_where_they_were() -> None:
+    rng = np.random.default_rng(0)
+    for height, width in [(480, 640), (1, 1), (3000, 17), (37, 641), (640, 640)]:
+        fitted = letterbox(np.zeros((height, width, 3), np.uint8), 640)
+        assert max(fitted.image.shape[:2]) == 640
+        assert not any(side % 32 for side in fitted.image.shape[:2])
+        corner = rng.uniform(0, 0.5, (5, 2)) * [width, height]
+        boxes = np.concatenate([corner, corner + np.array([width / 2, height / 2])], axis=1)
+        shift = np.array([fitted.left, fitted.top] * 2)
+        back = fitted.restore((boxes * fitted.ratio + shift).astype(np.float32))
+        assert np.abs(back - boxes).max() < 1e-3 * max(height, width)
+
+
+def test_a_file_that_is_no_detector_is_refused(tmp_path: Path, weights: Callable[[str], Path]) -> None:
+    junk = tmp_path / "junk.pt"
+    junk.write_bytes(b"PK\x03\x04 not really")
+    with pytest.raises(WeightsError, match="not a YOLO checkpoint"):
+        YoloDetector(junk, name="junk", device=torch.device("cpu"))
+    with pytest.raises(WeightsError, match="outputs"):
+        YoloxDetector(weights("rtmpose-s"), name="wrong")
+
+
+def test_boxes_by_name_and_whole_images() -> None:
+    frame = Frame(np.zeros((20, 10, 3), np.uint8), "a.jpg")
+    known = Detections(np.array([[1, 2, 3, 4]], np.float32), np.ones(1, np.float32))
+    boxes = FileBoxes({"a.jpg": known}, "boxes.json")
+    assert boxes.detect([frame])[0] is known
+    assert len(boxes.detect([Frame(frame.image, "b.jpg")])[0]) == 0
+    assert WholeImage().detect([frame])[0].boxes.tolist() == [[0, 0, 10, 20]]
+
+
+_WATCHED = """
+import json, sys
+log = []
+def watch(event, args):
+    if event in ("socket.connect", "socket.getaddrinfo", "subprocess.Popen"):
+        log.append([event, repr(args)])
+    if event == "open" and isinstance(args[1], str) and set(args[1]) & set("wax+"):
+        log.append([event, str(args[0])])
+sys.addaudithook(watch)
+import numpy as np
+from mrpose_cli.pipeline.factory import load_pipeline
+pipeline = load_pipeline(detector=sys.argv[1], device="cpu")
+pipeline([np.zeros((64, 64, 3), np.uint8)])
+print(json.dumps({"log": log, "ultralytics": "ultralytics" in sys.modules}))
+"""
+
+
+@pytest.mark.parametrize("name", ["yolo26n", "yolox-tiny", "whole-image"])
+def test_nothing_is_written_or_sent_behind_the_users_back(
+    name: str, tmp_path: Path, weights: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for entry in ("rtmpose-s", name):
+        if entry != "whole-image":
+            weights(entry)
+    (tmp_path / "home").mkdir()
+    monkeypatch.setenv("MRPOSE_HOME", str(weights("rtmpose-s").parents[1]))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    run = subprocess.run(
+        [sys.executable, "-c", _WATCHED, name], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    seen = json.loads(run.stdout.splitlines()[-1])
+    # Allowed: the detector library's settings in a folder that goes away, and looking for system libraries.
+    allowed = ("mrpose-yolo-", "ldconfig", "/dev/null")
+    unexpected = [row for row in seen["log"] if not any(part in row[1] for part in allowed)]
+    assert unexpected == []
+    assert list((tmp_path / "home").rglob("*")) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
+    assert seen["ultralytics"] == (name == "yolo26n")
