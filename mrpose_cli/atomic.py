@@ -41,6 +41,16 @@ def replacing(path: Path, mode: str = "xb") -> Iterator[IO[Any]]:
             raise
 
 
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a whole file; see :func:`replacing`.
+
+    Raises:
+        OutputError: it could not be written; nothing is left behind.
+    """
+    with replacing(path) as file:
+        file.write(data)
+
+
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
     """Turn what goes wrong while ``path`` is written into an error for the user.

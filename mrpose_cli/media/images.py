@@ -98,7 +98,7 @@ def write_image(path: Path, image: NDArray[np.uint8], *, like: Photo | None = No
     Raises:
         OutputError: the picture could not be written, or the suffix is none that can be.
     """
-    from mrpose_cli.media.atomic import write_atomically
+    from mrpose_cli.atomic import write_atomically
     from mrpose_cli.media.encode import encode
 
     kind = _FORMATS.get(path.suffix.lower())

@@ -10,8 +10,8 @@ from media_helpers import open_folder, without_root
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
+from mrpose_cli.atomic import write_atomically
 from mrpose_cli.errors import OutputError
-from mrpose_cli.media.atomic import write_atomically
 from mrpose_cli.media.images import Photo, overlay_name, read_image, write_image
 
 NOISE = """

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from mrpose_cli.atomic import write_atomically
 from mrpose_cli.errors import OutputError
-from mrpose_cli.media.atomic import write_atomically
 from mrpose_cli.media.writer import BackgroundWriter
 
 

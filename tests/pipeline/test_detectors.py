@@ -88,6 +88,20 @@ def test_boxes_by_name_and_whole_images() -> None:
     assert WholeImage().detect([frame])[0].boxes.tolist() == [[0, 0, 10, 20]]
 
 
+def test_other_libraries_are_left_as_they_were(weights: Callable[[str], Path]) -> None:
+    code = (
+        "import sys, PIL.Image, cv2, numpy, torch\n"
+        "from pathlib import Path\n"
+        "from mrpose_cli.pipeline.detectors.yolo import YoloDetector\n"
+        "state = lambda: (PIL.Image.open, torch.save, torch.load, cv2.imread, cv2.getNumThreads(),\n"
+        "                 torch.get_num_threads(), repr(numpy.get_printoptions()), repr(torch.ones(3) / 3))\n"
+        "before = state()\n"
+        "YoloDetector(Path(sys.argv[1]), name='y', device=torch.device('cpu'))\n"
+        "assert state() == before, (before, state())\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(weights("yolo26n"))], check=True)
+
+
 _WATCHED = """
 import json, sys
 log = []

@@ -11,11 +11,14 @@ import atexit
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
+import PIL.Image
 import torch
 
 from mrpose_cli.errors import WeightsError
@@ -37,9 +40,25 @@ def _import_yolo() -> Any:
         folder = tempfile.mkdtemp(prefix="mrpose-yolo-")
         os.environ["YOLO_CONFIG_DIR"] = folder
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    from ultralytics import YOLO
+    with _unpatched():
+        from ultralytics import YOLO
 
     return YOLO
+
+
+@contextmanager
+def _unpatched() -> Iterator[None]:
+    """Undo what importing ultralytics does to other libraries.
+
+    It replaces Pillow's ``open`` (by one that installs plugins) and ``torch.save``, changes how arrays
+    are printed, and takes OpenCV's threads away, for the whole process.
+    """
+    open_image, save, threads = PIL.Image.open, torch.save, cv2.getNumThreads()
+    with np.printoptions():
+        yield
+    PIL.Image.open, torch.save = open_image, save
+    torch.set_printoptions(profile="default")
+    cv2.setNumThreads(threads)
 
 
 class YoloDetector:

@@ -1,0 +1,51 @@
+"""What the README and the docstrings show must run."""
+
+import doctest
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import mrpose_cli
+from mrpose_cli.cli import app
+from mrpose_cli.pipeline import pipeline as pipeline_module
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+COMMANDS = sorted(set(re.findall(r"(?:^    |&& |`)(mrpose [a-z][^`\n]*)", README, flags=re.MULTILINE)))
+
+
+@pytest.fixture(autouse=True)
+def _in_the_clone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+
+
+@pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL))
+def test_python_in_the_readme_runs(code: str, capsys: pytest.CaptureFixture[str]) -> None:
+    exec(compile(code, "README.md", "exec"), {})
+    assert len(capsys.readouterr().out.splitlines()) == 2  # a line for each of the two people
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_in_the_readme_exist_with_their_options(command: str) -> None:
+    words = shlex.split(command)[1:]
+    depth = 2 if words[0] == "weights" else 1
+    result = CliRunner().invoke(app, [*words[:depth], "--help"], env={"COLUMNS": "200"})
+    assert result.exit_code == 0, result.output
+    for option in (word for word in words if word.startswith("-")):
+        assert option in result.output, f"{option} of: {command}"
+
+
+def test_the_readme_states_the_two_commands() -> None:
+    assert "    pip install . && mrpose image samples/\n" in README
+    assert '    pip install -e ".[test]" && pytest\n' in README
+    assert "mrpose image samples/" in COMMANDS
+
+
+@pytest.mark.parametrize("module", [mrpose_cli, pipeline_module])
+def test_docstring_examples_run(module: object) -> None:
+    results = doctest.testmod(module)  # type: ignore[arg-type]
+    assert results.attempted > 0
+    assert results.failed == 0
