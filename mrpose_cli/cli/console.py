@@ -11,6 +11,8 @@ import typer
 from mrpose_cli.errors import MrposeError, UsageError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from mrpose_cli.weights.fetch import Progress
 
 FAILED = 1
@@ -49,6 +51,14 @@ def explain_import_error(error: ImportError) -> str:
             "pip uninstall -y opencv-python && pip install opencv-python-headless"
         )
     return f"a library does not load ({text}); reinstall with: pip install --force-reinstall mrpose"
+
+
+def table_console() -> Console:
+    """Where tables go: stdout, as wide as the terminal; wide enough for any name where there is none."""
+    from rich.console import Console
+
+    console = Console()
+    return console if console.is_terminal else Console(width=160)
 
 
 @contextmanager

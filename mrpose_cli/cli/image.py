@@ -13,6 +13,7 @@ from mrpose_cli.cli.console import (
     complain,
     download_bars,
     errors_reported,
+    table_console,
     work_bar,
 )
 
@@ -48,12 +49,19 @@ def image(
     ] = None,
     recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Go down into subfolders.")] = False,
     model: Annotated[
-        str, typer.Option("--model", "-m", help="A checkpoint of `mrpose models`.", rich_help_panel=_MODELS)
-    ] = "rtmpose-s",
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            help="A checkpoint of `mrpose models`. [default: rtmpose-s, or what --weights holds]",
+            show_default=False,
+            rich_help_panel=_MODELS,
+        ),
+    ] = None,
     weights: Annotated[
         Path | None,
         typer.Option(
-            help="A file to use in place of the model's own checkpoint.",
+            help="A file of your own: the authors', mmpose's, or of `mrpose weights convert`.",
             show_default=False,
             rich_help_panel=_MODELS,
         ),
@@ -247,7 +255,6 @@ def image(
 
 def _print_rows(report: ImageReport, *, overlays: bool) -> None:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
 
     table = Table("photo", box=box.SIMPLE_HEAD)
@@ -258,7 +265,7 @@ def _print_rows(report: ImageReport, *, overlays: bool) -> None:
     for row in report.rows[:_MOST_ROWS]:
         score = "-" if row.mean_score is None else f"{row.mean_score:.2f}"
         table.add_row(row.name, str(row.persons), score, f"{row.seconds * 1000:.0f}", "; ".join(row.notes))
-    console = Console()
+    console = table_console()
     console.print(table)
     if len(report.rows) > _MOST_ROWS:
         console.print(f"  ... and {len(report.rows) - _MOST_ROWS} more photos")
@@ -274,7 +281,6 @@ def _print_rows(report: ImageReport, *, overlays: bool) -> None:
 
 def _print_profile(report: ImageReport) -> None:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
 
     table = Table("stage", box=box.SIMPLE_HEAD)
@@ -287,4 +293,4 @@ def _print_profile(report: ImageReport) -> None:
     forward = report.stages.get("detector", 0.0) + report.stages.get("pose network", 0.0)
     table.add_row("detector + pose network", f"{forward:.3f}", f"{100 * forward / report.seconds:.1f}")
     table.add_row("wall time after loading", f"{report.seconds:.3f}", "100.0")
-    Console().print(table)
+    table_console().print(table)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mrpose_cli.cli.console import FAILED, complain, download_bars, errors_reported
+from mrpose_cli.cli.console import FAILED, complain, download_bars, errors_reported, table_console
 from mrpose_cli.errors import UsageError, WeightsError
 
 if TYPE_CHECKING:
@@ -118,6 +119,43 @@ def path(name: Annotated[str, typer.Argument(metavar="NAME", show_default=False)
         typer.echo(found)
 
 
+@app.command()
+def convert(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="A checkpoint of the authors' or of mmpose.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="The .safetensors file to write.")],
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            help="The row of `mrpose models` whose conventions apply, where the file does not tell "
+            "(plain, DARK and UDP heatmaps look alike).",
+            show_default=False,
+        ),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")] = False,
+) -> None:
+    """Turn a checkpoint into a safetensors file that says itself what it is and what it expects.
+
+    The network is recognised from the names and shapes of the tensors. The result is used with
+    `--weights OUT`.
+
+    Examples: `mrpose weights convert pose_hrnet_w32_256x192.pth hrnet-w32.safetensors`,
+    `mrpose weights convert my_udp.pth my.safetensors --model hrnet-w32-udp-mmpose`
+    """
+    with errors_reported():
+        from mrpose_cli.models.identify import convert as write_converted
+
+        if target.exists() and not overwrite:
+            raise UsageError(f"{target} exists; replace it with --overwrite")
+        entry = write_converted(source, target, model)
+        height, width = entry.input_size
+        typer.echo(
+            f"{target}: {entry.name} ({entry.arch}), {entry.joints} joints, {height}x{width}, {entry.color}, "
+            f"decoded by {entry.codec}; conventions: {entry.conventions or 'its own'}"
+        )
+
+
 def _store(*, offline: bool = False, progress: Progress | None = None) -> WeightsStore:
     from mrpose_cli.weights.store import WeightsStore
 
@@ -151,7 +189,6 @@ def _as_json(store: WeightsStore, entry: Entry) -> dict[str, object]:
 
 def _print_table(store: WeightsStore, entries: list[Entry]) -> None:
     from rich import box
-    from rich.console import Console
     from rich.filesize import decimal
     from rich.table import Table
 
@@ -164,4 +201,4 @@ def _print_table(store: WeightsStore, entries: list[Entry]) -> None:
         found = store.locate(entry)
         size = "-" if found is None else decimal(found.stat().st_size)
         table.add_row(entry.name, entry.kind, entry.licence, size, store.state(entry))
-    Console().print(table)
+    table_console().print(table)

@@ -1,6 +1,6 @@
 """MRFeaNet1 and MRFeaNet2: the four resolutions of a ResNet, each brought to stride 4, averaged.
 
-Tran et al., "Multi-Resolution Networks for Human Pose Estimation" (the SimMRPose networks), 2021.
+Tran, Nguyen, Kim, "Simple Multi-Resolution Representation Learning for Human Pose Estimation", ICPR 2020.
 """
 
 from __future__ import annotations
@@ -60,6 +60,6 @@ for _variant, _halving in ((1, False), (2, True)):
         register(
             f"mrfea{_variant}-r{_depth}",
             family=f"MRFeaNet{_variant}",
-            paper="Tran et al., 2021",
+            paper="Tran et al., ICPR 2020",
             build=partial(_build, depth=_depth, halving=_halving),
         )

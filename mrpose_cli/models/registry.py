@@ -1,8 +1,7 @@
 """The registry: every network of the zoo under one name, built by one function.
 
-A family's file decorates its builder with :func:`register` and lists the variants it can build; this
-module imports the family files on first use, so that a new network is one new file and one line in
-``_FAMILIES``.
+A family's file passes each variant it can build to :func:`register`; this module imports the family files
+on first use, so that a new network is one new file and one line in ``_FAMILIES``.
 """
 
 from __future__ import annotations
@@ -11,16 +10,18 @@ import difflib
 import fnmatch
 import importlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from torch import nn
+from torch import Tensor, nn
 
 from mrpose_cli.errors import UsageError
+from mrpose_cli.models.layouts import Remap, without_prefixes
 
-_FAMILIES = ("simple_baseline", "mrfeanet")
+_FAMILIES = ("simple_baseline", "mrheatnet", "mrfeanet", "hrnet", "rsn", "mlpe", "hourglass", "rtmpose")
 
 Builder = Callable[[int, tuple[int, int]], nn.Module]
+SizeReader = Callable[[Mapping[str, Tensor]], tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,22 +33,37 @@ class ModelInfo:
         family: The family's name as its paper spells it.
         paper: Where it was published.
         build: Called with (joints, (height, width)); returns the network with fresh weights.
+        remap: Gives a foreign checkpoint's tensors the network's own keys.
+        joints_key: The network's key of a tensor whose first size is the number of joints.
+        input_size: Reads (height, width) off a state dict; None where shapes do not depend on it.
     """
 
     name: str
     family: str
     paper: str
     build: Builder
+    remap: Remap
+    joints_key: str
+    input_size: SizeReader | None
 
 
 _MODELS: dict[str, ModelInfo] = {}
 
 
-def register(name: str, *, family: str, paper: str, build: Builder) -> None:
+def register(
+    name: str,
+    *,
+    family: str,
+    paper: str,
+    build: Builder,
+    remap: Remap = without_prefixes,
+    joints_key: str = "final_layer.weight",
+    input_size: SizeReader | None = None,
+) -> None:
     """Put one network into the registry; a name can be taken only once."""
     if name in _MODELS:
         raise ValueError(f"the model name '{name}' is taken")
-    _MODELS[name] = ModelInfo(name, family, paper, build)
+    _MODELS[name] = ModelInfo(name, family, paper, build, remap, joints_key, input_size)
 
 
 def _load_families() -> None:
@@ -56,9 +72,12 @@ def _load_families() -> None:
 
 
 def canonical(name: str) -> str:
-    """The registry's spelling of ``name``: lower case, hyphens, and ``r50`` for ``res50``/``resnet50``."""
+    """The registry's spelling of ``name``.
+
+    Lower case, hyphens, ``r50`` for ``res50`` and ``resnet50``, ``s50`` for ``resnest50``.
+    """
     hyphenated = re.sub(r"[_\s]+", "-", name.strip().lower())
-    return re.sub(r"-res(?:net)?-?(\d+)", r"-r\1", hyphenated)
+    return re.sub(r"-res(?:ne(t|st))?-?(\d+)", lambda m: f"-{'s' if m[1] == 'st' else 'r'}{m[2]}", hyphenated)
 
 
 def list_models(pattern: str = "*") -> list[str]:
@@ -91,7 +110,8 @@ def create_model(name: str, joints: int = 17, input_size: tuple[int, int] = (256
         input_size: Height and width of the crop in pixels, each a multiple of 32.
 
     Returns:
-        A module that maps float (N, 3, H, W) to heatmaps (N, K, H/4, W/4), in training mode.
+        A module that maps float (N, 3, H, W) to heatmaps (N, K, H/4, W/4), in training mode; RTMPose gives
+        a pair of scores instead, (N, K, 2W) over columns and (N, K, 2H) over rows.
 
     Raises:
         UsageError: unknown name, or an input size the network cannot take.

@@ -8,6 +8,9 @@ authors' checkpoints of SimpleBaseline, MRHeatNet and MRFeaNet.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from functools import partial
+
 import torchvision
 from torch import Tensor, nn
 
@@ -56,12 +59,19 @@ def deconv(inputs: int, outputs: int) -> nn.Sequential:
     )
 
 
+def init_body(*modules: nn.Module) -> None:
+    """Start convolutions that norms and ReLUs follow: He's normal distribution (fan out), biases zero."""
+    _init_convolutions(modules, partial(nn.init.kaiming_normal_, mode="fan_out", nonlinearity="relu"))
+
+
 def init_head(*modules: nn.Module) -> None:
-    """Start a head as SimpleBaseline's authors do: convolutions from N(0, 0.001), norms at one, biases zero."""
+    """Start a head's convolutions as SimpleBaseline's authors do: N(0, 0.001), biases zero."""
+    _init_convolutions(modules, partial(nn.init.normal_, std=0.001))
+
+
+def _init_convolutions(modules: Iterable[nn.Module], init: Callable[[Tensor], Tensor]) -> None:
     for module in (m for root in modules for m in root.modules()):
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-            nn.init.normal_(module.weight, std=0.001)
-        elif isinstance(module, nn.BatchNorm2d):
-            nn.init.ones_(module.weight)
-        if getattr(module, "bias", None) is not None:
-            nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+            init(module.weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)

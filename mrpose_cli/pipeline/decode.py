@@ -9,6 +9,8 @@ Each rule finds the highest cell of a map and moves the keypoint by less than a 
   Coordinate Representation", CVPR 2020).
 * ``udp``: DARK's step on pixel-aligned maps (Huang et al., CVPR 2020), as mmpose defines it.
 * ``megvii``: a quarter cell on the blurred map, then half a cell for the cell's centre (CPN, MSPN, RSN).
+* ``second-peak``: a quarter cell on the blurred map towards its second highest cell, then half a cell
+  (CPN's, RSN's and MLPE's authors).
 * ``simcc``: the peaks of two one-dimensional distributions (Li et al., "SimCC", ECCV 2022).
 """
 
@@ -25,30 +27,35 @@ from torch import Tensor
 from mrpose_cli.weights.manifest import CodecName
 
 # Widths of the blurs, in cells: DARK's and UDP's has the training targets' sigma of 2; mmpose's MSPN and
-# RSN decode with the kernel of their finest target.
-_NEWTON_KERNEL = 11
-_MEGVII_KERNEL = 5
+# RSN decode with the kernel of their finest target, RSN's authors with the same.
+_BLUR = {"dark": 11, "udp": 11, "megvii": 5, "second-peak": 5}
 
 
-def decode_heatmaps(maps: Tensor, codec: CodecName, input_size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+def decode_heatmaps(
+    maps: Tensor, codec: CodecName, input_size: tuple[int, int], blur: int | None = None
+) -> tuple[Tensor, Tensor]:
     """Keypoints and scores of heatmaps.
 
     Args:
         maps: (N, K, h, w) of any float type.
         codec: The rule; ``"simcc"`` is not for heatmaps, see :func:`decode_simcc`.
         input_size: Height and width of the crop the maps were made from.
+        blur: Size of the blur's kernel in cells, odd; None for the rule's own.
 
     Returns:
         Keypoints (N, K, 2) in crop pixels and scores (N, K), float32. The score is the map's highest
-        value (``megvii``: highest value / 255 + 0.5). A joint whose map has no positive value has no
-        place; its coordinates are the crop's corner, (0, 0).
+        value v (``megvii`` and ``second-peak``: v / 255 + 0.5). A joint whose map has no positive value
+        has no place; its coordinates are the crop's corner, (0, 0).
     """
     maps = maps.float()
     height, width = maps.shape[-2:]
+    kernel = blur or _BLUR.get(codec, 0)
     if codec == "megvii":
-        maps = _blur(maps, _MEGVII_KERNEL)
+        maps = _blur(maps, kernel)
+    elif codec == "second-peak":
+        maps = _smooth(maps, kernel)
     cells, highest = _peaks(maps)
-    scores = highest / 255 + 0.5 if codec == "megvii" else highest
+    scores = highest / 255 + 0.5 if codec in ("megvii", "second-peak") else highest
     if codec == "quarter":
         offset = 0.25 * _slope_sign(maps, cells) * _off_border(maps, cells, 1).all(-1, keepdim=True)
     elif codec == "msra":
@@ -57,9 +64,11 @@ def decode_heatmaps(maps: Tensor, codec: CodecName, input_size: tuple[int, int])
     elif codec == "megvii":
         offset = (0.25 * _slope_sign(maps, cells) + 0.5) * _off_border(maps, cells, 1).all(-1, keepdim=True)
     elif codec == "dark":
-        offset = _newton_dark(_blur(maps, _NEWTON_KERNEL), cells)
+        offset = _newton_dark(_blur(maps, kernel), cells)
     elif codec == "udp":
-        offset = _newton_udp(_blur(maps, _NEWTON_KERNEL), cells)
+        offset = _newton_udp(_blur(maps, kernel), cells)
+    elif codec == "second-peak":
+        offset = 0.25 * _towards_second(maps, cells) + 0.5
     else:
         raise ValueError(f"'{codec}' is not a rule for heatmaps")
 
@@ -150,17 +159,31 @@ def _gaussian(kernel: int) -> Tensor:
     return torch.from_numpy(cv2.getGaussianKernel(kernel, 0).astype(np.float32)).flatten()
 
 
+def _towards_second(maps: Tensor, cells: Tensor) -> Tensor:
+    """Unit vectors from each map's highest cell to its second highest, (N, K, 2)."""
+    index = maps.flatten(2).topk(2, -1).indices[..., 1]
+    width = maps.shape[-1]
+    step = torch.stack([index % width, index // width], -1).float() - cells
+    length: Tensor = step.norm(dim=-1, keepdim=True)
+    return step / length
+
+
 def _blur(maps: Tensor, kernel: int) -> Tensor:
-    """Gaussian blur with zeros beyond the border, rescaled so that each map keeps its highest value."""
+    """Gaussian blur, rescaled so that each map keeps its highest value."""
+    blurred = _smooth(maps, kernel)
+    highest = blurred.amax((-2, -1), keepdim=True)
+    return blurred * maps.amax((-2, -1), keepdim=True) / highest.masked_fill(highest == 0, 1.0)
+
+
+def _smooth(maps: Tensor, kernel: int) -> Tensor:
+    """Gaussian blur with zeros beyond the border."""
     n, k, height, width = maps.shape
     weight = _gaussian(kernel).to(maps.device)
     flat = maps.reshape(n * k, 1, height, width)
     half = kernel // 2
     flat = F.conv2d(flat, weight.view(1, 1, 1, -1), padding=(0, half))
     flat = F.conv2d(flat, weight.view(1, 1, -1, 1), padding=(half, 0))
-    blurred = flat.view(n, k, height, width)
-    highest = blurred.amax((-2, -1), keepdim=True)
-    return blurred * maps.amax((-2, -1), keepdim=True) / highest.masked_fill(highest == 0, 1.0)
+    return flat.view(n, k, height, width)
 
 
 def _newton_dark(blurred: Tensor, cells: Tensor) -> Tensor:

@@ -119,7 +119,9 @@ class PoseEstimator:
             if isinstance(output, tuple):
                 keypoints, scores = decode_simcc(*output)
             else:
-                keypoints, scores = decode_heatmaps(output, self.entry.codec, self.entry.input_size)
+                keypoints, scores = decode_heatmaps(
+                    output, self.entry.codec, self.entry.input_size, self.entry.blur
+                )
             maps = _drawable(output) if self.keep_maps else None
             return Estimate(
                 keypoints.cpu().numpy(), scores.cpu().numpy(), None if maps is None else maps.cpu().numpy()

@@ -7,7 +7,7 @@ from typing import Literal
 
 import torch
 
-from mrpose_cli.errors import UsageError
+from mrpose_cli.errors import UsageError, WeightsError
 from mrpose_cli.pipeline.detectors.base import Detector, WholeImage
 from mrpose_cli.pipeline.estimator import Network, Output, PoseEstimator
 from mrpose_cli.pipeline.onnx import open_session
@@ -28,7 +28,7 @@ _FRAME_BATCHES = {"cuda": 8, "mps": 4, "cpu": 1}
 
 
 def load_pipeline(
-    model: str = DEFAULT_MODEL,
+    model: str | None = None,
     detector: str | Detector = DEFAULT_DETECTOR,
     *,
     weights: Path | str | None = None,
@@ -47,10 +47,10 @@ def load_pipeline(
     """Load a detector and a pose network; what is not on disk is downloaded and verified first.
 
     Args:
-        model: A checkpoint of ``mrpose models``.
+        model: A checkpoint of ``mrpose models``; None for the default, or for what ``weights`` holds.
         detector: A detector of ``mrpose weights list``, the path of an ultralytics ``.pt`` file,
             ``"whole-image"``, or an object with a ``detect`` method.
-        weights: A file to use in place of the model's own checkpoint.
+        weights: A file of the user's own, in any layout that ``mrpose weights convert`` understands.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
         dtype: ``"auto"`` is fp16 on CUDA and fp32 elsewhere. ONNX files compute in their own type.
         flip: Flip test; None for what the checkpoint was published with.
@@ -69,7 +69,7 @@ def load_pipeline(
     """
     clock = clock or StageClock()
     store = store or WeightsStore()
-    entry = find_pose(model)
+    entry = _entry(model, weights)
     place = resolve_device(device)
     kind = place.type
     precision = _resolve_dtype(dtype, place, entry)
@@ -100,6 +100,17 @@ def load_pipeline(
         frame_batch=frame_batch or _FRAME_BATCHES[kind],
         clock=clock,
     )
+
+
+def _entry(model: str | None, weights: Path | str | None) -> PoseEntry:
+    if weights is None:
+        return find_pose(model or DEFAULT_MODEL)
+    path = Path(weights).expanduser()
+    if not path.is_file():
+        raise WeightsError(f"there is no weights file at {path}")
+    from mrpose_cli.models.identify import identify
+
+    return identify(path, model)
 
 
 def resolve_device(name: str) -> torch.device:
@@ -147,11 +158,10 @@ def load_network(entry: PoseEntry, path: Path, device: torch.device, dtype: torc
     """
     if entry.format == "onnx":
         return _onnx_network(path, device)
-    from mrpose_cli.models import create_model, load_weights, read_state_dict
+    from mrpose_cli.models import load_checkpoint
 
-    network = create_model(entry.arch, entry.joints, entry.input_size)
-    load_weights(network, read_state_dict(path), origin=str(path))
-    return network.eval().to(device=device, dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+    network = load_checkpoint(entry.arch, path, entry.joints, entry.input_size)
+    return network.to(device=device, dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
 def _onnx_network(path: Path, device: torch.device) -> Network:

@@ -29,7 +29,7 @@ from pydantic import (
 from mrpose_cli.errors import ManifestError, UsageError
 
 Size = tuple[PositiveInt, PositiveInt]
-CodecName = Literal["quarter", "msra", "dark", "udp", "megvii", "simcc"]
+CodecName = Literal["quarter", "msra", "dark", "udp", "megvii", "second-peak", "simcc"]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.\-]*$")]
 Sha256 = Annotated[str, Field(pattern=r"^([0-9a-f]{8}|[0-9a-f]{64})$")]
 
@@ -76,7 +76,8 @@ class Metric(_Strict):
     """A published figure with the conditions it was measured under."""
 
     dataset: str = "COCO val2017"
-    ap: float = Field(ge=0, le=100, description="AP (COCO), PCKh@0.5 (MPII), in percent")
+    metric: str = Field(default="AP", description="AP, or PCKh@0.5")
+    ap: float = Field(ge=0, le=100, description="the metric's value in percent")
     boxes: str = Field(description="where the person boxes came from")
     flip: bool | None = None
     decode: str | None = None
@@ -120,12 +121,14 @@ class PoseEntry(Entry):
     )
     padding_before_aspect: bool = Field(default=False, description="pad first, then fit the aspect ratio")
     codec: CodecName = Field(description="how heatmaps become keypoints; it also fixes the affine transform")
+    blur: int | None = Field(default=None, ge=3, description="odd; in place of the codec's own blur kernel")
     flip_test: bool = Field(description="published with flip test, hence on by default")
     flip_shift: bool = Field(default=False, description="shift the flipped heatmaps one pixel to the right")
     score: Literal["mean", "mean-visible"] = Field(
         default="mean-visible",
         description="person score: box score x mean of all joint scores, or of those above 0.2",
     )
+    conventions: str | None = Field(default=None, description="the table the fields above were taken from")
     metrics: tuple[Metric, ...] = ()
 
 
@@ -150,6 +153,7 @@ class Manifest(_Strict):
     pose: tuple[PoseEntry, ...] = ()
     detector: tuple[DetectorEntry, ...] = ()
     backbone: tuple[BackboneEntry, ...] = ()
+    conventions: dict[str, dict[str, Any]] = Field(default={}, description="by name; already in the entries")
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Manifest:
@@ -212,9 +216,47 @@ def _read(path: Path) -> Manifest:
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ManifestError(f"{path}: not valid TOML ({error})") from error
     try:
-        return Manifest.model_validate(document)
+        return Manifest.model_validate(_expanded(document))
     except ValidationError as error:
         raise ManifestError(f"{path}: {_first_problem(error, document)}") from error
+
+
+def _expanded(document: dict[str, Any]) -> dict[str, Any]:
+    """The document with conventions written into the entries that name them, and mirrors into the sources.
+
+    ``[conventions.NAME]`` holds what the checkpoints of one origin have in common, so that it is stated
+    once; ``[mirrors]`` lists by the beginning of an address where else the same files may be found.
+    """
+    document = dict(document)
+    conventions, mirrors = document.get("conventions", {}), document.pop("mirrors", {})
+    for kind in ("pose", "detector", "backbone"):
+        entries = document.get(kind)
+        if isinstance(entries, list):
+            filled = [_with_conventions(entry, conventions) for entry in entries]
+            document[kind] = [_with_mirrors(entry, mirrors) for entry in filled]
+    return document
+
+
+def _with_conventions(entry: Any, conventions: dict[str, Any]) -> Any:
+    name = entry.get("conventions") if isinstance(entry, dict) else None
+    if name is None:
+        return entry
+    if name not in conventions:
+        raise ManifestError(f"'{entry.get('name')}' names conventions that are not there: {name}")
+    return {**conventions[name], **entry}
+
+
+def _with_mirrors(entry: Any, mirrors: dict[str, list[str]]) -> Any:
+    if not isinstance(entry, dict) or not isinstance(entry.get("sources"), list):
+        return entry
+    sources: list[Any] = []
+    for source in entry["sources"]:
+        sources.append(source)
+        address = source.get("url") if isinstance(source, dict) else None
+        for base, others in mirrors.items():
+            if isinstance(address, str) and address.startswith(base):
+                sources += [{**source, "url": other + address.removeprefix(base)} for other in others]
+    return {**entry, "sources": sources}
 
 
 def _first_problem(error: ValidationError, document: dict[str, Any]) -> str:

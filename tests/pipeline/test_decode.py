@@ -3,6 +3,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import synthetic
@@ -44,6 +45,24 @@ def test_keypoints_equal_the_reference_decoders(
     assert 190 < placed.sum() < maps.shape[0] * maps.shape[1]  # the fixture holds empty maps, too
     error = np.abs(to_image(keypoints.numpy(), affines) - np.array(reference[key]["keypoints"]))[placed]
     assert error.max() < 1e-3
+
+
+@pytest.mark.parametrize("blur", [None, 9, 21])
+def test_second_peak_equals_a_plain_computation(blur: int | None) -> None:
+    maps = 255 * synthetic.heatmaps(3)
+    keypoints, scores = decode_heatmaps(torch.from_numpy(maps), "second-peak", (256, 192), blur)
+    kernel, border = blur or 5, 10
+    for person, joint in np.ndindex(3, 17):
+        canvas = np.zeros((64 + 2 * border, 48 + 2 * border), np.float32)
+        canvas[border:-border, border:-border] = maps[person, joint]
+        blurred = cv2.GaussianBlur(canvas, (kernel, kernel), 0)[border:-border, border:-border]
+        if maps[person, joint].max() <= 0:
+            continue
+        first, second = np.argsort(blurred.ravel())[[-1, -2]]
+        a, b = np.array([first % 48, first // 48]), np.array([second % 48, second // 48])
+        expected = (a + 0.25 * (b - a) / np.hypot(*(b - a))) * 4 + 2
+        assert np.abs(keypoints[person, joint].numpy() - expected).max() < 1e-3
+        assert scores[person, joint] == pytest.approx(blurred.max() / 255 + 0.5, abs=1e-5)
 
 
 @pytest.mark.parametrize("codec", [codec for _, codec in RULES])

@@ -10,6 +10,7 @@ import pytest
 
 import mrpose_cli
 from mrpose_cli.errors import ManifestError, UsageError
+from mrpose_cli.models import list_models
 from mrpose_cli.weights.manifest import (
     UrlSource,
     WheelSource,
@@ -175,16 +176,41 @@ def test_shipped_pose_entries_are_sane() -> None:
         entry.name for entry in entries
     }
     for entry in entries:
-        assert entry.input_size == (256, 192), entry.name
-        assert entry.joints == {"rtmpose-s": 26}.get(entry.name, 17)
+        assert entry.input_size in {(256, 192), (384, 288), (256, 256), (384, 384)}, entry.name
+        assert entry.joints == {"rtmpose-s": 26}.get(entry.name, 16 if "-mpii" in entry.name else 17)
+        assert entry.skeleton == ("mpii16" if "-mpii" in entry.name else "coco17"), entry.name
         # Of 0..255, not of 0..1; means fall from red to blue in every file whichever order it feeds.
         assert 90 < entry.mean[2] < entry.mean[1] < entry.mean[0] < 140, entry.name
         assert all(50 < value < 65 for value in entry.std), entry.name
         assert entry.padding == (1.25, 1.25)
         # Aligned codecs shift nothing; plain heatmaps tested with flip are shifted.
-        assert entry.flip_shift == (entry.flip_test and entry.codec in ("quarter", "msra")), entry.name
+        assert entry.flip_shift == (entry.flip_test and entry.codec in ("quarter", "msra", "dark")), (
+            entry.name
+        )
         assert (entry.format == "onnx") == entry.file.endswith(".onnx"), entry.name
-    assert {entry.name for entry in entries if entry.color == "bgr"} == {"simplebaseline-r50", "mrfea2-r50"}
+    bgr = {entry.name.split("-")[0] for entry in entries if entry.color == "bgr"}
+    assert bgr == {"simplebaseline", "mrheat1", "mrheat2", "mrfea1", "mrfea2"}
+    assert not any("mmpose" in entry.name for entry in entries if entry.color == "bgr")
+
+
+def test_every_row_is_a_network_of_the_registry() -> None:
+    names = set(list_models())
+    for entry in load_manifest().pose:
+        assert entry.arch in names, entry.name
+        assert entry.name.startswith(entry.arch)
+
+
+def test_published_files_have_two_sources_and_their_conditions() -> None:
+    entries = [entry for entry in load_manifest().pose if "-mmpose" in entry.name]
+    assert len(entries) > 75
+    for entry in entries:
+        assert len(entry.sources) == 2, entry.name
+        assert entry.sha256 is not None
+        assert entry.sha256 in entry.file
+        [metric] = entry.metrics
+        assert metric.boxes
+        assert metric.decode
+        assert metric.flip is True
 
 
 def test_shipped_entries_agree_with_their_file_names() -> None:
@@ -206,3 +232,40 @@ def test_shipped_detectors_start_with_the_default() -> None:
     detectors = load_manifest().detector
     assert detectors[0].name == "yolo26n"
     assert all(entry.sources for entry in detectors)
+
+
+def test_conventions_are_written_into_the_rows_that_name_them(tmp_path: Path) -> None:
+    path = tmp_path / "manifest.toml"
+    path.write_text(
+        """
+        [mirrors]
+        "https://a.example/" = ["https://b.example/x/"]
+        [conventions.theirs]
+        licence = "MIT"
+        format = "torch"
+        joints = 17
+        color = "bgr"
+        mean = [1.0, 2.0, 3.0]
+        std = [1.0, 1.0, 1.0]
+        codec = "dark"
+        flip_test = true
+        [[pose]]
+        name = "one"
+        conventions = "theirs"
+        file = "one.pth"
+        sha256 = "01234567"
+        arch = "one"
+        input_size = [256, 192]
+        codec = "udp"
+        sources = [{ url = "https://a.example/one.pth" }]
+        """
+    )
+    [entry] = load_manifest(path).pose
+    assert (entry.color, entry.mean, entry.codec, entry.conventions) == ("bgr", (1, 2, 3), "udp", "theirs")
+    assert [str(source) for source in entry.sources] == [
+        "https://a.example/one.pth",
+        "https://b.example/x/one.pth",
+    ]
+    path.write_text(path.read_text().replace('conventions = "theirs"', 'conventions = "ours"'))
+    with pytest.raises(ManifestError, match="'one' names conventions that are not there: ours"):
+        load_manifest(path)

@@ -1,0 +1,187 @@
+"""What a weights file is and what it expects: from its metadata, its name, or its tensors.
+
+:func:`identify` finds the manifest entry of a file, :func:`convert` writes a file that carries its entry
+along, :func:`load_model` is the short way to a network for people who want nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from mrpose_cli.atomic import write_atomically
+from mrpose_cli.errors import UsageError, WeightsError
+from mrpose_cli.models.checkpoint import load_checkpoint, read_state_dict
+from mrpose_cli.models.recognition import Recognised, recognise
+from mrpose_cli.models.registry import canonical, list_models, model_info
+from mrpose_cli.weights.manifest import PoseEntry, find_pose, load_manifest
+from mrpose_cli.weights.store import WeightsStore
+
+METADATA_KEY = "mrpose"  # of the safetensors header; its value is the entry as JSON
+
+# Whose conventions a checkpoint follows, by family and layout. mmpose's layout does not tell plain
+# heatmaps from DARK's and UDP's: those have to be named.
+_CONVENTIONS = {
+    ("HRNet", "authors"): "authors-hrnet",
+    ("RSN", "authors"): "authors-rsn",
+    ("RSN", "mmpose"): "mmpose-megvii",
+    ("MLPE", "authors"): "authors-mlpe",
+    ("RTMPose", "mmpose"): "mmpose-simcc",
+}
+_BY_LAYOUT = {"authors": "authors-bgr", "mmpose": "mmpose", "mrpose": "mrpose"}
+_SKELETONS = {16: "mpii16", 17: "coco17", 26: "coco17"}  # Halpe's 26 joints begin with COCO's 17
+
+
+def identify(path: Path, model: str | None = None) -> PoseEntry:
+    """The entry of a weights file: what network it holds and what that network expects.
+
+    In this order: the metadata that :func:`convert` writes; the manifest's row called ``model``; the row
+    whose file has this name; the network that the tensors fit, with the conventions of whoever's
+    layout the keys are in.
+
+    Args:
+        path: The file.
+        model: A row of the manifest, or a network of the registry.
+
+    Raises:
+        UsageError: ``model`` is neither, or contradicts the file.
+        WeightsError: the file cannot be read, or nothing tells what it is.
+    """
+    written = read_entry(path)
+    if written is not None:
+        if model is not None and canonical(model) not in (written.name, written.arch):
+            raise UsageError(f"{path} holds {written.name}, not {model}; leave --model out")
+        return written
+    rows = load_manifest().pose
+    if model is not None and (path.suffix == ".onnx" or canonical(model) not in list_models()):
+        return find_pose(model)
+    for row in rows:
+        if row.name == model or (model is None and row.file == path.name):
+            return row
+    if path.suffix == ".onnx":
+        raise UsageError(f"{path} does not say what it holds: name its model with --model")
+    found = recognise(read_state_dict(path), origin=str(path))
+    if model is not None and found.name != canonical(model):
+        raise WeightsError(f"{path} holds {found.name}, not {model}")
+    return _entry(path, found)
+
+
+def read_entry(path: Path) -> PoseEntry | None:
+    """The entry in a safetensors file's metadata; None if it has none or is no such file.
+
+    Raises:
+        WeightsError: there is an entry and it is not valid.
+    """
+    if path.suffix != ".safetensors" or not path.is_file():
+        return None
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"{path} is not a readable checkpoint ({error})") from error
+    if METADATA_KEY not in metadata:
+        return None
+    try:
+        return PoseEntry.model_validate_json(metadata[METADATA_KEY])
+    except ValueError as error:
+        raise WeightsError(f"{path} carries a description that this version does not understand") from error
+
+
+def convert(source: Path, target: Path, model: str | None = None) -> PoseEntry:
+    """Write a checkpoint as safetensors in this package's keys, with its entry in the metadata.
+
+    Args:
+        source: A checkpoint in any layout :func:`identify` understands.
+        target: The file to write, ``.safetensors``.
+        model: As for :func:`identify`.
+
+    Returns:
+        The entry that was written.
+
+    Raises:
+        UsageError: the target is not called ``.safetensors``, or ``model`` is unknown.
+        WeightsError: the source is not what it should be.
+        OutputError: the target could not be written.
+    """
+    if target.suffix != ".safetensors":
+        raise UsageError(f"{target} must end in .safetensors")
+    entry = identify(source, model)
+    if entry.format == "onnx":
+        raise UsageError(f"{source} is an ONNX file; only PyTorch checkpoints can be converted")
+    network = load_checkpoint(entry.arch, source, entry.joints, entry.input_size)
+    entry = entry.model_copy(update={"file": target.name, "sha256": None, "sources": ()})
+    write_safetensors(target, network, entry)
+    return entry
+
+
+def write_safetensors(path: Path, network: nn.Module, entry: PoseEntry) -> None:
+    """Write a network's weights with its entry in the metadata.
+
+    Raises:
+        OutputError: the file could not be written; nothing is left behind.
+    """
+    from safetensors.torch import save
+
+    tensors = {key: value.contiguous() for key, value in network.state_dict().items()}
+    metadata = {"format": "pt", METADATA_KEY: entry.model_dump_json(exclude_defaults=True)}
+    write_atomically(path, save(tensors, metadata))
+
+
+def load_model(source: str | Path, *, store: WeightsStore | None = None) -> nn.Module:
+    """A network with its weights, in evaluation mode, float32, on the CPU.
+
+    Args:
+        source: A weights file in any layout, or the name of a row of ``mrpose models``, which is
+            downloaded and verified if need be.
+        store: Where named weights are found; None for the user's cache.
+
+    Returns:
+        A module that maps normalised crops (N, 3, H, W) to heatmaps (N, K, H/4, W/4); RTMPose gives the
+        pair of SimCC's distributions.
+
+    Raises:
+        UsageError: no row has this name.
+        WeightsError: the file cannot be had, or is not what it should be.
+    """
+    path = Path(source).expanduser()
+    if path.is_file():
+        entry = identify(path)
+    elif path.suffix or path.parent != Path():
+        raise WeightsError(f"there is no weights file at {path}")
+    else:
+        entry = find_pose(str(source))
+        path = (store or WeightsStore()).resolve(entry)
+    if entry.format == "onnx":
+        raise WeightsError(f"{entry.name} is an ONNX file; load_pipeline runs it, load_model cannot")
+    return load_checkpoint(entry.arch, path, entry.joints, entry.input_size)
+
+
+def _entry(path: Path, found: Recognised) -> PoseEntry:
+    family = model_info(found.name).family
+    name = _CONVENTIONS.get((family, found.layout), _BY_LAYOUT[found.layout])
+    if found.joints == 16 and f"{name}-mpii" in load_manifest().conventions:
+        name = f"{name}-mpii"
+    if found.joints not in _SKELETONS:
+        raise WeightsError(f"{path} is {found.name} with {found.joints} joints, a skeleton that is not known")
+    conventions: dict[str, Any] = dict(load_manifest().conventions[name])
+    conventions |= {"licence": "not stated", "conventions": name}
+    return PoseEntry(
+        name=found.name,
+        file=re.sub(r"[^\w.\-+]|^\W+", "_", path.name),
+        arch=found.name,
+        input_size=found.input_size
+        or _size_in(path.name)
+        or ((256, 256) if found.joints == 16 else (256, 192)),
+        **{**conventions, "joints": found.joints, "skeleton": _SKELETONS[found.joints]},
+    )
+
+
+def _size_in(name: str) -> tuple[int, int] | None:
+    """Height and width in a file name such as ``pose_hrnet_w32_384x288.pth``."""
+    match = re.search(r"(?<!\d)(\d{3})x(\d{3})(?!\d)", name)
+    return (int(match[1]), int(match[2])) if match else None

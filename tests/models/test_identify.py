@@ -1,0 +1,158 @@
+"""What a weights file turns out to be, whoever wrote it, and that it runs as such."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from network_parity import Fixture, filled, load_fixture
+from safetensors.torch import save_file
+from torch import Tensor
+from typer.testing import CliRunner
+
+from mrpose_cli import load_pipeline
+from mrpose_cli.cli import app
+from mrpose_cli.errors import UsageError, WeightsError
+from mrpose_cli.models import convert, create_model, identify, load_model
+from mrpose_cli.weights.manifest import find_pose
+from mrpose_cli.weights.store import WeightsStore
+
+
+def save(path: Path, state: dict[str, Tensor]) -> Path:
+    torch.save({"state_dict": state, "meta": {"epoch": np.int64(210), "mean": np.ones(3)}}, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """MRFeaNet2 on ResNet-18 in the authors' layout."""
+    state = filled(lambda: create_model("mrfea2-r18")).state_dict()
+    return save(tmp_path_factory.mktemp("small") / "small.pth", dict(state))
+
+
+@pytest.mark.parametrize(
+    ("fixture", "conventions"),
+    [
+        ("official-simplebaseline-res50-17kpt-256x192", "authors-bgr"),
+        ("official-mrfea1-res50-16kpt-256x256", "authors-bgr"),
+        ("mmpose-simplebaseline-res50-17kpt-256x192", "mmpose"),
+        ("official-rsn18-17kpt-256x192", "authors-rsn"),
+        ("mmpose-rsn18-17kpt-256x192", "mmpose-megvii"),
+        ("mmpose-rtmpose-s-26kpt-256x192", "mmpose-simcc"),
+    ],
+)
+def test_conventions_follow_the_layout(fixture: str, conventions: str, tmp_path: Path) -> None:
+    reference: Fixture = load_fixture(fixture)
+    entry = identify(save(tmp_path / "weights.pth", reference.state()))
+    assert entry.arch == reference.network
+    assert entry.joints == reference.joints
+    assert entry.input_size == reference.input_size
+    assert entry.conventions == conventions
+    assert entry.skeleton == ("mpii16" if reference.joints == 16 else "coco17")
+    assert entry.color == ("bgr" if conventions.startswith("authors") else "rgb")
+
+
+def test_a_published_file_name_or_a_model_name_decides_what_tensors_cannot(tmp_path: Path) -> None:
+    state = load_fixture("mmpose-hrnet-w32-17kpt-256x192").state()
+    unnamed = save(tmp_path / "mine.pth", state)
+    assert identify(unnamed).codec == "msra"
+    assert identify(unnamed, "hrnet-w32-udp-mmpose").codec == "udp"
+    published = find_pose("hrnet-w32-dark-mmpose")
+    assert identify(shutil.copy(unnamed, tmp_path / published.file)) == published
+    with pytest.raises(WeightsError, match="holds hrnet-w32, not rsn-50"):
+        identify(unnamed, "rsn-50")
+
+
+def test_a_converted_file_says_itself_what_it_is(small: Path, tmp_path: Path) -> None:
+    target = tmp_path / "out.safetensors"
+    written = convert(small, target, "mrfea2-r18")
+    assert written.conventions == "mrpose"
+    assert written.codec == "udp"
+    renamed = target.rename(tmp_path / "anything.safetensors")
+    assert identify(renamed) == written
+    with pytest.raises(UsageError, match="holds mrfea2-r18, not rsn-18"):
+        identify(renamed, "rsn-18")
+
+    x = torch.randn(1, 3, 256, 192)
+    with torch.inference_mode():
+        assert torch.equal(load_model(renamed)(x), load_model(small)(x))
+
+
+def test_a_converted_file_runs_as_it_is(small: Path, samples: Path, tmp_path: Path) -> None:
+    target = tmp_path / "out.safetensors"
+    convert(small, target, "mrfea2-r18")
+    photo = samples / "basketball1.png"
+    plain, half = (
+        load_pipeline(weights=target, detector="whole-image", device="cpu", dtype=dtype)
+        for dtype in ("fp32", "bf16")
+    )
+    assert plain.estimator.entry.codec == "udp"
+    assert plain.estimator.crop_spec.aligned
+    assert plain.estimator.flip
+    [exact], [rough] = plain([photo]), half([photo])
+    assert exact.keypoints.shape == (1, 17, 2)
+    assert np.isfinite(exact.keypoints).all()
+    assert np.abs(rough.scores - exact.scores).max() < 0.05 * np.abs(exact.scores).max()
+    same = load_pipeline("mrfea2-r18", weights=small, detector="whole-image", device="cpu")
+    assert np.array_equal(same([photo])[0].keypoints, exact.keypoints)
+
+
+def test_load_model_by_name_goes_through_the_store(small: Path, tmp_path: Path) -> None:
+    store = WeightsStore(home=tmp_path, offline=True)
+    with pytest.raises(WeightsError, match="by hand"):
+        load_model("mrfea2-r18", store=store)
+    store.folder.mkdir(parents=True)
+    convert(small, store.folder / find_pose("mrfea2-r18").file, "mrfea2-r18")
+    assert not load_model("mrfea2-r18", store=store).training
+    with pytest.raises(UsageError, match="did you mean"):
+        load_model("mrfea2-r19", store=store)
+    with pytest.raises(WeightsError, match="no weights file"):
+        load_model(tmp_path / "none.pth", store=store)
+
+
+def test_a_16_joint_hrnet_is_for_mpii(tmp_path: Path) -> None:
+    with torch.device("meta"):
+        network = create_model("hrnet-w32", joints=16)
+    path = tmp_path / "pose_hrnet_w32_256x256.pth"
+    save(path, dict(network.to_empty(device="cpu").state_dict()))
+    assert identify(path) == find_pose("hrnet-w32-mpii")
+
+
+def run(*args: object) -> tuple[int, str, str]:
+    result = CliRunner().invoke(app, ["weights", "convert", *map(str, args)])
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_convert_on_the_command_line(small: Path, tmp_path: Path) -> None:
+    target = tmp_path / "out.safetensors"
+    code, out, _ = run(small, target)
+    assert code == 0
+    assert "mrfea2-r18" in out
+    assert "authors-bgr" in out
+    code, _, err = run(small, target)
+    assert code == 2
+    assert "--overwrite" in err
+    assert run(small, target, "--overwrite", "--model", "mrfea2-r18")[0] == 0
+    assert identify(target).codec == "udp"
+
+
+def test_convert_turns_the_wrong_file_away_in_one_line(small: Path, samples: Path, tmp_path: Path) -> None:
+    target = tmp_path / "out.safetensors"
+    other = tmp_path / "resnet.safetensors"
+    save_file({"fc.weight": torch.zeros(3, 4), "layer1.0.conv1.weight": torch.zeros(1)}, other)
+    cases = [
+        (small, tmp_path / "out.pth", (), 2, "must end in .safetensors"),
+        (samples / "camera.png", target, (), 1, "not a readable checkpoint"),
+        (tmp_path / "none.pth", target, (), 1, "no weights file"),
+        (other, target, (), 1, "ResNet classifier"),
+        (small, target, ("--model", "mrfea2-r50"), 1, "does not fit"),
+        (small, target, ("--model", "nonsense"), 2, "no pose checkpoint"),
+    ]
+    for source, out, options, code, message in cases:
+        found, _, err = run(source, out, *options)
+        assert (found, len(err.splitlines())) == (code, 1), err
+        assert message in err
+    assert not target.exists()
