@@ -8,8 +8,9 @@ mmpose's without their prefixes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Self
 
 import torch
 import torch.nn.functional as F
@@ -188,11 +189,28 @@ class RTMPose(nn.Module):
         self.cls_x = nn.Linear(HIDDEN, columns * BINS_PER_PIXEL, bias=False)
         self.cls_y = nn.Linear(HIDDEN, height * BINS_PER_PIXEL, bias=False)
 
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Keep the head in float32 when the network goes to half precision.
+
+        Its attention squares sums of products, and the peak of a distribution is wanted to half a pixel;
+        it is a hundredth of the work.
+        """
+        head = nn.ModuleList([self.final_layer, self.mlp, self.gau, self.cls_x, self.cls_y])
+        kept = {id(parameter) for parameter in head.parameters()}
+
+        def apply(tensor: Tensor) -> Tensor:
+            changed = fn(tensor)
+            half = changed.dtype in (torch.float16, torch.bfloat16)
+            return tensor.to(changed.device) if half and id(tensor) in kept else changed
+
+        return super()._apply(apply, recurse)  # type: ignore[no-untyped-call, no-any-return]
+
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Scores over columns (N, K, 2W) and rows (N, K, 2H) of normalised crops (N, 3, H, W)."""
         x = self.stage2(self.stage1(self.stem(x)))  # (N, C, H/8, W/8)
         x = self.stage4(self.stage3(x))  # (N, C, H/32, W/32)
-        tokens = self.mlp(self.final_layer(x).flatten(2))  # (N, K, 256)
+        x = self.final_layer(x.to(self.final_layer.weight.dtype))  # (N, K, H/32, W/32)
+        tokens = self.mlp(x.flatten(2))  # (N, K, 256)
         tokens = self.gau(tokens)
         return self.cls_x(tokens), self.cls_y(tokens)
 

@@ -61,7 +61,7 @@ def test_a_published_file_name_or_a_model_name_decides_what_tensors_cannot(tmp_p
     assert identify(unnamed).codec == "msra"
     assert identify(unnamed, "hrnet-w32-udp-mmpose").codec == "udp"
     published = find_pose("hrnet-w32-dark-mmpose")
-    assert identify(shutil.copy(unnamed, tmp_path / published.file)) == published
+    assert identify(Path(shutil.copy(unnamed, tmp_path / published.file))) == published
     with pytest.raises(WeightsError, match="holds hrnet-w32, not rsn-50"):
         identify(unnamed, "rsn-50")
 

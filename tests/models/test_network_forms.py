@@ -10,7 +10,6 @@ from network_parity import as_array, crops, filled, relative_error
 from torch import Tensor, nn
 
 from mrpose_cli.models import create_model
-from mrpose_cli.models.rtmpose import RTMPose
 
 SMALL = (
     "simplebaseline-r18",
@@ -51,9 +50,7 @@ def test_half_precision_is_close(model: nn.Module, x: Tensor, dtype: torch.dtype
         output = as_array(model.to(dtype)(x.to(dtype)))
     finally:
         model.float().load_state_dict(weights)
-    # RTMPose takes bf16's rounding badly: its attention squares sums of products of it.
-    rough = dtype == torch.bfloat16 and isinstance(model, RTMPose)
-    assert relative_error(output, expected) < (5e-2 if rough else 2e-2)
+    assert relative_error(output, expected) < 2e-2
 
 
 def test_channels_last_is_the_same(model: nn.Module, x: Tensor) -> None:
