@@ -13,7 +13,7 @@ from mrpose_cli.pipeline.estimator import Network, Output, PoseEstimator
 from mrpose_cli.pipeline.onnx import open_session
 from mrpose_cli.pipeline.pipeline import Pipeline
 from mrpose_cli.pipeline.profile import StageClock
-from mrpose_cli.weights.manifest import DetectorEntry, PoseEntry, find_detector, find_pose
+from mrpose_cli.weights.manifest import DetectorEntry, PoseEntry, find_detector, find_pose, load_manifest
 from mrpose_cli.weights.store import WeightsStore
 
 DEFAULT_MODEL = "rtmpose-s"
@@ -103,14 +103,18 @@ def load_pipeline(
 
 
 def _entry(model: str | None, weights: Path | str | None) -> PoseEntry:
-    if weights is None:
-        return find_pose(model or DEFAULT_MODEL)
-    path = Path(weights).expanduser()
-    if not path.is_file():
-        raise WeightsError(f"there is no weights file at {path}")
     from mrpose_cli.models.identify import identify
+    from mrpose_cli.models.registry import canonical, list_models
 
-    return identify(path, model)
+    name = canonical(model) if model else None
+    if weights is not None:
+        path = Path(weights).expanduser()
+        if not path.is_file():
+            raise WeightsError(f"there is no weights file at {path}")
+        return identify(path, name)
+    if name in list_models() and name not in {row.name for row in load_manifest().pose}:
+        raise UsageError(f"nobody published weights for {name}; pass a file of your own with --weights")
+    return find_pose(name or DEFAULT_MODEL)
 
 
 def resolve_device(name: str) -> torch.device:
