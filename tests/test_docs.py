@@ -25,7 +25,8 @@ def _in_the_clone(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL))
 def test_python_in_the_readme_runs(code: str, capsys: pytest.CaptureFixture[str]) -> None:
     exec(compile(code, "README.md", "exec"), {})
-    assert len(capsys.readouterr().out.splitlines()) == 2  # a line for each of the two people
+    # A line for each of the two people; the names and the shape.
+    assert len(capsys.readouterr().out.splitlines()) == 2
 
 
 @pytest.mark.parametrize("command", COMMANDS)
