@@ -14,7 +14,7 @@ from torch import nn
 
 from mrpose_cli.atomic import write_atomically
 from mrpose_cli.errors import UsageError, WeightsError
-from mrpose_cli.models.checkpoint import load_checkpoint, read_state_dict
+from mrpose_cli.models.checkpoint import load_checkpoint, model_from_state, read_state_dict
 from mrpose_cli.models.recognition import Recognised, recognise
 from mrpose_cli.models.registry import canonical, list_models, model_info
 from mrpose_cli.weights.manifest import PoseEntry, find_pose, load_manifest
@@ -150,14 +150,18 @@ def load_model(source: str | Path, *, store: WeightsStore | None = None) -> nn.M
     """
     path = Path(source).expanduser()
     if path.is_file():
-        entry = identify(path)
+        entry = read_entry(path)
+        if entry is None and path.suffix != ".onnx":
+            state = read_state_dict(path)
+            found = recognise(state, origin=str(path))
+            return model_from_state(found.name, state, found.joints, found.input_size, origin=str(path))
     elif path.suffix or path.parent != Path():
         raise WeightsError(f"there is no weights file at {path}")
     else:
         entry = find_pose(str(source))
         path = (store or WeightsStore()).resolve(entry)
-    if entry.format == "onnx":
-        raise WeightsError(f"{entry.name} is an ONNX file; load_pipeline runs it, load_model cannot")
+    if entry is None or entry.format == "onnx":
+        raise WeightsError(f"{path} is an ONNX file; load_pipeline runs it, load_model cannot")
     return load_checkpoint(entry.arch, path, entry.joints, entry.input_size)
 
 

@@ -113,6 +113,15 @@ def test_load_model_by_name_goes_through_the_store(small: Path, tmp_path: Path) 
         load_model(tmp_path / "none.pth", store=store)
 
 
+def test_load_model_takes_any_number_of_joints(tmp_path: Path) -> None:
+    state = filled(lambda: create_model("mrheat2-r18", joints=21)).state_dict()
+    network = load_model(save(tmp_path / "hands.pth", dict(state)))
+    with torch.inference_mode():
+        assert network(torch.zeros(1, 3, 128, 128)).shape == (1, 21, 32, 32)
+    with pytest.raises(WeightsError, match="21 joints, a skeleton that is not known"):
+        identify(tmp_path / "hands.pth")
+
+
 def test_a_16_joint_hrnet_is_for_mpii(tmp_path: Path) -> None:
     with torch.device("meta"):
         network = create_model("hrnet-w32", joints=16)
