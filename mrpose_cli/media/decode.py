@@ -40,11 +40,12 @@ _QUIET: Final = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 _quiet_lock = threading.Lock()
 
 
-def decode(data: bytes) -> Photo:
+def decode(data: bytes, *, upright: bool = True) -> Photo:
     """Decodes a picture. May be called from several threads at once.
 
     Args:
         data: the content of the file.
+        upright: turn it as its EXIF tag says; else the pixels stay as they are stored.
 
     Returns:
         The picture as a viewer shows it.
@@ -59,10 +60,10 @@ def decode(data: bytes) -> Photo:
                 raise Image.DecompressionBombError
             notes = _notes(picture)
             picture.load()
-            turn = _turn(picture)
-            upright = _to_rgb(picture) if turn is None else _to_rgb(picture).transpose(turn)
+            turn = _turn(picture) if upright else None
+            turned = _to_rgb(picture) if turn is None else _to_rgb(picture).transpose(turn)
             return Photo(
-                image=np.array(upright),
+                image=np.array(turned),
                 # A JPEG that also holds a depth or brightness map, as many phones write.
                 format="JPEG" if picture.format == "MPO" else str(picture.format),
                 icc_profile=_rgb_profile(picture),

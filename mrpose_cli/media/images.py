@@ -56,11 +56,19 @@ class Photo:
     notes: tuple[str, ...] = ()
 
 
-def read_image(source: Source | Path, *, timeout: float = 30.0, max_download: int = MAX_DOWNLOAD) -> Photo:
+def read_image(
+    source: Source | Path,
+    *,
+    upright: bool = True,
+    timeout: float = 30.0,
+    max_download: int = MAX_DOWNLOAD,
+) -> Photo:
     """Reads one photo from a file or a link. May be called from several threads at once.
 
     Args:
         source: where the photo is.
+        upright: turn it as its EXIF tag says. Datasets whose annotations are in stored pixels, like COCO,
+            are read without.
         timeout: for a link, the seconds its server may stay silent.
         max_download: for a link, the most bytes to download.
 
@@ -81,7 +89,7 @@ def read_image(source: Source | Path, *, timeout: float = 30.0, max_download: in
         data = fetch(location, timeout=timeout, max_bytes=max_download)
     if not data:
         raise InputError("the file is empty")
-    return decode(data)
+    return decode(data, upright=upright)
 
 
 def write_image(path: Path, image: NDArray[np.uint8], *, like: Photo | None = None) -> None:

@@ -1,9 +1,14 @@
-"""Loading things ahead of their use, in worker threads, in order."""
+"""Loading things ahead of their use, in worker threads or processes, in order."""
 
+import os
+import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
+from multiprocessing import get_context, parent_process
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -11,9 +16,14 @@ R = TypeVar("R")
 
 
 def read_ahead(
-    sources: Iterable[T], load: Callable[[T], R], *, workers: int = 2, ahead: int = 8
+    sources: Iterable[T],
+    load: Callable[[T], R],
+    *,
+    workers: int = 2,
+    ahead: int = 8,
+    processes: bool = False,
 ) -> Generator[tuple[T, R | Exception], None, None]:
-    """Loads sources in background threads and hands them out in their order.
+    """Loads sources in the background and hands them out in their order.
 
     While the caller works on one result, at most `ahead` further ones are loaded or being loaded. `sources`
     is drawn from only as far as that. Closing the generator early drops what has not begun and does not wait
@@ -22,18 +32,26 @@ def read_ahead(
     Args:
         sources: what to load; may be endless.
         load: called with one source, in a worker thread.
-        workers: number of threads, at least 1.
+        workers: number of threads or processes, at least 1.
         ahead: number of sources to be ahead of the caller, at least 1.
+        processes: work in processes instead of threads. `load`, its argument and its result then travel
+            by pickle; processes that are killed end the reading.
 
     Yields:
         Each source with what `load` returned for it, or with the exception it raised.
 
     Raises:
         ValueError: `workers` or `ahead` is below 1.
+        BrokenProcessPool: a worker process was killed, for instance for want of memory.
     """
     if ahead < 1:
         raise ValueError(f"ahead must be at least 1, not {ahead}")
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="mrpose-read")
+    pool: Executor
+    if processes:
+        # Fork would copy a process full of threads; a fresh one only imports what `load` needs.
+        pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_follow_the_parent)
+    else:
+        pool = ThreadPoolExecutor(workers, thread_name_prefix="mrpose-read")
     waiting: deque[tuple[T, Future[R]]] = deque()
     upcoming = iter(sources)
 
@@ -46,10 +64,25 @@ def read_ahead(
         while waiting:
             source, future = waiting.popleft()
             error = future.exception()
-            # KeyboardInterrupt and SystemExit are no results: they end the run.
-            if error is not None and not isinstance(error, Exception):
+            # KeyboardInterrupt and SystemExit are no results: they end the run, and so does a broken pool.
+            if error is not None and (
+                isinstance(error, BrokenProcessPool) or not isinstance(error, Exception)
+            ):
                 raise error
             start(1)
             yield source, future.result() if error is None else error
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _follow_the_parent() -> None:
+    """Runs first in a worker process: Ctrl-C is the parent's to handle, and its death is ours."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_die_with_the_parent, daemon=True).start()
+
+
+def _die_with_the_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -50,16 +50,9 @@ def crop_affines(boxes: NDArray[np.floating], spec: CropSpec) -> NDArray[np.floa
         (P, 2, 3) matrices for column vectors (x, y, 1); scaling and shift only.
     """
     height, width = spec.size
-    aspect = width / height
     boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
     center = (boxes[:, :2] + boxes[:, 2:]) / 2  # (P, 2)
-    # A box without area still has a place; one pixel keeps its transform finite.
-    w, h = np.maximum(boxes[:, 2:] - boxes[:, :2], 1.0).T
-    if spec.padding_before_aspect:
-        w, h = w * spec.padding[0], h * spec.padding[1]
-    w, h = np.maximum(w, h * aspect), np.maximum(h, w / aspect)
-    if not spec.padding_before_aspect:
-        w, h = w * spec.padding[0], h * spec.padding[1]
+    w, h = crop_sizes(boxes, spec).T
 
     if spec.aligned:
         scale = np.stack([(width - 1) / w, (height - 1) / h], axis=1)
@@ -72,6 +65,29 @@ def crop_affines(boxes: NDArray[np.floating], spec: CropSpec) -> NDArray[np.floa
     matrices[:, 0, 0], matrices[:, 1, 1] = scale.T
     matrices[:, :, 2] = target - scale * center
     return matrices
+
+
+def crop_sizes(boxes: NDArray[np.floating], spec: CropSpec) -> NDArray[np.float64]:
+    """Width and height of what is cut out for each box: padded, and fitted to the crop's aspect ratio.
+
+    Args:
+        boxes: (P, 4), x1 y1 x2 y2 in image pixels.
+        spec: What the checkpoint expects.
+
+    Returns:
+        (P, 2) in image pixels.
+    """
+    height, width = spec.size
+    aspect = width / height
+    boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
+    # A box without area still has a place; one pixel keeps its transform finite.
+    w, h = np.maximum(boxes[:, 2:] - boxes[:, :2], 1.0).T
+    if spec.padding_before_aspect:
+        w, h = w * spec.padding[0], h * spec.padding[1]
+    w, h = np.maximum(w, h * aspect), np.maximum(h, w / aspect)
+    if not spec.padding_before_aspect:
+        w, h = w * spec.padding[0], h * spec.padding[1]
+    return np.stack([w, h], axis=1)
 
 
 def to_image(points: NDArray[np.floating], affines: NDArray[np.float64]) -> NDArray[np.float32]:

@@ -1,0 +1,216 @@
+"""Annotated and predicted people as arrays, and how similar they are, pair by pair.
+
+All breakdowns of AP look at the same pairs with other joints or other people left out, so the pairs are made
+once. Each is a prediction and an annotated person of the same image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mrpose_cli.evaluation.oks import VARIANCES
+
+MOST = 20  # people an image that count
+_AT_A_TIME = 10_000
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.intp]
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Truth:
+    """The annotated people of a dataset.
+
+    Attributes:
+        image: (G,) ids of their images, ascending.
+        keypoints: (G, 17, 2) in pixels.
+        labelled: (G, 17), whether a joint is labelled.
+        boxes: (G, 4), x1 y1 x2 y2.
+        areas: (G,) in square pixels.
+        crowd: (G,), whether it stands for a crowd.
+        counts: (G,), whether the file says that the person has keypoints.
+    """
+
+    image: Ints
+    keypoints: Floats
+    labelled: Flags
+    boxes: Floats
+    areas: Floats
+    crowd: Flags
+    counts: Flags
+
+    def __len__(self) -> int:
+        return len(self.image)
+
+    @property
+    def ignored(self) -> Flags:
+        """(G,), whether finding or missing the person changes nothing."""
+        return self.crowd | ~self.counts
+
+    @classmethod
+    def of(cls, rows: Sequence[Mapping[str, Any]]) -> Truth:
+        """The people of COCO annotations."""
+        rows = sorted(rows, key=lambda row: int(row["image_id"]))
+        triples = np.array([row["keypoints"] for row in rows], np.float64).reshape(-1, len(VARIANCES), 3)
+        boxes = np.array([row["bbox"] for row in rows], np.float64).reshape(-1, 4)
+        boxes[:, 2:] += boxes[:, :2]
+        return cls(
+            image=np.array([row["image_id"] for row in rows], np.intp),
+            keypoints=triples[..., :2],
+            labelled=triples[..., 2] > 0,
+            boxes=boxes,
+            areas=np.array([row["area"] for row in rows], np.float64),
+            crowd=np.array([row["iscrowd"] for row in rows], bool),
+            counts=np.array([row["num_keypoints"] for row in rows], np.intp) > 0,
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """The predicted people that count: the 20 best of each image, best first.
+
+    Attributes:
+        image: (D,) ids of their images, ascending.
+        keypoints: (D, 17, 2) in pixels.
+        joint_scores: (D, 17).
+        scores: (D,).
+        areas: (D,) in square pixels.
+    """
+
+    image: Ints
+    keypoints: Floats
+    joint_scores: Floats
+    scores: Floats
+    areas: Floats
+
+    def __len__(self) -> int:
+        return len(self.image)
+
+    @property
+    def rank(self) -> Ints:
+        """(D,), the place of each within its image, from 0."""
+        _, start, count = np.unique(self.image, return_index=True, return_counts=True)
+        return np.arange(len(self.image)) - np.repeat(start, count)
+
+    @classmethod
+    def of(cls, rows: Sequence[Mapping[str, Any]]) -> Found:
+        """The people of COCO results that have gone through ``COCO.loadRes``, which adds the areas."""
+        triples = np.array([row["keypoints"] for row in rows], np.float64).reshape(-1, len(VARIANCES), 3)
+        return cls(
+            image=np.array([row["image_id"] for row in rows], np.intp),
+            keypoints=triples[..., :2],
+            joint_scores=triples[..., 2],
+            scores=np.array([row["score"] for row in rows], np.float64),
+            areas=np.array([row["area"] for row in rows], np.float64),
+        )._best()
+
+    def with_scores(self, scores: Floats) -> Found:
+        """The same people, ranked anew."""
+        return replace(self, scores=scores)._best()
+
+    def _best(self) -> Found:
+        ranked = self._take(np.lexsort((-self.scores, self.image)))
+        return ranked._take(np.flatnonzero(ranked.rank < MOST))
+
+    def _take(self, index: Ints) -> Found:
+        return Found(
+            self.image[index],
+            self.keypoints[index],
+            self.joint_scores[index],
+            self.scores[index],
+            self.areas[index],
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pairs:
+    """Every prediction with every annotated person of its image.
+
+    Attributes:
+        found: (P,) indices of predictions, ascending.
+        truth: (P,) indices of annotated people, ascending for each prediction.
+        joints: (P, 17), how near a joint is to where it belongs, 0..1; 0 where that is not labelled.
+        labelled: (P, 17), whether the joint is labelled.
+        around: (P,), what stands in for OKS at people without labels: how near the prediction is to
+            twice their box.
+    """
+
+    found: Ints
+    truth: Ints
+    joints: Floats
+    labelled: Flags
+    around: Floats
+
+    def oks(self, joints: Sequence[int] | slice = slice(None)) -> Floats:
+        """(P,) OKS over these joints as COCO computes it for people of whom only these are labelled."""
+        similar, labelled = self.joints[:, joints], self.labelled[:, joints]
+        count = labelled.sum(1)
+        mean = similar.sum(1) / np.maximum(count, 1)
+        return np.where(count > 0, mean, self.around)
+
+
+def pair_up(truth: Truth, found: Found) -> Pairs:
+    """Make all pairs."""
+    first = np.searchsorted(truth.image, found.image, "left")
+    count = np.searchsorted(truth.image, found.image, "right") - first
+    index = np.repeat(np.arange(len(found)), count)
+    offset = np.arange(len(index)) - np.repeat(np.cumsum(count) - count, count)
+    person = np.repeat(first, count) + offset
+    labelled = truth.labelled[person]
+    near = pair_similarity(found, truth, index, person, truth.keypoints)
+    return Pairs(index, person, np.where(labelled, near, 0.0), labelled, _around(truth, found, index, person))
+
+
+def pair_similarity(found: Found, truth: Truth, index: Ints, person: Ints, places: Floats) -> Floats:
+    """(P, 17), how near each joint is to a place that goes with the annotated person.
+
+    Args:
+        found: The predictions.
+        truth: The annotated people.
+        index: (P,) of predictions.
+        person: (P,) of annotated people.
+        places: (G, 17, 2) of the annotated people.
+    """
+    near = np.empty((len(index), len(VARIANCES)))
+    for part in _parts(len(index)):
+        who, whom = index[part], person[part]
+        near[part] = joint_similarity(found.keypoints[who], places[whom], truth.areas[whom])
+    return near
+
+
+def _parts(count: int) -> Iterator[slice]:
+    """Pairs by the thousands, so that what is computed in between stays small."""
+    return (slice(start, start + _AT_A_TIME) for start in range(0, count, _AT_A_TIME))
+
+
+def joint_similarity(a: Floats, b: Floats, areas: Floats) -> Floats:
+    """OKS's term of each joint.
+
+    Args:
+        a: (P, 17, 2).
+        b: (P, 17, 2).
+        areas: (P,) of the annotated person.
+
+    Returns:
+        (P, 17), 0..1.
+    """
+    squared = (a[..., 0] - b[..., 0]) ** 2 + (a[..., 1] - b[..., 1]) ** 2
+    return np.asarray(np.exp(-squared / VARIANCES / (areas[:, None] + np.spacing(1)) / 2))
+
+
+def _around(truth: Truth, found: Found, index: Ints, person: Ints) -> Floats:
+    size = truth.boxes[:, 2:] - truth.boxes[:, :2]
+    low, high = truth.boxes[:, None, :2] - size[:, None], truth.boxes[:, None, :2] + 2 * size[:, None]
+    around = np.empty(len(index))
+    for part in _parts(len(index)):
+        who, whom = index[part], person[part]
+        points = found.keypoints[who]
+        beyond = np.maximum(0, low[whom] - points) + np.maximum(0, points - high[whom])  # (n, 17, 2)
+        around[part] = joint_similarity(beyond, np.zeros_like(beyond), truth.areas[whom]).mean(1)
+    return around

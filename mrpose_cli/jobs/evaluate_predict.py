@@ -1,0 +1,199 @@
+"""Estimating the poses of a dataset's images, streamed to disk."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+import torch
+
+from mrpose_cli.errors import InputError, UsageError
+from mrpose_cli.jobs.common import reason_of
+from mrpose_cli.jobs.evaluate_ranks import Ranks
+from mrpose_cli.jobs.evaluate_spool import SpoolWriter, read_spools, spool_path, spools
+from mrpose_cli.media.images import Photo, read_image
+from mrpose_cli.media.reader import read_ahead
+from mrpose_cli.pipeline.crops import crop_sizes
+from mrpose_cli.pipeline.detectors.base import FileBoxes
+from mrpose_cli.pipeline.pipeline import Pipeline
+from mrpose_cli.poses import Detections, Frame
+
+_THREADS = 2
+_MOST_PROCESSES = 8
+_AHEAD = 4  # decoded images that wait, for each worker
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """One image to be run.
+
+    Attributes:
+        image: The dataset's id of it.
+        path: The file.
+        boxes: Its people, None if the detector is to find them.
+    """
+
+    image: int
+    path: Path
+    boxes: Detections | None
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """How the images are run.
+
+    Attributes:
+        folder: Where the spools are.
+        conditions: What the predictions depend on; a spool of others is refused.
+        workers: Processes that decode images; 0 for threads of this process.
+        strict: An image that cannot be read ends the run.
+    """
+
+    folder: Path
+    conditions: Mapping[str, Any]
+    workers: int = 0
+    strict: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How it went.
+
+    Attributes:
+        seconds: From the first image to the last pose of this rank.
+        persons: How many poses, of all ranks.
+        stages: Wall time by stage of this rank's main thread.
+        resumed: Images that were there already, of all ranks.
+    """
+
+    seconds: float
+    persons: int
+    stages: dict[str, float]
+    resumed: int
+
+
+def predict(
+    shots: Sequence[Shot],
+    pipeline: Pipeline,
+    work: Work,
+    ranks: Ranks,
+    on_start: Callable[[int], None] = lambda count: None,
+    on_image: Callable[[int], None] = lambda persons: None,
+) -> Outcome:
+    """Run this rank's share of the images that are not on the disk yet.
+
+    Args:
+        shots: All images.
+        pipeline: The models.
+        work: How to run them.
+        ranks: Who else is at it.
+        on_start: Told how many images are to be run here.
+        on_image: Told of every image that is done, with its number of people.
+
+    Raises:
+        UsageError: what is on the disk was made under other conditions.
+        InputError: an image cannot be read, and ``strict`` is set.
+        OutputError: the disk is full.
+    """
+    done = {poses.image for poses in read_spools(spools(work.folder), work.conditions) if not poses.failure}
+    ranks.wait()  # nobody appends before everybody has read
+    mine = ranks.share([shot for shot in shots if shot.image not in done])
+    on_start(len(mine))
+    given = {str(shot.image): shot.boxes for shot in mine if shot.boxes is not None}
+    if given:
+        pipeline = Pipeline(
+            FileBoxes(given, "given"),
+            pipeline.estimator,
+            batch_size=pipeline.batch_size,
+            frame_batch=pipeline.frame_batch,
+            clock=pipeline.clock,
+        )
+    persons, start = 0, time.perf_counter()
+    with (
+        SpoolWriter(spool_path(work.folder, ranks.rank), work.conditions) as spool,
+        _few_threads(pipeline),
+    ):
+        for frame, poses in pipeline.stream(_frames(mine, pipeline, work, spool, on_image)):
+            areas = crop_sizes(poses.boxes, pipeline.estimator.crop_spec).prod(1)
+            with pipeline.clock("write"):
+                spool.add(int(frame.name), poses, areas)
+            persons += len(poses)
+            on_image(len(poses))
+    seconds = time.perf_counter() - start
+    return Outcome(seconds, ranks.total(persons), dict(pipeline.clock.seconds), len(done))
+
+
+def _frames(
+    shots: Sequence[Shot],
+    pipeline: Pipeline,
+    work: Work,
+    spool: SpoolWriter,
+    on_image: Callable[[int], None],
+) -> Iterator[Frame]:
+    workers = work.workers or _THREADS
+    photos = read_ahead(
+        [shot.path for shot in shots],
+        partial(read_image, upright=False),
+        workers=workers,
+        ahead=_AHEAD * workers,
+        processes=work.workers > 0,
+    )
+    for shot in shots:
+        with pipeline.clock("wait for images"):
+            photo = _next(photos)
+        if isinstance(photo, Photo):
+            yield Frame(photo.image, str(shot.image))
+            continue
+        if work.strict:
+            raise InputError(f"{shot.path}: {reason_of(photo)}")
+        spool.fail(shot.image, reason_of(photo))
+        on_image(0)
+
+
+def _next(photos: Iterator[tuple[Path, Photo | Exception]]) -> Photo | Exception:
+    try:
+        return next(photos)[1]
+    except BrokenProcessPool as error:
+        raise UsageError(
+            "a process that decodes images was killed, probably for want of memory; "
+            "use fewer --workers, and --resume to go on"
+        ) from error
+
+
+def suitable_workers(device: str) -> int:
+    """Decoding processes that suit a kind of device; 0 is for threads.
+
+    On the CPU two threads keep the network busy (Pillow decodes beside Python), and processes would only
+    take its cores. A GPU is faster than one process can hand it images.
+    """
+    if device == "cpu":
+        return 0
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(min(cpus - 1, _MOST_PROCESSES), 1)
+
+
+@contextmanager
+def _few_threads(pipeline: Pipeline) -> Iterator[None]:
+    """Cores left to the networks.
+
+    A crop is too small to be shared among OpenCV's threads (it takes three times as long on two). And where
+    only ONNX Runtime computes, torch has little to do, but its threads go on spinning for a while after each
+    operation and take the cores from ONNX Runtime's: a fifth of the wall time on two cores.
+    """
+    usual, usual_opencv = torch.get_num_threads(), cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    if pipeline.estimator.entry.format == "onnx" and isinstance(pipeline.detector, FileBoxes):
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(usual)
+        cv2.setNumThreads(usual_opencv)
