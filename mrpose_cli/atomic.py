@@ -11,7 +11,7 @@ from typing import IO, Any
 
 from mrpose_cli.errors import OutputError
 
-_FULL = frozenset(getattr(errno, name) for name in ("ENOSPC", "EDQUOT") if hasattr(errno, name))
+DISK_FULL = frozenset(getattr(errno, name) for name in ("ENOSPC", "EDQUOT") if hasattr(errno, name))
 
 
 @contextlib.contextmanager
@@ -61,6 +61,6 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _FULL:
+        if error.errno in DISK_FULL:
             raise OutputError(f"no space left on the disk: {path}") from error
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error

@@ -72,6 +72,10 @@ class Poses:
         skeleton: Names and limbs of the K joints.
         heatmaps: Only if the pipeline was asked to keep them.
         seconds: Detector and pose network time spent on the frame, its share of shared batches.
+        track_ids: (P,) int64, who is who from frame to frame, counted from 1; 0 for people of whom that
+            is not known. None if nobody asked.
+        bridged: (P,) bool, people who were not found in this frame and were put between their places in
+            the frames around it. None if nobody asked.
     """
 
     keypoints: NDArray[np.float32]
@@ -82,6 +86,8 @@ class Poses:
     skeleton: Skeleton = COCO17
     heatmaps: PersonHeatmaps | None = None
     seconds: float = 0.0
+    track_ids: NDArray[np.int64] | None = None
+    bridged: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.keypoints)

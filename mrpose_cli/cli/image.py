@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mrpose_cli.cli import options
 from mrpose_cli.cli.console import (
     FAILED,
     INTERRUPTED,
@@ -20,11 +21,6 @@ from mrpose_cli.cli.console import (
 if TYPE_CHECKING:
     from mrpose_cli.jobs.images import ImageReport
 
-_MODELS = "Models"
-_BOXES = "Boxes"
-_OUTPUT = "Output"
-_SPEED = "Speed"
-
 _MOST_ROWS = 40
 
 
@@ -37,147 +33,50 @@ def image(
             show_default=False,
         ),
     ],
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out",
-            "-o",
-            help="Folder of all that is written. [default: mrpose-out, or the first free mrpose-out-N]",
-            show_default=False,
-            rich_help_panel=_OUTPUT,
-        ),
-    ] = None,
-    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Go down into subfolders.")] = False,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model",
-            "-m",
-            help="A checkpoint of `mrpose models`. [default: rtmpose-s, or what --weights holds]",
-            show_default=False,
-            rich_help_panel=_MODELS,
-        ),
-    ] = None,
-    weights: Annotated[
-        Path | None,
-        typer.Option(
-            help="A file of your own: the authors', mmpose's, or of `mrpose weights convert`.",
-            show_default=False,
-            rich_help_panel=_MODELS,
-        ),
-    ] = None,
-    flip: Annotated[
-        bool | None,
-        typer.Option(
-            "--flip/--no-flip",
-            help="Flip test: average with the mirrored crop. [default: as the checkpoint was published]",
-            show_default=False,
-            rich_help_panel=_MODELS,
-        ),
-    ] = None,
-    offline: Annotated[
-        bool, typer.Option("--offline", help="Download no weights.", rich_help_panel=_MODELS)
-    ] = False,
-    detector: Annotated[
-        str,
-        typer.Option(
-            help="yolo26n, yolo26m, yolo11n, yolo11n-pose (ultralytics, AGPL-3.0), yolox-tiny (Apache-2.0), "
-            "or the path of an ultralytics .pt file.",
-            rich_help_panel=_BOXES,
-        ),
-    ] = "yolo26n",
-    det_conf: Annotated[
-        float, typer.Option(min=0, max=1, help="Drop boxes below this score.", rich_help_panel=_BOXES)
-    ] = 0.25,
-    det_iou: Annotated[
-        float,
-        typer.Option(
-            min=0, max=1, help="NMS threshold (yolo26 needs no NMS and ignores it).", rich_help_panel=_BOXES
-        ),
-    ] = 0.7,
-    imgsz: Annotated[
-        int | None,
-        typer.Option(
-            min=32,
-            help="Longer side of the detector's input. [default: 640]",
-            show_default=False,
-            rich_help_panel=_BOXES,
-        ),
-    ] = None,
+    out: options.Out = None,
+    recursive: options.Recursive = False,
+    model: options.Model = None,
+    weights: options.Weights = None,
+    flip: options.Flip = None,
+    offline: options.Offline = False,
+    detector: options.Detector = "yolo26n",
+    det_conf: options.DetConf = 0.25,
+    det_iou: options.DetIou = 0.7,
+    imgsz: options.ImgSize = None,
     boxes: Annotated[
         Path | None,
         typer.Option(
             help="Take the boxes from a COCO annotation or results JSON instead of a detector; "
             "nothing of ultralytics is used then.",
             show_default=False,
-            rich_help_panel=_BOXES,
+            rich_help_panel=options.BOXES,
         ),
     ] = None,
-    whole_image: Annotated[
-        bool, typer.Option("--whole-image", help="Every photo is one person.", rich_help_panel=_BOXES)
-    ] = False,
-    device: Annotated[
-        str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.", rich_help_panel=_SPEED)
-    ] = "auto",
-    dtype: Annotated[
-        Literal["auto", "fp32", "fp16", "bf16"],
-        typer.Option(help="auto is fp16 on CUDA, fp32 elsewhere.", rich_help_panel=_SPEED),
-    ] = "auto",
-    batch_size: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Crops a forward pass, across photos. [default: 64 on CUDA, 32 on MPS, 8 on the CPU]",
-            show_default=False,
-            rich_help_panel=_SPEED,
-        ),
-    ] = None,
-    det_batch: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Photos a detector pass. [default: 8 on CUDA, 4 on MPS, 1 on the CPU]",
-            show_default=False,
-            rich_help_panel=_SPEED,
-        ),
-    ] = None,
-    profile: Annotated[
-        bool, typer.Option("--profile", help="Print where the time went.", rich_help_panel=_SPEED)
-    ] = False,
-    kpt_thr: Annotated[
-        float,
-        typer.Option(
-            min=0,
-            max=1,
-            help="Joints below this score are not drawn, and have v = 0 in the JSON.",
-            rich_help_panel=_OUTPUT,
-        ),
-    ] = 0.3,
+    whole_image: options.WholeImage = False,
+    device: options.Device = "auto",
+    dtype: options.Dtype = "auto",
+    batch_size: options.BatchSize = None,
+    det_batch: options.DetBatch = None,
+    profile: options.Profile = False,
+    kpt_thr: options.KptThr = 0.3,
     overlay: Annotated[
         bool,
-        typer.Option("--overlay/--no-overlay", help="Write a picture a photo.", rich_help_panel=_OUTPUT),
+        typer.Option(
+            "--overlay/--no-overlay", help="Write a picture a photo.", rich_help_panel=options.OUTPUT
+        ),
     ] = True,
-    draw_boxes: Annotated[
-        bool, typer.Option("--draw-boxes", help="Draw the person boxes.", rich_help_panel=_OUTPUT)
-    ] = False,
-    draw_heatmaps: Annotated[
-        bool, typer.Option("--draw-heatmaps", help="Draw what the network saw.", rich_help_panel=_OUTPUT)
-    ] = False,
+    draw_boxes: options.DrawBoxes = False,
+    draw_heatmaps: options.DrawHeatmaps = False,
     results_json: Annotated[
         bool,
         typer.Option(
             "--results-json",
             help="Write results.json, too: COCO's leaderboard form, for COCO.loadRes.",
-            rich_help_panel=_OUTPUT,
+            rich_help_panel=options.OUTPUT,
         ),
     ] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace files that exist.", rich_help_panel=_OUTPUT)
-    ] = False,
-    quiet: Annotated[
-        bool,
-        typer.Option("--quiet", "-q", help="Print errors only.", rich_help_panel=_OUTPUT),
-    ] = False,
+    overwrite: options.Overwrite = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Find the people in photos and estimate 17 keypoints for each.
 

@@ -6,16 +6,19 @@ end, so that whoever looks sees the old file, none, or a whole one.
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
 from mrpose_cli.atomic import replacing, writing
+from mrpose_cli.disk import Reserve, SteadyFile
 from mrpose_cli.poses import Poses
 from mrpose_cli.skeletons import Skeleton
 
@@ -27,27 +30,31 @@ _SCORE_DIGITS = 5
 class _Spool:
     """Rows of a JSON list, kept on the disk beside the target until the file is put together."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, reserve: Reserve | None = None) -> None:
         self._path = path
         with writing(path):
-            self._file = tempfile.TemporaryFile("w+", encoding="utf-8", dir=path.parent)  # noqa: SIM115
+            raw = tempfile.TemporaryFile("w+b", buffering=0, dir=path.parent)  # noqa: SIM115
+        self._file = io.TextIOWrapper(io.BufferedRandom(SteadyFile(raw, reserve)), encoding="utf-8")
         self.count = 0
+        self.size = 0
 
     def add(self, row: Mapping[str, Any]) -> None:
+        text = f"{',' if self.count else ''}\n{json.dumps(row)}"
         with writing(self._path):
-            self._file.write(",\n" if self.count else "")
-            json.dump(row, self._file)
+            self._file.write(text)
         self.count += 1
+        self.size += len(text)
 
     def copy_to(self, file: IO[str]) -> None:
         """Write the rows as a JSON list."""
-        file.write("[\n")
+        file.write("[")
         self._file.seek(0)
         shutil.copyfileobj(self._file, file)
         file.write("\n]")
 
     def close(self) -> None:
-        self._file.close()
+        with suppress(OSError):  # rows that no longer fit on the disk are not wanted any more
+            self._file.close()
 
 
 class DatasetWriter:
@@ -59,45 +66,60 @@ class DatasetWriter:
         info: What was run; goes into ``info``.
         keypoint_threshold: Joints at or above get v = 2, others v = 0. Coordinates are written either
             way, and ``keypoint_scores`` says how sure the network was.
+        reserve: Space that putting the file together may take when the disk is full.
     """
 
     def __init__(
-        self, path: Path, skeleton: Skeleton, info: Mapping[str, Any], *, keypoint_threshold: float
+        self,
+        path: Path,
+        skeleton: Skeleton,
+        info: Mapping[str, Any],
+        *,
+        keypoint_threshold: float,
+        reserve: Reserve | None = None,
     ) -> None:
         self.path = path
         self._skeleton = skeleton
         self._info = dict(info)
         self._threshold = keypoint_threshold
-        self._images = _Spool(path)
-        self._annotations = _Spool(path)
+        self._images = _Spool(path, reserve)
+        self._annotations = _Spool(path, reserve)
 
-    def add(self, image_id: int, file_name: str, size: tuple[int, int], poses: Poses) -> None:
-        """Add one image (size is height, width) and its people."""
-        self._images.add({"id": image_id, "file_name": file_name, "width": size[1], "height": size[0]})
+    @property
+    def size(self) -> int:
+        """Bytes of the rows so far, about the size that the file will have."""
+        return self._images.size + self._annotations.size
+
+    def add(
+        self,
+        image_id: int,
+        file_name: str,
+        size: tuple[int, int],
+        poses: Poses,
+        details: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Add one image (size is height, width) and its people.
+
+        Args:
+            image_id: The image's id, unique in the file.
+            file_name: Its name.
+            size: Height and width.
+            poses: The people.
+            details: What else its entry in ``images`` says.
+        """
+        row = {"id": image_id, "file_name": file_name, "width": size[1], "height": size[0]}
+        self._images.add({**row, **(details or {})})
         for person in range(len(poses)):
-            self._annotations.add(self._annotation(image_id, poses, person))
+            ids = {"id": self._annotations.count + 1, "image_id": image_id}
+            self._annotations.add({**ids, **person_row(poses, person, self._threshold)})
 
-    def _annotation(self, image_id: int, poses: Poses, person: int) -> dict[str, Any]:
-        scores = poses.scores[person]
-        seen = scores >= self._threshold
-        triples = np.column_stack([_rounded(poses.keypoints[person]), np.where(seen, 2, 0)])
-        box = _xywh(poses.boxes[person])
-        return {
-            "id": self._annotations.count + 1,
-            "image_id": image_id,
-            "category_id": PERSON,
-            "iscrowd": 0,
-            "bbox": box,
-            "area": round(box[2] * box[3], _COORDINATE_DIGITS),
-            "score": round(float(poses.person_scores[person]), _SCORE_DIGITS),
-            "box_score": round(float(poses.box_scores[person]), _SCORE_DIGITS),
-            "num_keypoints": int(seen.sum()),
-            "keypoints": [value for x, y, v in triples.tolist() for value in (x, y, int(v))],
-            "keypoint_scores": [round(score, _SCORE_DIGITS) for score in scores.tolist()],
-        }
+    def close(self, *, partial: bool = False, details: Mapping[str, Any] | None = None) -> None:
+        """Write the file.
 
-    def close(self, *, partial: bool = False) -> None:
-        """Write the file; ``partial`` marks it as cut short in ``info``."""
+        Args:
+            partial: Mark it as cut short in ``info``.
+            details: What else ``info`` shall say now that all is known.
+        """
         category = {
             "id": PERSON,
             "name": "person",
@@ -106,7 +128,7 @@ class DatasetWriter:
             "skeleton": [[a + 1, b + 1] for a, b in self._skeleton.limbs],  # COCO counts joints from 1
         }
         with replacing(self.path, "x") as file:
-            info = {**self._info, "partial": True} if partial else self._info
+            info = {**self._info, **(details or {}), **({"partial": True} if partial else {})}
             file.write(
                 f'{{"info": {json.dumps(info)},\n"licenses": [],\n"categories": {json.dumps([category])}'
             )
@@ -159,6 +181,36 @@ class ResultsWriter:
     def discard(self) -> None:
         """Let the spooled rows go without writing a file."""
         self._rows.close()
+
+
+def person_row(poses: Poses, person: int, threshold: float) -> dict[str, Any]:
+    """One person as COCO annotates people, ids aside.
+
+    Args:
+        poses: The people of an image.
+        person: Which of them.
+        threshold: Joints at or above get v = 2, others v = 0.
+    """
+    scores = poses.scores[person]
+    seen = scores >= threshold
+    triples = np.column_stack([_rounded(poses.keypoints[person]), np.where(seen, 2, 0)])
+    box = _xywh(poses.boxes[person])
+    row: dict[str, Any] = {
+        "category_id": PERSON,
+        "iscrowd": 0,
+        "bbox": box,
+        "area": round(box[2] * box[3], _COORDINATE_DIGITS),
+        "score": round(float(poses.person_scores[person]), _SCORE_DIGITS),
+        "box_score": round(float(poses.box_scores[person]), _SCORE_DIGITS),
+        "num_keypoints": int(seen.sum()),
+        "keypoints": [value for x, y, v in triples.tolist() for value in (x, y, int(v))],
+        "keypoint_scores": [round(score, _SCORE_DIGITS) for score in scores.tolist()],
+    }
+    if poses.track_ids is not None and poses.track_ids[person]:
+        row["track_id"] = int(poses.track_ids[person])
+    if poses.bridged is not None and poses.bridged[person]:
+        row["bridged"] = True
+    return row
 
 
 def _rounded(values: np.ndarray[Any, Any], digits: int = _COORDINATE_DIGITS) -> np.ndarray[Any, Any]:

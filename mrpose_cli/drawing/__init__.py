@@ -1,5 +1,6 @@
-"""Skeletons, boxes and heatmaps on pictures."""
+"""Skeletons, boxes, heatmaps, ids and trails on pictures."""
 
 from mrpose_cli.drawing.overlay import Style, draw_poses
+from mrpose_cli.drawing.trails import Painter
 
-__all__ = ["Style", "draw_poses"]
+__all__ = ["Painter", "Style", "draw_poses"]

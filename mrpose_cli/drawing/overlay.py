@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mrpose_cli.drawing.faces import blur_faces
 from mrpose_cli.poses import PersonHeatmaps, Poses
 from mrpose_cli.skeletons import Skeleton
 
@@ -15,7 +16,7 @@ from mrpose_cli.skeletons import Skeleton
 _COLORS = {"left": (255, 140, 0), "right": (30, 150, 255), "middle": (90, 220, 90)}
 _OUTLINE = (20, 20, 20)
 _BOX = (235, 235, 235)
-_SHIFT = 4  # fractional bits of cv2's drawing coordinates
+SHIFT = 4  # fractional bits of cv2's drawing coordinates
 _HEATMAP_OPACITY = 0.65
 
 
@@ -27,11 +28,15 @@ class Style:
         keypoint_threshold: Joints below this score are left out, and limbs that need them.
         boxes: Draw the person boxes with their scores.
         heatmaps: Draw the heatmaps under the skeletons, if the poses carry them.
+        black: Draw on black instead of the picture.
+        blur_faces: Make faces unrecognisable.
     """
 
     keypoint_threshold: float = 0.3
     boxes: bool = False
     heatmaps: bool = False
+    black: bool = False
+    blur_faces: bool = False
 
 
 def draw_poses(image: NDArray[np.uint8], poses: Poses, style: Style | None = None) -> NDArray[np.uint8]:
@@ -46,16 +51,31 @@ def draw_poses(image: NDArray[np.uint8], poses: Poses, style: Style | None = Non
         (H, W, 3) uint8 RGB.
     """
     style = style or Style()
-    canvas = image.copy()
+    canvas = prepare_canvas(image, poses, style)
+    draw_people(canvas, poses, style)
+    return canvas
+
+
+def prepare_canvas(image: NDArray[np.uint8], poses: Poses, style: Style) -> NDArray[np.uint8]:
+    """A copy of the picture with all that lies under the skeletons; (H, W, 3) uint8 RGB."""
+    canvas = np.zeros_like(image) if style.black else image.copy()
+    if style.blur_faces and not style.black:
+        blur_faces(canvas, poses)
     if style.heatmaps and poses.heatmaps is not None:
         canvas = _draw_heatmaps(canvas, poses.heatmaps)
+    return canvas
+
+
+def draw_people(canvas: NDArray[np.uint8], poses: Poses, style: Style) -> None:
+    """Draw the people into a picture (H, W, 3) uint8 RGB, the surest on top; with ids, if they have some."""
     for person in np.argsort(poses.person_scores, kind="stable"):
         width = _line_width(poses.boxes[person])
         if style.boxes:
             _draw_box(canvas, poses.boxes[person], float(poses.box_scores[person]), width)
         shown = poses.scores[person] >= style.keypoint_threshold
         _draw_skeleton(canvas, poses.keypoints[person], shown, poses.skeleton, width)
-    return canvas
+        if poses.track_ids is not None and poses.track_ids[person]:
+            _draw_id(canvas, poses.boxes[person], int(poses.track_ids[person]), width)
 
 
 def _line_width(box: NDArray[np.float32]) -> int:
@@ -64,9 +84,9 @@ def _line_width(box: NDArray[np.float32]) -> int:
     return int(np.clip(round(side / 90), 1, 14))
 
 
-def _fixed(point: NDArray[np.float32]) -> tuple[int, int]:
+def fixed(point: NDArray[np.float32]) -> tuple[int, int]:
     """cv2's fixed-point coordinates, kept within what its integers hold."""
-    x, y = np.clip(np.round(point.astype(np.float64) * (1 << _SHIFT)), -(2**28), 2**28)
+    x, y = np.clip(np.round(point.astype(np.float64) * (1 << SHIFT)), -(2**28), 2**28)
     return int(x), int(y)
 
 
@@ -99,13 +119,30 @@ def _line(
     color: tuple[int, int, int],
     width: int,
 ) -> None:
-    cv2.line(canvas, _fixed(a), _fixed(b), color, width, cv2.LINE_AA, _SHIFT)
+    cv2.line(canvas, fixed(a), fixed(b), color, width, cv2.LINE_AA, SHIFT)
 
 
 def _disc(
     canvas: NDArray[np.uint8], center: NDArray[np.float32], color: tuple[int, int, int], radius: float
 ) -> None:
-    cv2.circle(canvas, _fixed(center), round(radius * (1 << _SHIFT)), color, cv2.FILLED, cv2.LINE_AA, _SHIFT)
+    cv2.circle(canvas, fixed(center), round(radius * (1 << SHIFT)), color, cv2.FILLED, cv2.LINE_AA, SHIFT)
+
+
+def id_color(number: int) -> tuple[int, int, int]:
+    """An RGB colour for an id; those of neighbouring ids are far apart."""
+    hue = round(number * 0.618034 * 180) % 180  # steps of the golden ratio never come near each other soon
+    red, green, blue = cv2.cvtColor(np.array([[[hue, 170, 255]]], np.uint8), cv2.COLOR_HSV2RGB)[0, 0].tolist()
+    return red, green, blue
+
+
+def _draw_id(canvas: NDArray[np.uint8], box: NDArray[np.float32], number: int, width: int) -> None:
+    """The number, above the middle of the box."""
+    size, thin = float(np.clip(width / 5, 0.5, 2.0)), max(width // 2, 1)
+    label = str(number)
+    (text_width, text_height), _ = cv2.getTextSize(label, cv2.FONT_HERSHEY_SIMPLEX, size, thin)
+    x, y = round(float(box[0] + box[2] - text_width) / 2), max(round(float(box[1])) - 4, text_height + 2)
+    for color, stroke in ((_OUTLINE, thin + 2), (id_color(number), thin)):
+        cv2.putText(canvas, label, (x, y), cv2.FONT_HERSHEY_SIMPLEX, size, color, stroke, cv2.LINE_AA)
 
 
 def _draw_box(canvas: NDArray[np.uint8], box: NDArray[np.float32], score: float, width: int) -> None:

@@ -6,19 +6,17 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from itertools import count
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from mrpose_cli import __version__
 from mrpose_cli.atomic import writing
 from mrpose_cli.coco.boxes import read_boxes
 from mrpose_cli.coco.ids import image_ids
 from mrpose_cli.coco.writer import DatasetWriter, ResultsWriter
 from mrpose_cli.drawing import Style, draw_poses
-from mrpose_cli.errors import MrposeError, UsageError
+from mrpose_cli.errors import UsageError
+from mrpose_cli.jobs.common import conditions, free_folder, reason_of, refuse_to_replace
 from mrpose_cli.media.images import Photo, overlay_name, read_image, write_image
 from mrpose_cli.media.inputs import Source, expand
 from mrpose_cli.media.reader import read_ahead
@@ -29,7 +27,6 @@ from mrpose_cli.poses import Frame, Poses
 
 DATASET_FILE = "poses.json"
 RESULTS_FILE = "results.json"
-DEFAULT_OUT = "mrpose-out"
 
 _READERS = 2
 _AHEAD = 4  # decoded photos that wait; one of 30 megapixels is 90 MB
@@ -141,7 +138,7 @@ def prepare(job: ImageJob) -> ImagePlan:
     """
     if job.boxes and job.whole_image:
         raise UsageError("--boxes and --whole-image contradict each other; pass one of them")
-    out = job.out or _free_folder()
+    out = job.out or free_folder()
     sources, problems = expand(job.inputs, recursive=job.recursive, exclude=out)
     names = [source.name for source in sources]
     detector: Detector | None = WholeImage() if job.whole_image else None
@@ -167,31 +164,13 @@ def prepare(job: ImageJob) -> ImagePlan:
     )
 
 
-def _free_folder() -> Path:
-    """``mrpose-out``, or the first of ``mrpose-out-2``, ... that holds nothing yet."""
-    for number in count(1):
-        folder = Path(DEFAULT_OUT if number == 1 else f"{DEFAULT_OUT}-{number}")
-        if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
-            return folder
-    raise AssertionError
-
-
 def _check_targets(job: ImageJob, out: Path, sources: Sequence[Source]) -> None:
     targets = [out / DATASET_FILE]
     if job.results:
         targets.append(out / RESULTS_FILE)
     if job.overlay:
         targets += [out / source.name for source in sources]
-    inputs = {source.location.resolve() for source in sources if isinstance(source.location, Path)}
-    for target in targets:
-        if target.resolve() in inputs:
-            raise UsageError(
-                f"{target} is one of the inputs and would be replaced; choose another folder with --out"
-            )
-        if target.exists() and not job.overwrite:
-            raise UsageError(
-                f"{target} exists; choose another folder with --out, or replace it with --overwrite"
-            )
+    refuse_to_replace(targets, sources, overwrite=job.overwrite)
 
 
 def run_images(
@@ -224,14 +203,14 @@ def run_images(
                 waiting[source.name] = photo
                 yield Frame(photo.image, source.name)
             else:
-                report.failures.append((source.name, _reason(photo)))
+                report.failures.append((source.name, reason_of(photo)))
                 on_photo(0)
 
     with ExitStack() as stack:
         dataset = DatasetWriter(
             report.dataset,
             pipeline.estimator.skeleton,
-            _info(pipeline),
+            conditions(pipeline),
             keypoint_threshold=job.style.keypoint_threshold,
         )
         stack.callback(dataset.discard)
@@ -252,7 +231,7 @@ def run_images(
                     report.rows.append(_row(frame.name, photo, poses, plan))
                     on_photo(len(poses))
                 with clock("wait for overlays"):
-                    report.failures += [(name, _reason(error)) for name, error in writer.close()]
+                    report.failures += [(name, reason_of(error)) for name, error in writer.close()]
         except KeyboardInterrupt:
             report.interrupted = True
         with clock("write JSON"):
@@ -278,27 +257,3 @@ def _row(name: str, photo: Photo, poses: Poses, plan: ImagePlan) -> PhotoRow:
     if name in plan.unboxed:
         notes = (*notes, "not in the boxes file")
     return PhotoRow(name, len(poses), mean, poses.seconds, notes)
-
-
-def _info(pipeline: Pipeline) -> dict[str, Any]:
-    """The conditions of the run, for the JSON."""
-    estimator = pipeline.estimator
-    return {
-        "description": f"Human poses estimated by mrpose {__version__}",
-        "version": __version__,
-        "coordinates": "pixels of the upright image (EXIF applied); (0, 0) is the first pixel's centre",
-        "model": estimator.entry.name,
-        "input_size": list(estimator.entry.input_size),
-        "codec": estimator.entry.codec,
-        "flip_test": estimator.flip,
-        "dtype": str(estimator.dtype).removeprefix("torch."),
-        "boxes": pipeline.detector.name,
-    }
-
-
-def _reason(error: BaseException | None) -> str:
-    if isinstance(error, MrposeError):
-        return str(error)
-    if isinstance(error, MemoryError):
-        return "not enough memory for this picture"
-    return f"{type(error).__name__}: {error}"

@@ -1,4 +1,4 @@
-"""From what the user typed to the list of photos it means."""
+"""From what the user typed to the list of photos or clips it means."""
 
 import os
 import re
@@ -61,10 +61,18 @@ VIDEO_SUFFIXES: Final = frozenset(
         ".mts",
         ".m2ts",
         ".3gp",
+        ".3g2",
         ".ogv",
+        ".ts",
+        ".vob",
+        ".asf",
+        ".f4v",
+        ".mxf",
     }
 )
 """The files that are clips, not photos."""
+
+_MOVING_PHOTOS: Final = frozenset({".gif", ".apng"})
 
 _LINK: Final = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _PATTERN: Final = re.compile(r"[*?[]")
@@ -72,12 +80,43 @@ _DIGITS: Final = re.compile(r"(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """Where a photo comes from.
+class Kind:
+    """What is looked for.
 
     Attributes:
-        location: a local path, or an http or https link.
-        name: the relative POSIX path that the photo has in outputs; unlike that of any other source of the
+        one: what it is called.
+        suffixes: those that are taken from folders.
+        foreign: those that are refused even when named.
+        hint: what is said then.
+        schemes: of links that can be read.
+    """
+
+    one: str
+    suffixes: frozenset[str]
+    foreign: frozenset[str]
+    hint: str
+    schemes: tuple[str, ...]
+
+
+PHOTOS: Final = Kind(
+    "photo", PHOTO_SUFFIXES, VIDEO_SUFFIXES, 'a video; use "mrpose video"', ("http", "https")
+)
+CLIPS: Final = Kind(
+    "clip",
+    VIDEO_SUFFIXES,
+    PHOTO_SUFFIXES - _MOVING_PHOTOS,
+    'a photo; use "mrpose image"',
+    ("http", "https", "rtsp", "rtsps", "rtmp", "rtmps", "udp", "tcp", "srt"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a photo or clip comes from.
+
+    Attributes:
+        location: a local path, or a link.
+        name: the relative POSIX path that it has in outputs; unlike that of any other source of the
             run, also where case makes no difference, and good as a file name on every system.
     """
 
@@ -87,7 +126,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class InputProblem:
-    """An input, or a part of one, that gave no photo.
+    """An input, or a part of one, that gave nothing.
 
     Attributes:
         name: the input as the user wrote it, or the path within it.
@@ -99,25 +138,26 @@ class InputProblem:
 
 
 def expand(
-    inputs: Sequence[str], *, recursive: bool = False, exclude: Path | None = None
+    inputs: Sequence[str], *, recursive: bool = False, exclude: Path | None = None, kind: Kind = PHOTOS
 ) -> tuple[list[Source], list[InputProblem]]:
-    """Finds the photos that inputs stand for.
+    """Finds the photos, or the clips, that inputs stand for.
 
-    An input is a photo, a folder of photos, a glob pattern, a .txt list with one input per line, or a link.
-    What exists is taken for what it is, even if its name could be read as a pattern. A pattern gives what it
-    would in a shell, except that one like `*` passes over files that are no photos. The photos of folders and
-    patterns come in natural order (img2 before img10), without hidden ones. A photo that is reached twice is
-    taken once. Only folders and lists are opened here.
+    What follows speaks of photos. An input is a photo, a folder of photos, a glob pattern, a .txt list with
+    one input per line, or a link. What exists is taken for what it is, even if its name could be read as a
+    pattern. A pattern gives what it would in a shell, except that one like `*` passes over files that are no
+    photos. The photos of folders and patterns come in natural order (img2 before img10), without hidden ones.
+    A photo that is reached twice is taken once. Only folders and lists are opened here.
 
     Args:
         inputs: what the user typed.
         recursive: whether to descend into the folders within folders; links to folders are not followed.
         exclude: a folder, which need not exist, whose photos are never taken.
+        kind: what is looked for, `PHOTOS` or `CLIPS`.
 
     Returns:
         The photos, in the order of the inputs, and what gave none.
     """
-    search = _Search(recursive, Path(os.path.realpath(exclude)) if exclude else None)
+    search = _Search(recursive, Path(os.path.realpath(exclude)) if exclude else None, kind)
     for entry in inputs:
         search.take(entry)
     names = name_all(search.found)
@@ -131,11 +171,12 @@ class _Search:
     In its methods, `listed` says where an input is listed, and is empty for what the user typed.
     """
 
-    def __init__(self, recursive: bool, exclude: Path | None) -> None:
+    def __init__(self, recursive: bool, exclude: Path | None, kind: Kind) -> None:
         self.found: list[Found] = []
         self.problems: list[InputProblem] = []
         self._recursive = recursive
         self._exclude = exclude
+        self._kind = kind
         self._seen: set[str] = set()
 
     def take(self, entry: str, base: Path = Path(), listed: str = "") -> None:
@@ -170,12 +211,13 @@ class _Search:
         except ValueError as error:
             self._complain(link, f"not a valid link ({error})", listed)
             return
-        if parts.scheme not in ("http", "https"):
-            self._complain(link, "only http and https links can be read", listed)
+        if parts.scheme not in self._kind.schemes:
+            *most, last = self._kind.schemes
+            self._complain(link, f"only {', '.join(most)} and {last} links can be read", listed)
         elif not host:
             self._complain(link, "a link without a server name", listed)
-        elif Path(parts.path).suffix.lower() in VIDEO_SUFFIXES:
-            self._complain(link, 'a video; use "mrpose video"', listed)
+        elif Path(parts.path).suffix.lower() in self._kind.foreign:
+            self._complain(link, self._kind.hint, listed)
         else:
             location = urldefrag(link).url
             steps = (unquote(step) for step in parts.path.split("/") if step)
@@ -194,11 +236,11 @@ class _Search:
                 photos = self._photos_within(path, str(match), listed)
                 self._add_within(path, photos)
                 matched = matched or bool(photos)
-            elif any_kind or path.suffix.lower() in PHOTO_SUFFIXES:
+            elif any_kind or path.suffix.lower() in self._kind.suffixes:
                 self._take_file(path, str(match), listed)
                 matched = True
         if not matched:
-            self._complain(pattern, "no photo matches this pattern", listed)
+            self._complain(pattern, f"no {self._kind.one} matches this pattern", listed)
 
     def _take_folder(self, folder: Path, entry: str, listed: str) -> None:
         if self._is_excluded(folder):
@@ -209,7 +251,7 @@ class _Search:
         self._add_within(folder, photos)
         if not photos and len(self.problems) == problems:
             hint = "" if self._recursive else "; --recursive looks in the folders within it"
-            self._complain(entry, f"no photos in this folder{hint}", listed)
+            self._complain(entry, f"no {self._kind.one}s in this folder{hint}", listed)
 
     def _photos_within(self, folder: Path, entry: str, listed: str) -> list[Path]:
         """The photos of a folder, relative to it, in natural order."""
@@ -227,7 +269,7 @@ class _Search:
             photos += [
                 within / name
                 for name in files
-                if not name.startswith(".") and Path(name).suffix.lower() in PHOTO_SUFFIXES
+                if not name.startswith(".") and Path(name).suffix.lower() in self._kind.suffixes
             ]
         for error in errors:
             within = Path(error.filename).relative_to(folder)
@@ -240,8 +282,8 @@ class _Search:
             self._complain(entry, "a list within a list is not read", listed)
         elif suffix == ".txt":
             self._take_list(path, entry)
-        elif suffix in VIDEO_SUFFIXES:
-            self._complain(entry, 'a video; use "mrpose video"', listed)
+        elif suffix in self._kind.foreign:
+            self._complain(entry, self._kind.hint, listed)
         elif self._is_excluded(path):
             self._complain(entry, "it lies in the output folder; choose another output folder", listed)
         else:

@@ -7,13 +7,13 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mrpose_cli.background import in_background
 from mrpose_cli.errors import InputError
 from mrpose_cli.pipeline.crops import crop_affines, to_image, warp
 from mrpose_cli.pipeline.detectors.base import Detector
@@ -26,15 +26,19 @@ if TYPE_CHECKING:
 
     Picture = str | os.PathLike[str] | NDArray[np.uint8] | Image
 
+F = TypeVar("F", bound=Frame)
+
 # Frames wait for their last crop with their pixels in memory; beyond this much a short batch is run.
 _WAITING_BYTES = 256 * 2**20
+# Frames that go to the detector together, and those that wait between it and the pose network.
+_DETECTED_BYTES = 128 * 2**20
 
 
 @dataclass(slots=True, eq=False)
-class _Open:
+class _Open(Generic[F]):
     """A frame some of whose people are still to be estimated."""
 
-    frame: Frame
+    frame: F
     detections: Detections
     affines: NDArray[np.float64]
     keypoints: NDArray[np.float32]
@@ -45,8 +49,8 @@ class _Open:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Crop:
-    owner: _Open
+class _Crop(Generic[F]):
+    owner: _Open[F]
     person: int
 
 
@@ -100,24 +104,30 @@ class Pipeline:
         frames = (_frame(image) for image in images)
         return [poses for _, poses in self.stream(frames)]
 
-    def stream(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, Poses]]:
+    def stream(
+        self, frames: Iterable[F], *, threaded: bool = False, prompt: bool = False
+    ) -> Iterator[tuple[F, Poses]]:
         """Frames with their poses, in order, as soon as they are done.
 
         A frame is held until its last crop has been through the network; a batch is run when it is
         full, when the waiting frames take too much memory, and at the end.
+
+        Args:
+            frames: Any number of them.
+            threaded: Detect in a thread of its own, ahead of the pose network.
+            prompt: Run short batches rather than wait for the people of further frames.
         """
-        waiting: deque[_Open] = deque()
-        crops: deque[_Crop] = deque()
-        source = iter(frames)
-        while chunk := list(islice(source, self.frame_batch)):
-            start = time.perf_counter()
-            found = self.detector.detect(chunk)
-            share = (time.perf_counter() - start) / len(chunk)
-            for frame, detections in zip(chunk, found, strict=True):
-                opened = self._open(frame, detections, share)
+        waiting: deque[_Open[F]] = deque()
+        crops: deque[_Crop[F]] = deque()
+        chunks = self._detected(frames)
+        if threaded:
+            limit = 0 if prompt else _DETECTED_BYTES
+            chunks = in_background(chunks, name="detector", limit=limit, weigh=_chunk_bytes)
+        for chunk in chunks:
+            for opened in chunk:
                 waiting.append(opened)
-                crops.extend(_Crop(opened, person) for person in range(len(detections)))
-            while len(crops) >= self.batch_size:
+                crops.extend(_Crop(opened, person) for person in range(opened.missing))
+            while len(crops) >= self.batch_size or (crops and prompt):
                 self._run(crops)
             while crops and sum(opened.frame.image.nbytes for opened in waiting) > _WAITING_BYTES:
                 self._run(crops)
@@ -126,7 +136,25 @@ class Pipeline:
             self._run(crops)
         yield from self._finished(waiting)
 
-    def _open(self, frame: Frame, detections: Detections, seconds: float) -> _Open:
+    def _detected(self, frames: Iterable[F]) -> Iterator[list[_Open[F]]]:
+        for chunk in self._chunks(frames):
+            start = time.perf_counter()
+            found = self.detector.detect(chunk)
+            share = (time.perf_counter() - start) / len(chunk)
+            yield [self._open(*pair, share) for pair in zip(chunk, found, strict=True)]
+
+    def _chunks(self, frames: Iterable[F]) -> Iterator[list[F]]:
+        """Frames in groups for the detector, fewer of them where they are large."""
+        chunk: list[F] = []
+        for frame in frames:
+            chunk.append(frame)
+            if len(chunk) == self.frame_batch or len(chunk) * frame.image.nbytes >= _DETECTED_BYTES:
+                yield chunk
+                chunk = []
+        if chunk:
+            yield chunk
+
+    def _open(self, frame: F, detections: Detections, seconds: float) -> _Open[F]:
         people, joints = len(detections), len(self.estimator.skeleton.joints)
         return _Open(
             frame,
@@ -138,7 +166,7 @@ class Pipeline:
             seconds=seconds,
         )
 
-    def _run(self, crops: deque[_Crop]) -> None:
+    def _run(self, crops: deque[_Crop[F]]) -> None:
         """Estimate the next batch of crops and hand the results to their frames."""
         batch = [crops.popleft() for _ in range(min(self.batch_size, len(crops)))]
         size = self.estimator.crop_spec.size
@@ -157,7 +185,7 @@ class Pipeline:
                 if estimate.maps is not None:
                     crop.owner.maps.append(estimate.maps[index])
 
-    def _finished(self, waiting: deque[_Open]) -> Iterator[tuple[Frame, Poses]]:
+    def _finished(self, waiting: deque[_Open[F]]) -> Iterator[tuple[F, Poses]]:
         while waiting and waiting[0].missing == 0:
             done = waiting.popleft()
             heatmaps = None
@@ -176,6 +204,10 @@ class Pipeline:
                     seconds=done.seconds,
                 ),
             )
+
+
+def _chunk_bytes(chunk: Sequence[_Open[F]]) -> int:
+    return sum(opened.frame.image.nbytes for opened in chunk)
 
 
 def _frame(picture: Any) -> Frame:

@@ -1,0 +1,330 @@
+"""``mrpose video``."""
+
+from __future__ import annotations
+
+import re
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from mrpose_cli.cli import options
+from mrpose_cli.cli.console import (
+    FAILED,
+    INTERRUPTED,
+    complain,
+    download_bars,
+    errors_reported,
+)
+from mrpose_cli.cli.video_console import frame_bar, print_profile, print_rows
+from mrpose_cli.errors import UsageError
+
+_PART = "Part of the clip"
+_PEOPLE = "People from frame to frame"
+
+_TRAIL_SECONDS = 2.0
+_PARTS = re.compile(r"(?:(?P<h>[\d.]+)h)?(?:(?P<m>[\d.]+)m)?(?:(?P<s>[\d.]+)s)?")
+
+
+def seconds(text: str) -> Fraction:
+    """A time as people write it: ``90``, ``90s``, ``1m30s``, ``1:30``, ``00:01:30.5``.
+
+    Raises:
+        UsageError: it is none.
+    """
+    try:
+        if ":" in text:
+            total = Fraction(0)
+            for part in text.split(":"):
+                total = total * 60 + Fraction(part)
+        elif text and text[-1] in "hms" and (match := _PARTS.fullmatch(text)):
+            hours, minutes, rest = (Fraction(value or 0) for value in match.group("h", "m", "s"))
+            total = hours * 3600 + minutes * 60 + rest
+        else:
+            total = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        total = Fraction(-1)
+    if total < 0:
+        raise UsageError(f"'{text}' is not a time; write 90, 90s, 1m30s or 00:01:30")
+    return total
+
+
+def video(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUT...",
+            help="Clips, folders, globs, .txt lists of them, http(s) links, RTSP and other streams, and "
+            "numbers of cameras (0 is the first).",
+            show_default=False,
+        ),
+    ],
+    out: options.Out = None,
+    recursive: options.Recursive = False,
+    start: Annotated[
+        str,
+        typer.Option(metavar="TIME", help="Begin here: 90, 90s, 1m30s or 00:01:30.", rich_help_panel=_PART),
+    ] = "0",
+    end: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="End here, counted from the clip's beginning.",
+            show_default=False,
+            rich_help_panel=_PART,
+        ),
+    ] = None,
+    every: Annotated[
+        int,
+        typer.Option(min=1, help="Take each Nth frame only; they keep their times.", rich_help_panel=_PART),
+    ] = 1,
+    track: Annotated[
+        bool,
+        typer.Option("--track", help="Give people ids that last, and bridge gaps.", rich_help_panel=_PEOPLE),
+    ] = False,
+    bridge: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=100,
+            help="Frames that somebody may be missing and is put back in.",
+            rich_help_panel=_PEOPLE,
+        ),
+    ] = 5,
+    smooth: Annotated[
+        Literal["none", "one-euro"],
+        typer.Option(help="Smooth the joints of each id over time; means --track.", rich_help_panel=_PEOPLE),
+    ] = "none",
+    smooth_cutoff: Annotated[
+        float,
+        typer.Option(min=0.01, help="One-Euro: Hz at rest; lower trembles less.", rich_help_panel=_PEOPLE),
+    ] = 1.0,
+    smooth_beta: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            help="One-Euro: Hz more for each box side a second; higher lags less.",
+            rich_help_panel=_PEOPLE,
+        ),
+    ] = 3.0,
+    model: options.Model = None,
+    weights: options.Weights = None,
+    flip: options.Flip = None,
+    offline: options.Offline = False,
+    detector: options.Detector = "yolo26n",
+    det_conf: options.DetConf = 0.25,
+    det_iou: options.DetIou = 0.7,
+    imgsz: options.ImgSize = None,
+    det_every: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            max=1000,
+            help="Detect on each Nth frame and carry the boxes through the others.",
+            rich_help_panel=options.BOXES,
+        ),
+    ] = 1,
+    boxes: Annotated[
+        Path | None,
+        typer.Option(
+            help="Take the boxes from the JSON of an earlier mrpose video instead of a detector.",
+            show_default=False,
+            rich_help_panel=options.BOXES,
+        ),
+    ] = None,
+    whole_image: options.WholeImage = False,
+    device: options.Device = "auto",
+    dtype: options.Dtype = "auto",
+    batch_size: options.BatchSize = None,
+    det_batch: options.DetBatch = None,
+    profile: options.Profile = False,
+    kpt_thr: options.KptThr = 0.3,
+    overlay: Annotated[
+        bool,
+        typer.Option(
+            "--overlay/--json-only",
+            help="Write a clip with the people drawn over it.",
+            rich_help_panel=options.OUTPUT,
+        ),
+    ] = True,
+    codec: Annotated[
+        Literal["h264", "hevc", "vp9", "av1"],
+        typer.Option(help="Of the overlay; h264 plays everywhere.", rich_help_panel=options.OUTPUT),
+    ] = "h264",
+    crf: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=63,
+            help="Quality of the overlay, lower is better. [default: 20 for h264, 24 hevc, 31 vp9, 32 av1]",
+            show_default=False,
+            rich_help_panel=options.OUTPUT,
+        ),
+    ] = None,
+    jsonl: Annotated[
+        bool,
+        typer.Option(
+            "--jsonl", help="Write a line of JSON a frame, too, as it comes.", rich_help_panel=options.OUTPUT
+        ),
+    ] = False,
+    csv: Annotated[
+        bool,
+        typer.Option("--csv", help="Write a row a person and frame, too.", rich_help_panel=options.OUTPUT),
+    ] = False,
+    draw_boxes: options.DrawBoxes = False,
+    draw_heatmaps: options.DrawHeatmaps = False,
+    trails: Annotated[
+        bool,
+        typer.Option(
+            "--trails", help="Draw the ways people came; means --track.", rich_help_panel=options.OUTPUT
+        ),
+    ] = False,
+    blur_faces: Annotated[
+        bool,
+        typer.Option(
+            "--blur-faces",
+            help="Make the faces of all who are found unrecognisable.",
+            rich_help_panel=options.OUTPUT,
+        ),
+    ] = False,
+    background: Annotated[
+        Literal["picture", "black"],
+        typer.Option(help="What the people are drawn over.", rich_help_panel=options.OUTPUT),
+    ] = "picture",
+    show: Annotated[
+        bool,
+        typer.Option(
+            "--show", help="Show the frames in a window; q closes it.", rich_help_panel=options.OUTPUT
+        ),
+    ] = False,
+    reconnect: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            help="Seconds for which a broken stream is tried again; 0 for not at all.",
+            rich_help_panel=options.OUTPUT,
+        ),
+    ] = 30.0,
+    overwrite: options.Overwrite = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Find the people in clips and estimate 17 keypoints for each, frame by frame.
+
+    Writes a clip with the people drawn over it, with the source's times, sound and subtitles, and a COCO JSON
+    with an image a frame. Coordinates are pixels of the upright picture.
+
+    **Examples**
+
+    - `mrpose video samples/pedestrians.mp4`
+
+    - `mrpose video clip.mov folder/ -o out/ --track --smooth one-euro --start 10s --end 1m`
+
+    - `mrpose video match.mkv --json-only --jsonl --det-every 3`
+
+    - `mrpose video rtsp://camera/stream --show --trails`
+
+    The exit code is 0 if all went well, 1 if an input failed, 2 for wrong usage, 130 after Ctrl-C.
+    """
+    with errors_reported():
+        from mrpose_cli.drawing import Style
+        from mrpose_cli.jobs.video import VideoJob, prepare, run_videos
+        from mrpose_cli.media.video import Window
+        from mrpose_cli.tracking.follow import Following
+        from mrpose_cli.tracking.one_euro import OneEuro
+
+        following = None
+        if track or trails or smooth != "none":
+            following = Following(bridge, OneEuro(smooth_cutoff, smooth_beta) if smooth != "none" else None)
+        job = VideoJob(
+            inputs=inputs,
+            out=out,
+            recursive=recursive,
+            window=Window(seconds(start), None if end is None else seconds(end), every),
+            boxes=boxes,
+            whole_image=whole_image,
+            det_every=det_every,
+            following=following,
+            style=Style(
+                keypoint_threshold=kpt_thr,
+                boxes=draw_boxes,
+                heatmaps=draw_heatmaps,
+                black=background == "black",
+                blur_faces=blur_faces,
+            ),
+            trail=_TRAIL_SECONDS if trails else 0.0,
+            overlay=overlay,
+            codec=codec,
+            crf=crf,
+            jsonl=jsonl,
+            csv=csv,
+            show=show,
+            patience=reconnect,
+            overwrite=overwrite,
+        )
+        plan = prepare(job)
+        for name, reason in plan.problems:
+            complain(f"{name}: {reason}")
+        if not plan.sources:
+            raise typer.Exit(FAILED)
+
+        from mrpose_cli.pipeline.factory import load_pipeline
+        from mrpose_cli.pipeline.profile import StageClock
+        from mrpose_cli.weights.store import WeightsStore
+
+        with download_bars() as progress:
+            pipeline = load_pipeline(
+                model,
+                plan.detector or detector,
+                weights=weights,
+                device=device,
+                dtype=dtype,
+                flip=flip,
+                batch_size=batch_size,
+                frame_batch=det_batch,
+                confidence=det_conf,
+                iou=det_iou,
+                imgsz=imgsz,
+                keep_heatmaps=draw_heatmaps,
+                store=WeightsStore(offline=offline, progress=progress),
+                clock=StageClock(synchronise=profile),
+            )
+        with _stopped_by_signals() as stop, frame_bar(pipeline.clock.seconds, quiet=quiet) as bar:
+            report = run_videos(job, plan, pipeline, stop, bar)
+        if not quiet:
+            print_rows(report)
+        if profile:
+            print_profile(report)
+        for name, reason in report.failures:
+            complain(f"{name}: {reason}")
+        if report.interrupted:
+            complain("interrupted; what was done until then is complete and playable")
+            raise typer.Exit(INTERRUPTED)
+        if report.failures or plan.problems:
+            raise typer.Exit(FAILED)
+
+
+@contextmanager
+def _stopped_by_signals() -> Iterator[threading.Event]:
+    """An event that Ctrl-C sets, so that files are finished in order; a second Ctrl-C stops at once."""
+    stop = threading.Event()
+    before: dict[int, Any] = {}
+
+    def finish(number: int, frame: object) -> None:
+        stop.set()
+        restore()
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        before[number] = signal.signal(number, finish)
+    try:
+        yield stop
+    finally:
+        restore()

@@ -1,0 +1,100 @@
+"""What ``mrpose video`` shows on the terminal while it works and when it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import typer
+
+from mrpose_cli.cli.console import table_console
+
+if TYPE_CHECKING:
+    from mrpose_cli.jobs.video import Progress, VideoReport
+
+
+@contextmanager
+def frame_bar(stages: dict[str, float], *, quiet: bool) -> Iterator[Progress]:
+    """A bar a clip on stderr, with throughput, ETA and what sets the speed; nothing without a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    from mrpose_cli.jobs.video import Progress, slowest
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        MofNCompleteColumn(),
+        BarColumn(bar_width=20),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    shown = not quiet and console.is_terminal
+    with Bars(*columns, console=console, disable=not shown, transient=True) as bars:
+
+        class Bar(Progress):
+            def __init__(self) -> None:
+                self._task: TaskID | None = None
+                self._people = 0
+
+            def clip(self, name: str, frames: int | None) -> None:
+                if self._task is not None:
+                    bars.remove_task(self._task)
+                self._task, self._people = bars.add_task(name, total=frames, rate=""), 0
+
+            def frame(self, persons: int) -> None:
+                if self._task is None:
+                    return
+                self._people += persons
+                task = bars.tasks[-1]
+                elapsed, done = max(task.elapsed or 0.0, 1e-6), task.completed + 1
+                rate = f"{done / elapsed:.1f} frames/s, {self._people / elapsed:.1f} persons/s"
+                bars.update(self._task, advance=1, rate=f"{rate}, slowest: {slowest(stages)}")
+
+        yield Bar()
+
+
+def print_rows(report: VideoReport) -> None:
+    """Print what was done, a row a clip, and the files."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table("clip", box=box.SIMPLE_HEAD)
+    for title in ("frames", "persons", "ids", "s", "frames/s"):
+        table.add_column(title, justify="right")
+    if any(row.notes for row in report.rows):
+        table.add_column("notes")
+    for row in report.rows:
+        ids = "-" if row.people is None else str(row.people)
+        rate = f"{row.frames / max(row.seconds, 1e-9):.1f}"
+        numbers = (str(row.frames), str(row.persons), ids, f"{row.seconds:.1f}", rate)
+        table.add_row(row.name, *numbers, "; ".join(row.notes))
+    table_console().print(table)
+    for row in report.rows:
+        for path in row.outputs:
+            typer.echo(f"  {path}")
+        before, after = row.jitter
+        if before is not None:
+            change = "" if after is None else f", {after:.2f} after smoothing"
+            typer.echo(f"  jitter of {row.name}: {before:.2f} box sides/s2{change}")
+
+
+def print_profile(report: VideoReport) -> None:
+    """Print where the time went."""
+    from rich import box
+    from rich.table import Table
+
+    from mrpose_cli.jobs.video import busy_seconds
+
+    table = Table("stage", box=box.SIMPLE_HEAD)
+    for title in ("s", "% of wall time"):
+        table.add_column(title, justify="right")
+    for stage, spent in report.stages.items():
+        table.add_row(stage, f"{spent:.3f}", f"{100 * spent / report.seconds:.1f}")
+    table.add_section()
+    for part, spent in busy_seconds(report.stages).items():
+        table.add_row(part, f"{spent:.3f}", f"{100 * spent / report.seconds:.1f}")
+    table.add_row("wall time after loading", f"{report.seconds:.3f}", "100.0")
+    table_console().print(table)

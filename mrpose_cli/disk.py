@@ -1,0 +1,142 @@
+"""Space on the disk put by for the end of a run, so that a full disk costs no finished work."""
+
+from __future__ import annotations
+
+import io
+import os
+import secrets
+from pathlib import Path
+from typing import IO, Any
+
+from mrpose_cli.atomic import DISK_FULL, writing
+
+_STEP = 2**20
+
+
+class Reserve:
+    """A hidden file that holds space, to be given up when the disk is full.
+
+    Files that are put together at the end of a run (an index, a footer, a JSON from its spooled rows) then
+    still find their room.
+
+    Args:
+        folder: Where the outputs lie.
+        size: Bytes to hold at first.
+
+    Raises:
+        OutputError: the disk is full already, or cannot be written to.
+    """
+
+    def __init__(self, folder: Path, size: int) -> None:
+        self._path = folder / f".mrpose-{secrets.token_hex(8)}.space"
+        self._size = 0
+        self._file: IO[bytes] | None = None
+        self.spent = False
+        with writing(folder):
+            self._file = self._path.open("xb", buffering=0)
+            try:
+                self._fill(size)
+            except OSError:
+                self.release()
+                raise
+
+    def grow(self, size: int) -> None:
+        """Hold at least this many bytes; where there is no room for them, the reserve is spent."""
+        if self._file is None or size <= self._size:
+            return
+        try:
+            self._fill(size + size // 8 + _STEP)
+        except OSError:
+            self.release()
+            self.spent = True
+
+    def spend(self) -> bool:
+        """Give the space to whoever just found the disk full; False if there is none left to give."""
+        self.spent = True
+        return self.release()
+
+    def release(self) -> bool:
+        """Let the space go; True if there was any."""
+        if self._file is None:
+            return False
+        self._file.close()
+        self._file = None
+        self._path.unlink(missing_ok=True)
+        return True
+
+    def _fill(self, size: int) -> None:
+        assert self._file is not None
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(self._file.fileno(), 0, size)
+        else:
+            self._file.seek(self._size)
+            for _ in range(self._size, size, _STEP):
+                self._file.write(bytes(_STEP))
+        self._size = size
+
+
+class SteadyFile(io.RawIOBase):
+    """A file whose writes take the reserve before they fail.
+
+    Args:
+        file: An unbuffered binary file.
+        reserve: Space to fall back on; None for none.
+        name: What the file is called, if not what ``file`` says.
+    """
+
+    def __init__(self, file: IO[bytes], reserve: Reserve | None, *, name: str = "") -> None:
+        self._file = file
+        self._reserve = reserve
+        self.name = name or file.name
+
+    def write(self, data: Any, /) -> int:
+        """Write everything.
+
+        Raises:
+            OSError: it does not fit, not even with the reserve.
+        """
+        rest = memoryview(data).cast("B")
+        size = len(rest)
+        while rest:
+            try:
+                rest = rest[self._file.write(rest) :]
+            except OSError as error:
+                if error.errno not in DISK_FULL or self._reserve is None or not self._reserve.spend():
+                    raise
+        return size
+
+    def readinto(self, buffer: Any, /) -> int:
+        """Read into a buffer."""
+        data = self._file.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        """Move to a position."""
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        """The position."""
+        return self._file.tell()
+
+    def readable(self) -> bool:
+        """True: what was written can be read."""
+        return True
+
+    def writable(self) -> bool:
+        """True."""
+        return True
+
+    def seekable(self) -> bool:
+        """True."""
+        return True
+
+    def truncate(self, size: int | None = None, /) -> int:
+        """Cut the file off."""
+        return self._file.truncate(size)
+
+    def close(self) -> None:
+        """Close the file below, too."""
+        if not self.closed:
+            super().close()
+            self._file.close()

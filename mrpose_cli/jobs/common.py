@@ -1,0 +1,67 @@
+"""What jobs on photos and on clips share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from mrpose_cli import __version__
+from mrpose_cli.errors import MrposeError, UsageError
+from mrpose_cli.media.inputs import Source
+from mrpose_cli.pipeline.pipeline import Pipeline
+
+DEFAULT_OUT = "mrpose-out"
+
+
+def free_folder() -> Path:
+    """``mrpose-out``, or the first of ``mrpose-out-2``, ... that holds nothing yet."""
+    for number in count(1):
+        folder = Path(DEFAULT_OUT if number == 1 else f"{DEFAULT_OUT}-{number}")
+        if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+            return folder
+    raise AssertionError
+
+
+def refuse_to_replace(targets: Iterable[Path], sources: Iterable[Source], *, overwrite: bool) -> None:
+    """See that no output takes the place of an input, or of a file that may not be replaced.
+
+    Raises:
+        UsageError: one would.
+    """
+    inputs = {source.location.resolve() for source in sources if isinstance(source.location, Path)}
+    for target in targets:
+        if target.resolve() in inputs:
+            raise UsageError(
+                f"{target} is one of the inputs and would be replaced; choose another folder with --out"
+            )
+        if target.exists() and not overwrite:
+            raise UsageError(
+                f"{target} exists; choose another folder with --out, or replace it with --overwrite"
+            )
+
+
+def conditions(pipeline: Pipeline) -> dict[str, Any]:
+    """The conditions of the run, for the JSON."""
+    estimator = pipeline.estimator
+    return {
+        "description": f"Human poses estimated by mrpose {__version__}",
+        "version": __version__,
+        "coordinates": "pixels of the upright image (EXIF applied); (0, 0) is the first pixel's centre",
+        "model": estimator.entry.name,
+        "input_size": list(estimator.entry.input_size),
+        "codec": estimator.entry.codec,
+        "flip_test": estimator.flip,
+        "dtype": str(estimator.dtype).removeprefix("torch."),
+        "boxes": pipeline.detector.name,
+    }
+
+
+def reason_of(error: BaseException | None) -> str:
+    """What to tell the user about an error."""
+    if isinstance(error, MrposeError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return "not enough memory for this picture"
+    return f"{type(error).__name__}: {error}"

@@ -1,0 +1,320 @@
+"""Writing clips: drawn frames encoded at the source's times, sound and subtitles copied packet by packet."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import av
+import cv2
+import numpy as np
+from av.codec.context import Flags
+from av.error import FFmpegError
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from mrpose_cli.atomic import replacing, writing
+from mrpose_cli.disk import Reserve, SteadyFile
+from mrpose_cli.errors import OutputError, UsageError
+from mrpose_cli.media.video import ClipFrame, ClipInfo, Packet
+from mrpose_cli.media.video_frames import ToYuv
+
+CodecName = Literal["h264", "hevc", "vp9", "av1"]
+
+_BUFFER: Final = 2**20
+_FINEST: Final = Fraction(1, 1000)  # s; a clock at least this fine keeps times to within a millisecond
+_KEY_FRAMES: Final = 4  # seconds between two: how far a player decodes to jump somewhere
+_HIGHEST_RATE: Final = 240  # Hz; beyond, encoders ask for decoders nobody has
+_LARGE: Final = 10_000_000  # pixels a frame, from which encoders are told to keep fewer of them
+
+
+@dataclass(frozen=True, slots=True)
+class _Encoder:
+    library: str
+    crf: int
+    options: dict[str, str]
+    large: dict[str, str] = field(default_factory=dict)
+    tag: str = ""
+
+
+# Presets are the fastest ones that still compress well: the cores are wanted for the models.
+_ENCODERS: Final[dict[str, _Encoder]] = {
+    "h264": _Encoder("libx264", 20, {"preset": "veryfast"}, {"rc-lookahead": "3", "threads": "4"}),
+    "hevc": _Encoder(
+        "libx265", 24, {"preset": "veryfast", "x265-params": "log-level=error"}, tag="hvc1"
+    ),  # the tag under which Apple's players know it
+    "vp9": _Encoder("libvpx-vp9", 31, {"b": "0", "deadline": "good", "cpu-used": "5", "row-mt": "1"}),
+    "av1": _Encoder("libsvtav1", 32, {"preset": "9"}),
+}
+
+_FORMATS: Final = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
+SUFFIXES: Final = tuple(_FORMATS)
+"""The suffixes that overlays may get."""
+
+# What players play in each container; FFmpeg would put more into an MP4 than browsers open.
+_MP4_SOUND: Final = frozenset({"aac", "mp3", "ac3", "eac3", "opus", "flac", "alac"})
+_WEBM_PICTURE: Final = frozenset({"vp9", "av1"})
+
+
+def check_encoder(codec: CodecName) -> None:
+    """See that the installed FFmpeg can encode.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    try:
+        av.Codec(_ENCODERS[codec].library, "w")
+    except (FFmpegError, ValueError):
+        raise UsageError(
+            f"the installed PyAV cannot encode {codec}; reinstall it with: pip install --force-reinstall av"
+        ) from None
+
+
+def choose_suffix(info: ClipInfo, others: Sequence[Any], name: str, codec: CodecName) -> str:
+    """The container of an overlay, by its suffix.
+
+    That of the source if it takes the codec and players expect it there, MP4 otherwise, and Matroska, which
+    takes anything, where the sound does not go into that.
+
+    Args:
+        info: What the source is.
+        others: Its streams of sound and subtitles.
+        name: Its name.
+        codec: What the overlay is encoded with.
+    """
+    suffix = Path(name).suffix.lower()
+    if "matroska" in info.container and suffix == ".webm":
+        suffix = ".webm" if codec in _WEBM_PICTURE else ".mp4"
+    elif "matroska" in info.container:
+        suffix = ".mkv"
+    elif not ("mov" in info.container and suffix == ".mov"):
+        suffix = ".mp4"
+    sounds = [stream for stream in others if stream.type == "audio"]
+    return suffix if all(_fits(stream, suffix) for stream in sounds) else ".mkv"
+
+
+def _fits(stream: Any, suffix: str) -> bool:
+    if stream.codec_context is None:
+        return False
+    codec = stream.codec_context.codec.canonical_name
+    if suffix == ".mp4" and stream.type == "audio":
+        return codec in _MP4_SOUND
+    return stream.codec_context.codec.name in _supported(suffix)
+
+
+def _supported(suffix: str) -> set[str]:
+    with av.open(os.devnull, "w", format=_FORMATS[suffix]) as container:
+        return container.supported_codecs
+
+
+class ClipWriter:
+    """An overlay that is being written; its file appears when it is whole.
+
+    Sides of odd length, which 4:2:0 cannot have, grow by one repeated row or column. Frames of another size
+    than the clip's are scaled into it.
+
+    Args:
+        path: The file; its suffix is one of `SUFFIXES`.
+        info: What the clip is.
+        others: The source's streams of sound and subtitles, to be copied.
+        codec: What to encode with.
+        crf: Quality, lower is better; None for the codec's default.
+        reserve: Space that finishing the file may take when the disk is full.
+
+    Attributes:
+        lost: Sound and subtitles that the container does not take.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        info: ClipInfo,
+        others: Sequence[Any],
+        *,
+        codec: CodecName = "h264",
+        crf: int | None = None,
+        reserve: Reserve | None = None,
+    ) -> None:
+        self.path = path
+        self.lost: list[str] = []
+        self._size = (info.width + info.width % 2, info.height + info.height % 2)
+        self._clock = _fine(info.time_base)
+        self._offset: Fraction | None = None
+        self._last = -1
+        self._to_yuv = ToYuv(info.colour)
+        # Sound from before the beginning only warms its decoder up. From one Matroska file to another that
+        # is known and kept; from elsewhere it would push back all the rest.
+        self._no_warm_up = path.suffix in (".mkv", ".webm") and "matroska" not in info.container
+        self._waiting: list[Packet] = []
+        self._behind: dict[int, int] = {}
+        with ExitStack() as stack:
+            file = stack.enter_context(replacing(path))
+            # Unbuffered: FFmpeg buffers by itself, and moves the index to the front through a second handle.
+            raw = io.FileIO(file.fileno(), "wb", closefd=False)
+            steady = SteadyFile(raw, reserve, name=str(file.name))
+            with writing(path):
+                self._container = av.open(
+                    steady,
+                    "w",
+                    format=_FORMATS[path.suffix.lower()],
+                    container_options={"movflags": "+faststart"} if path.suffix in (".mp4", ".mov") else {},
+                    buffer_size=_BUFFER,
+                )
+            self._video = self._add_video(info, codec, crf)
+            self._copies = {stream.index: copy for stream in others if (copy := self._add_copy(stream))}
+            self._stack = stack.pop_all()
+
+    def _add_video(self, info: ClipInfo, codec: CodecName, crf: int | None) -> VideoStream:
+        encoder = _ENCODERS[codec]
+        os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 introduces itself on stderr otherwise
+        options = {**encoder.options, "crf": str(encoder.crf if crf is None else crf)}
+        if self._size[0] * self._size[1] > _LARGE:
+            options |= encoder.large
+        rate = min(info.rate, Fraction(_HIGHEST_RATE))
+        stream = self._container.add_stream(encoder.library, rate=rate, options=options)
+        assert isinstance(stream, VideoStream)
+        stream.width, stream.height = self._size
+        stream.pix_fmt = "yuv420p"
+        stream.sample_aspect_ratio = info.aspect
+        context = stream.codec_context
+        context.time_base = self._clock
+        context.gop_size = max(round(rate * _KEY_FRAMES), 1)
+        context.flags |= Flags.frame_duration
+        context.colorspace, context.color_range = info.colour.space, info.colour.range
+        context.color_primaries, context.color_trc = info.colour.primaries, info.colour.transfer
+        if encoder.tag and self.path.suffix != ".mkv":
+            context.codec_tag = encoder.tag
+        return stream
+
+    def _add_copy(self, stream: Any) -> Any:
+        if not _fits(stream, self.path.suffix.lower()):
+            context = stream.codec_context
+            kind = "sound" if stream.type == "audio" else "subtitles"
+            self.lost.append(f"{kind} ({context.codec.canonical_name if context else 'unknown'})")
+            return None
+        copy = self._container.add_stream_from_template(stream)
+        copy.metadata.update({k: v for k, v in stream.metadata.items() if k in ("language", "title")})
+        copy.disposition = stream.disposition
+        return copy
+
+    def write(self, image: NDArray[np.uint8], frame: ClipFrame) -> None:
+        """Add the next frame.
+
+        Args:
+            image: (H, W, 3) uint8 RGB, drawn over.
+            frame: The frame it was made from.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        if self._offset is None:
+            # What begins in the middle of its source begins at 0; what begins late in it, late.
+            self._offset = frame.time if frame.index else Fraction(0)
+        picture = self._to_yuv(_fit(image, self._size))
+        time = frame.time - self._offset
+        picture.pts = self._last = max(round(time / self._clock), self._last + 1)
+        picture.time_base = self._clock
+        picture.duration = round(frame.duration / self._clock)
+        self._waiting += frame.packets
+        with self._writing():
+            self._copy_until(frame.time)
+            self._container.mux(self._video.encode(picture))
+
+    def close(self, tail: tuple[Packet, ...] = (), *, until: Fraction | None = None) -> None:
+        """Finish the file and put it in its place.
+
+        Args:
+            tail: Packets of sound and subtitles after the last frame.
+            until: Where they are cut off, in seconds of the source; None for nowhere.
+
+        Raises:
+            OutputError: it cannot be written; nothing is left behind.
+        """
+        self._waiting += tail
+        with self._stack, self._writing():
+            self._copy_until(until)
+            self._container.mux(self._video.encode(None))
+            self._container.close()
+
+    def discard(self) -> None:
+        """Leave no file behind."""
+        with suppress(_DiscardedError), self._stack:
+            with suppress(FFmpegError, OSError):  # the disk may be full; it does not matter any more
+                self._container.close()
+            raise _DiscardedError
+
+    def _copy_until(self, time: Fraction | None) -> None:
+        """Write the waiting sound and subtitles that begin by ``time``, all of them if that is None."""
+        later = []
+        for packet in self._waiting:
+            stamp = (packet.pts if packet.pts is not None else packet.dts) * packet.time_base
+            if time is None or stamp <= time:
+                self._copy(packet, stamp)
+            else:
+                later.append(packet)
+        self._waiting = later
+
+    def _copy(self, packet: Packet, time: Fraction) -> None:
+        copy = self._copies.get(packet.stream.index)
+        offset = self._offset or Fraction(0)
+        if copy is None or (offset and time < offset):
+            return
+        if self._no_warm_up and time + (packet.duration or 0) * packet.time_base <= 0:
+            return
+        shift = round(offset / packet.time_base)
+        dts = (packet.dts if packet.dts is not None else packet.pts) - shift
+        if dts < self._behind.get(copy.index, dts):
+            return  # the source's clock went back; no container takes that
+        self._behind[copy.index] = dts
+        packet.pts = None if packet.pts is None else packet.pts - shift
+        packet.dts = dts
+        packet.stream = copy
+        self._container.mux(packet)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        with writing(self.path):
+            try:
+                yield
+            except FFmpegError as error:
+                if isinstance(error, OSError):
+                    raise
+                raise OutputError(f"cannot write {self.path}: {error.strerror or error}") from error
+
+
+class _DiscardedError(Exception):
+    """Takes an unfinished file away."""
+
+
+def _fine(clock: Fraction) -> Fraction:
+    """The source's clock, divided until it is fine enough for times that are no multiples of it."""
+    while clock > _FINEST:
+        clock /= 10
+    return clock
+
+
+def _fit(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """The picture at (width, height): as it is, grown by one row or column, or scaled into the middle."""
+    height, width = image.shape[:2]
+    right, below = size[0] - width, size[1] - height
+    if right == below == 0:
+        return image
+    if right in (0, 1) and below in (0, 1):
+        return np.asarray(cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REPLICATE), np.uint8)
+    scale = min(size[0] / width, size[1] / height)
+    inner = (max(round(width * scale), 1), max(round(height * scale), 1))
+    canvas = np.zeros((size[1], size[0], 3), np.uint8)
+    left, top = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
+    canvas[top : top + inner[1], left : left + inner[0]] = cv2.resize(
+        image, inner, interpolation=cv2.INTER_AREA
+    )
+    return canvas
