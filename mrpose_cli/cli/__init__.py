@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from mrpose_cli import __version__
-from mrpose_cli.cli import image, models, weights
+from mrpose_cli.cli import eval as evaluation
+from mrpose_cli.cli import image, models, train, video, weights
 
 app = typer.Typer(
     name="mrpose",
@@ -36,5 +37,8 @@ def _root(
 
 
 app.command("image")(image.image)
+app.command("video")(video.video)
+app.add_typer(evaluation.app, name="eval")
 app.command("models")(models.models)
+app.command("train")(train.train)
 app.add_typer(weights.app, name="weights")

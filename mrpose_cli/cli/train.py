@@ -1,0 +1,195 @@
+"""``mrpose train``; its flags are the fields of :class:`mrpose_cli.training.config.TrainConfig`."""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import Field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+import typer
+
+from mrpose_cli.cli.console import INTERRUPTED, complain, download_bars, errors_reported, table_console
+from mrpose_cli.training.config import TrainConfig, flags
+
+if TYPE_CHECKING:
+    from mrpose_cli.training.run import Outcome, Screen
+    from mrpose_cli.training.trainer import Report
+
+_LINE_EVERY = 30  # seconds between lines where there is no terminal for a bar
+_ARGUMENT = "data"
+
+
+def train(ctx: typer.Context, resume: bool, overwrite: bool, quiet: bool, **given: Any) -> None:
+    """Train a network on person crops and write a checkpoint with its model card.
+
+    Takes crop shards, or COCO keypoint files with their photos. Writes best.safetensors (for `mrpose image
+    --weights`), CARD.md, log.jsonl, curve.png, and last.pt, from which --resume goes on.
+
+    **Examples**
+
+    - `mrpose train shards/ --minutes 20 --batch-size 256`
+
+    - `mrpose train person_keypoints_train2017.json --images train2017/ --epochs 30`
+
+    - `mrpose train mine.json --images photos/ --init mrfea2-r18.safetensors --lr 2e-4 --epochs 20`
+
+    - `mrpose train --resume --out mrpose-train`
+
+    - `torchrun --nproc-per-node 4 -m mrpose_cli train shards/ --batch-size 128`
+
+    The exit code is 0 if all went well, 1 if something failed, 2 for wrong usage, 130 after Ctrl-C, which
+    leaves a checkpoint.
+    """
+    with errors_reported():
+        given[_ARGUMENT] = tuple(given[_ARGUMENT] or ())
+        explicit = frozenset(name for name in given if _given(ctx, name))
+        from mrpose_cli.training.interrupt import interruptible
+        from mrpose_cli.training.ranks import joined
+        from mrpose_cli.training.run import Request, run_training
+        from mrpose_cli.weights.store import WeightsStore
+
+        request = Request(TrainConfig(**given), explicit, resume, overwrite)
+        with joined(request.config.device) as (ranks, device), download_bars() as progress:
+            store = WeightsStore(progress=progress)
+            with interruptible() as interrupted, _screen(quiet=quiet or not ranks.first) as screen:
+                outcome = run_training(
+                    request, ranks, device, store=store, screen=screen, interrupted=interrupted
+                )
+            if ranks.first and not quiet:
+                _print(outcome)
+            if interrupted() and not outcome.finished:
+                if ranks.first:
+                    complain(f"interrupted; go on with: mrpose train --resume --out {outcome.out}")
+                raise typer.Exit(INTERRUPTED)
+
+
+def _given(ctx: typer.Context, name: str) -> bool:
+    """Whether a flag was on the command line."""
+    source = ctx.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+@contextmanager
+def _screen(*, quiet: bool) -> Iterator[Screen]:
+    """A bar with crops a second, loss, AP and time left on stderr; lines where that is not a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from mrpose_cli.training.run import Screen
+
+    console = Console(stderr=True)
+    if quiet:
+        yield Screen()
+        return
+    lines = not console.is_terminal
+    columns = (
+        TextColumn("{task.description}"),
+        MofNCompleteColumn(),
+        BarColumn(),
+        TextColumn("{task.fields[facts]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, disable=lines, transient=True) as bar:
+        decoding = bar.add_task("crops", total=None, facts="decoding")
+        training = bar.add_task("steps", total=None, facts="", visible=False)
+        last = 0.0
+
+        def decoded(crops: int, total: int) -> None:
+            bar.update(decoding, completed=crops, total=total, visible=crops < total)
+
+        def stepped(step: int, total: int | None) -> None:
+            bar.update(training, completed=step, total=total, visible=True)
+
+        def reported(report: Report) -> None:
+            nonlocal last
+            facts = f"{report.rate:.1f} crops/s  loss {report.loss:.4f}"
+            if report.ap is not None:
+                facts += f"  AP {report.ap:.1f}"
+            bar.update(training, facts=facts)
+            if lines and (time.monotonic() - last >= _LINE_EVERY or report.step == report.total):
+                last = time.monotonic()
+                total = "?" if report.total is None else report.total
+                typer.echo(f"step {report.step}/{total}  {facts}", err=True)
+
+        def said(sentence: str) -> None:
+            bar.console.print(sentence, highlight=False, soft_wrap=True)
+
+        yield Screen(said, decoded, stepped, reported)
+
+
+def _print(outcome: Outcome) -> None:
+    from rich import box
+    from rich.table import Table
+
+    from mrpose_cli.training.card import CARD_FILE
+    from mrpose_cli.training.run import BEST_FILE
+
+    table = Table("evaluated on", box=box.SIMPLE_HEAD)
+    for title in ("people", "AP"):
+        table.add_column(title, justify="right")
+    if outcome.coco is not None:
+        table.add_row(outcome.coco.dataset, str(outcome.coco.persons), f"{outcome.coco.ap:.1f}")
+    held = outcome.held_out
+    if held is not None and held.ap_human is not None:
+        table.add_row("held-out crops, human labels", str(held.crops_human), f"{held.ap_human:.1f}")
+    if held is not None:
+        table.add_row("held-out crops, all labels", str(held.crops), f"{held.ap:.1f}")
+    if table.row_count:
+        table_console().print(table)
+    typer.echo(f"  {outcome.samples} crops in {outcome.seconds / 60:.1f} min")
+    typer.echo(f"  checkpoint  {outcome.out / BEST_FILE}")
+    typer.echo(f"  card        {outcome.out / CARD_FILE}")
+    if not outcome.finished:
+        typer.echo(f"  to go on    mrpose train --resume --out {outcome.out}")
+
+
+def _parameter(one: Field[Any], hint: Any) -> inspect.Parameter:
+    """A flag of a field; the data are the command's arguments."""
+    flag = flags()[one.name]
+    if one.name == _ARGUMENT:
+        info: Any = typer.Argument(metavar="DATA...", help=flag.help, show_default=False)
+        return _keyword(one.name, list[Path] | None, info, None)
+    names = [f"--{one.name.replace('_', '-')}"]
+    if hint is bool:
+        names[0] += f"/--no-{one.name.replace('_', '-')}"
+    if one.name == "out":
+        names.append("-o")
+    # Where the default depends on others, the text says what it is.
+    shown = one.default is not None and one.default != ""
+    info = typer.Option(
+        *names, help=flag.help, min=flag.low, max=flag.high, rich_help_panel=flag.panel, show_default=shown
+    )
+    return _keyword(one.name, hint, info, one.default)
+
+
+def _keyword(name: str, hint: Any, info: Any, default: Any) -> inspect.Parameter:
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[hint, info]
+    )
+
+
+def _signature() -> inspect.Signature:
+    """What typer reads in place of ``**given``."""
+    hints = get_type_hints(TrainConfig)
+    switches = {
+        "resume": ("--resume", "Go on with the run in --out; only some flags may be changed."),
+        "overwrite": ("--overwrite", "Begin anew in a folder that holds a run."),
+        "quiet": ("--quiet", "Print errors only."),
+    }
+    parameters = [
+        inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context),
+        *(_parameter(one, hints[one.name]) for one in fields(TrainConfig)),
+        *(
+            _keyword(name, bool, typer.Option(option, help=text, rich_help_panel="Output"), False)
+            for name, (option, text) in switches.items()
+        ),
+    ]
+    return inspect.Signature(parameters)
+
+
+train.__signature__ = _signature()  # type: ignore[attr-defined]
+train.__annotations__ = {name: one.annotation for name, one in _signature().parameters.items()}

@@ -1,0 +1,265 @@
+"""What can be chosen about a training run: one field, one documented default, one flag each.
+
+`mrpose train` makes its flags from these fields, checkpoints keep them, and the model card lists them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields, replace
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_type_hints
+
+from mrpose_cli.errors import UsageError
+
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+BestBy = Literal["human", "all"]
+
+_DATA = "Data"
+_MODEL = "Model"
+_TARGETS = "Labels and loss"
+_AUGMENT = "Augmentation"
+_OPTIMISE = "Optimisation"
+_LENGTH = "Length (one of the three)"
+_VALIDATE = "Validation"
+_OUTPUT = "Output"
+_SPEED = "Device and speed"
+
+_OUT = Path("mrpose-train")
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """How a field is shown on the command line.
+
+    Attributes:
+        help: One line for users.
+        panel: The group it is listed in.
+        low: The least number that makes sense.
+        high: The greatest.
+        free: Whether it may be changed when a run is resumed.
+    """
+
+    help: str
+    panel: str
+    low: float | None = None
+    high: float | None = None
+    free: bool = False
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """A training run; the fields' help texts are their documentation."""
+
+    data: Annotated[
+        tuple[Path, ...],
+        Flag("Crop shards (.zip), folders of them, COCO person_keypoints JSON files.", _DATA, free=True),
+    ] = ()
+    images: Annotated[
+        Path | None,
+        Flag(
+            "Folder of the photos that the COCO files name. [default: where each file is]", _DATA, free=True
+        ),
+    ] = None
+    human_sets: Annotated[
+        str, Flag("Sets whose human labels are used, as shell patterns; * for all.", _DATA)
+    ] = "coco*,julito"
+    pseudo_weight: Annotated[
+        float,
+        Flag(
+            "Weight of a shard's teacher labels, times their confidence; 0 for human labels alone.", _DATA, 0
+        ),
+    ] = 1.0
+    pseudo_floor: Annotated[
+        float, Flag("Teacher labels below this confidence do not count.", _DATA, 0, 1)
+    ] = 0.3
+    human_repeat: Annotated[
+        int, Flag("How many times an epoch shows the crops that people labelled.", _DATA, 1)
+    ] = 1
+    limit: Annotated[int | None, Flag("Use no more than so many crops.", _DATA, 1)] = None
+    data_note: Annotated[
+        str, Flag("A sentence for the model card: whose data, under which licence.", _DATA, free=True)
+    ] = ""
+
+    model: Annotated[str, Flag("A heatmap network of `mrpose models`.", _MODEL)] = "mrfea2-r18"
+    input_size: Annotated[str, Flag("Height x width of the crops, multiples of 32.", _MODEL)] = "256x192"
+    init: Annotated[
+        str,
+        Flag(
+            "imagenet, random, a row of `mrpose models`, or a file: of this network, or of its backbone. "
+            "auto is imagenet where the manifest has the backbone, random elsewhere.",
+            _MODEL,
+        ),
+    ] = "auto"
+
+    sigma: Annotated[float, Flag("Width of the target Gaussians in heatmap cells.", _TARGETS, 0.5)] = 2.0
+    teacher: Annotated[
+        str | None, Flag("Distil from a row of `mrpose models` or a weights file as well.", _TARGETS)
+    ] = None
+    teacher_weight: Annotated[
+        float, Flag("Share of the teacher's loss; the labels have the rest.", _TARGETS, 0, 1)
+    ] = 0.5
+    teacher_flip: Annotated[
+        bool, Flag("Average the teacher with its answer for mirrored crops.", _TARGETS)
+    ] = False
+
+    flip: Annotated[float, Flag("Share of crops that are mirrored.", _AUGMENT, 0, 1)] = 0.5
+    scale: Annotated[float, Flag("Crops are zoomed by a factor within 1 ± this.", _AUGMENT, 0, 0.9)] = 0.3
+    rotation: Annotated[float, Flag("Most degrees a crop is turned, either way.", _AUGMENT, 0, 180)] = 40.0
+    rotated: Annotated[float, Flag("Share of crops that are turned.", _AUGMENT, 0, 1)] = 0.6
+    shift: Annotated[float, Flag("Most that a crop is moved, as a share of its sides.", _AUGMENT, 0, 1)] = 0.1
+    half_body: Annotated[
+        float, Flag("Share of crops cut to the upper or the lower body, where joints allow.", _AUGMENT, 0, 1)
+    ] = 0.3
+    colour: Annotated[
+        float,
+        Flag(
+            "Brightness, contrast and saturation vary by ± this, single channels by a third.",
+            _AUGMENT,
+            0,
+            0.9,
+        ),
+    ] = 0.3
+    grey: Annotated[float, Flag("Share of crops without colour.", _AUGMENT, 0, 1)] = 0.05
+    blur: Annotated[float, Flag("Share of blurred crops (sigma 0.5 to 2 pixels).", _AUGMENT, 0, 1)] = 0.1
+    noise: Annotated[float, Flag("Share of noisy crops (sigma 2 to 20 of 255).", _AUGMENT, 0, 1)] = 0.1
+    cutout: Annotated[
+        float, Flag("Share of crops of which a rectangle is hidden, 0.1 to 0.4 of the sides.", _AUGMENT, 0, 1)
+    ] = 0.5
+
+    batch_size: Annotated[int, Flag("Crops a step, in each process.", _OPTIMISE, 1)] = 32
+    lr: Annotated[float, Flag("Highest learning rate of AdamW.", _OPTIMISE, 0)] = 1e-3
+    weight_decay: Annotated[float, Flag("AdamW's, on convolutions alone.", _OPTIMISE, 0)] = 0.01
+    warmup: Annotated[int, Flag("Steps in which the learning rate rises.", _OPTIMISE, 0)] = 200
+    final_lr: Annotated[float, Flag("Where the cosine ends, as a share of --lr.", _OPTIMISE, 0, 1)] = 0.01
+    clip: Annotated[float, Flag("Greatest norm of the gradient; 0 for any.", _OPTIMISE, 0)] = 5.0
+    ema: Annotated[
+        float,
+        Flag("Decay of the averaged weights, which are what is kept; it warms up.", _OPTIMISE, 0, 0.999999),
+    ] = 0.999
+    seed: Annotated[int, Flag("Of the split, the order, fresh weights and augmentation.", _OPTIMISE, 0)] = 0
+
+    epochs: Annotated[float | None, Flag("Passes over the crops. [default: 30]", _LENGTH, 0, free=True)] = (
+        None
+    )
+    samples: Annotated[int | None, Flag("Crops in all.", _LENGTH, 1, free=True)] = None
+    minutes: Annotated[
+        float | None, Flag("Wall time; the learning rate follows the clock.", _LENGTH, 0, free=True)
+    ] = None
+
+    holdout: Annotated[
+        float, Flag("Share of source photos whose crops are held out for validation.", _VALIDATE, 0, 0.5)
+    ] = 0.04
+    val_every: Annotated[float, Flag("Epochs between validations.", _VALIDATE, 0.01, free=True)] = 1.0
+    best_by: Annotated[
+        BestBy,
+        Flag("Held-out crops that decide which checkpoint is best: with human labels, or all.", _VALIDATE),
+    ] = "human"
+    val_ann: Annotated[
+        Path | None,
+        Flag(
+            "COCO file the best checkpoint is evaluated on at the end; its people are never trained on.",
+            _VALIDATE,
+        ),
+    ] = None
+    val_images: Annotated[Path | None, Flag("Folder of its photos.", _VALIDATE, free=True)] = None
+
+    out: Annotated[Path, Flag("Folder of all that is written.", _OUTPUT, free=True)] = _OUT
+    half: Annotated[bool, Flag("Write best.safetensors in fp16.", _OUTPUT, free=True)] = True
+    log_every: Annotated[int, Flag("Steps between lines of log.jsonl.", _OUTPUT, 1)] = 50
+    checkpoint_every: Annotated[
+        float, Flag("Minutes between checkpoints (last.pt).", _OUTPUT, 0, free=True)
+    ] = 5.0
+    stop_after: Annotated[
+        float | None,
+        Flag("Write a checkpoint and leave after so many minutes; --resume goes on.", _OUTPUT, 0, free=True),
+    ] = None
+
+    device: Annotated[str, Flag("auto, cpu, cuda, cuda:1, mps.", _SPEED, free=True)] = "auto"
+    precision: Annotated[
+        Precision,
+        Flag("Autocast: auto is bf16 on CUDA and on CPUs that compute in it, fp32 elsewhere.", _SPEED),
+    ] = "auto"
+    channels_last: Annotated[bool, Flag("Lay tensors out with channels last.", _SPEED)] = True
+    compile: Annotated[bool, Flag("torch.compile the network.", _SPEED, free=True)] = False
+    keep_on_host: Annotated[
+        bool, Flag("Leave the crops in main memory even if the device has room for them.", _SPEED, free=True)
+    ] = False
+    workers: Annotated[int, Flag("Threads that decode the crops at the start.", _SPEED, 1, free=True)] = 4
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the network's input.
+
+        Raises:
+            UsageError: ``input_size`` is not of the form 256x192.
+        """
+        height, _, width = self.input_size.partition("x")
+        if not (height.isdigit() and width.isdigit()):
+            raise UsageError(f"--input-size wants height x width such as 256x192, not {self.input_size}")
+        return int(height), int(width)
+
+    def check(self) -> TrainConfig:
+        """The same, its length decided.
+
+        Raises:
+            UsageError: fields contradict each other.
+        """
+        if not self.data:
+            raise UsageError("what to train on? Pass crop shards or COCO keypoint files")
+        lengths = [name for name in ("epochs", "samples", "minutes") if getattr(self, name) is not None]
+        if len(lengths) > 1:
+            raise UsageError(f"--{lengths[0]} and --{lengths[1]} both say how long; pass one of them")
+        if (self.val_ann is None) != (self.val_images is None):
+            raise UsageError("--val-ann and --val-images go together")
+        _ = self.size
+        return self if lengths else replace(self, epochs=30.0)
+
+    def to_plain(self) -> dict[str, Any]:
+        """As JSON's types, for checkpoints."""
+
+        def plain(value: Any) -> Any:
+            if isinstance(value, tuple):
+                return [plain(item) for item in value]
+            return str(value) if isinstance(value, Path) else value
+
+        return {name: plain(value) for name, value in asdict(self).items()}
+
+    @classmethod
+    def from_plain(cls, values: dict[str, Any]) -> TrainConfig:
+        """What :meth:`to_plain` gave; fields that a later version added take their defaults."""
+        from pydantic import TypeAdapter
+
+        known = {one.name for one in fields(cls)}
+        return TypeAdapter(cls).validate_python({k: v for k, v in values.items() if k in known})
+
+    def resumed(self, given: TrainConfig, explicit: frozenset[str]) -> TrainConfig:
+        """This configuration with what may be changed of a run that goes on.
+
+        Args:
+            given: What the user asks for now.
+            explicit: The fields that were asked for, and did not merely take their default.
+
+        Raises:
+            UsageError: a field that decides about the run is to be changed.
+        """
+        changes: dict[str, Any] = {"stop_after": None}  # that was about the last time
+        for one in fields(self):
+            new = getattr(given, one.name)
+            if one.name not in explicit or new == getattr(self, one.name):
+                continue
+            if not flags()[one.name].free:
+                name = one.name.replace("_", "-")
+                raise UsageError(f"--{name} cannot be changed when a run is resumed; leave it out")
+            changes[one.name] = new
+        lengths = {"epochs", "samples", "minutes"}
+        if lengths & changes.keys():
+            changes = {**dict.fromkeys(lengths), **changes}
+        return replace(self, **changes)
+
+
+@cache
+def flags() -> dict[str, Flag]:
+    """How each field is shown."""
+    hints = get_type_hints(TrainConfig, include_extras=True)
+    return {name: next(m for m in hint.__metadata__ if isinstance(m, Flag)) for name, hint in hints.items()}

@@ -1,0 +1,165 @@
+"""The crops of a run: found, labelled, and decoded once into one uint8 tensor."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mrpose_cli.errors import UsageError
+from mrpose_cli.training.config import TrainConfig
+from mrpose_cli.training.labels import MARGIN, Labels, Source
+from mrpose_cli.training.photos import CocoPhotos
+from mrpose_cli.training.shards import Shard
+
+Told = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CropSet:
+    """Crops with their labels, on one device.
+
+    Attributes:
+        pixels: (N, H, W, 3) uint8, RGB.
+        points: (N, 17, 2) float32, crop pixels.
+        weights: (N, 17) float32.
+        labels: The same labels as arrays, with all that is known of the crops.
+    """
+
+    pixels: Tensor
+    points: Tensor
+    weights: Tensor
+    labels: Labels
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the crops."""
+        return int(self.pixels.shape[1]), int(self.pixels.shape[2])
+
+    def to(self, device: torch.device, *, pixels: bool = True) -> CropSet:
+        """The same on another device; without ``pixels`` they stay where they are."""
+        return CropSet(
+            self.pixels.to(device) if pixels else self.pixels,
+            self.points.to(device),
+            self.weights.to(device),
+            self.labels,
+        )
+
+    def take(self, index: NDArray[np.intp]) -> CropSet:
+        """Some of them."""
+        at = torch.from_numpy(index).to(self.pixels.device)
+        there = at.to(self.points.device)
+        return CropSet(self.pixels[at], self.points[there], self.weights[there], self.labels.take(index))
+
+
+class Catalogue:
+    """All crops of a configuration, labelled and not yet decoded.
+
+    Crops without a single joint to learn from are left out.
+
+    Args:
+        config: Where they are, and whose labels count.
+        size: Height and width of crops cut out of photos; None for the shards' where there are shards, else
+            so that a window has the network's.
+
+    Attributes:
+        labels: Of all crops.
+        size: Their height and width.
+        unlabelled: How many were left out.
+
+    Raises:
+        UsageError: a file will not do, or nothing is left.
+    """
+
+    def __init__(self, config: TrainConfig, size: tuple[int, int] | None = None) -> None:
+        self._sources = _open(config, size)
+        self.size = self._sources[0].size
+        for path, source in zip(_files(config.data), self._sources, strict=True):
+            if source.size != self.size:
+                raise UsageError(f"the crops of {path} are not of the size of the others")
+        everybody = [person for source in self._sources for person in source.people]
+        everything = Labels.of(everybody, config)
+        usable = np.flatnonzero(everything.weights.any(1))
+        self.unlabelled = len(everything) - len(usable)
+        if config.limit is not None:
+            usable = usable[: config.limit]
+        if not len(usable):
+            raise UsageError(
+                "none of the crops has a joint to learn from; see --human-sets and --pseudo-weight"
+            )
+        # Of each crop: its source, and its place there.
+        counts = [len(source.people) for source in self._sources]
+        self._source = np.repeat(np.arange(len(counts)), counts)[usable]
+        self._place = np.concatenate([np.arange(count) for count in counts])[usable]
+        self.labels = everything.take(usable)
+
+    def load(self, index: NDArray[np.intp], workers: int, told: Told = lambda crops: None) -> CropSet:
+        """Decode some of the crops.
+
+        Args:
+            index: Which.
+            workers: Threads.
+            told: Called with a number of crops that are done.
+
+        Raises:
+            UsageError: a crop cannot be read.
+        """
+        pixels = np.empty((len(index), *self.size, 3), np.uint8)
+        pool = ThreadPoolExecutor(workers)
+        try:
+            for number, source in enumerate(self._sources):
+                mine = np.flatnonzero(self._source[index] == number)
+                rows = dict(zip(self._place[index[mine]].tolist(), mine.tolist(), strict=True))
+                for done in pool.map(lambda job: job(), source.jobs(rows.keys())):
+                    for place, crop in done:
+                        pixels[rows[place]] = crop
+                    told(len(done))
+        finally:
+            pool.shutdown(cancel_futures=True)  # after a bad crop nobody waits for the others
+        labels = self.labels.take(index)
+        return CropSet(
+            torch.from_numpy(pixels),
+            torch.from_numpy(labels.points),
+            torch.from_numpy(labels.weights),
+            labels,
+        )
+
+
+def count_sets(labels: Labels) -> dict[str, tuple[int, int]]:
+    """By set, how many crops there are, and how many of them people labelled."""
+    total = Counter(labels.sets)
+    by_people = Counter(name for name, human in zip(labels.sets, labels.people_said, strict=True) if human)
+    return {name: (count, by_people[name]) for name, count in total.most_common()}
+
+
+def _files(data: Sequence[Path]) -> list[Path]:
+    files: list[Path] = []
+    for path in data:
+        found = sorted(path.glob("*.zip")) if path.is_dir() else [path]
+        if not found:
+            raise UsageError(f"{path} has no crop shards (.zip) in it")
+        files += found
+    return files
+
+
+def _open(config: TrainConfig, size: tuple[int, int] | None) -> list[Source]:
+    files = _files(config.data)
+    sources: dict[Path, Source] = {path: Shard(path) for path in files if path.suffix != ".json"}
+    if size is None:
+        height, width = config.size
+        window = (round(height * MARGIN), round(width * MARGIN))
+        size = next(iter(sources.values())).size if sources else window
+    for path in files:
+        if path.suffix == ".json":
+            sources[path] = CocoPhotos(path, config.images, size)
+    return [sources[path] for path in files]

@@ -1,0 +1,160 @@
+"""Who says where the joints of a training crop are, and how much that counts."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mrpose_cli.training.config import TrainConfig
+
+JOINTS = 17
+
+MARGIN = 1.25
+"""Crops show this much more than the network's window, on both axes, for turning and moving it."""
+
+PADDING = 1.25
+"""The network's window is the person's box, widened by this and fitted to the crop's aspect ratio."""
+
+AREA_SHARE = 0.32
+"""What of its box, fitted to 3:4, a person covers: the median of COCO's annotated people."""
+
+Pixels = NDArray[np.uint8]
+Job = Callable[[], Sequence[tuple[int, Pixels]]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Person:
+    """The labels of one crop, in crop pixels.
+
+    Attributes:
+        name: Tells the crop from others of its source.
+        set: The collection it belongs to.
+        photo: Which photo of the set it was cut from.
+        human: (17, 3) x, y and v (0 not labelled, 1 hidden, 2 visible); None if no one labelled it.
+        teacher: (17, 3) x, y and a network's confidence; None without.
+        area: What OKS relates distances to, in square pixels.
+    """
+
+    name: str
+    set: str
+    photo: str
+    human: NDArray[np.float32] | None
+    teacher: NDArray[np.float32] | None
+    area: float
+
+
+class Source(Protocol):
+    """A file that training crops come from.
+
+    Attributes:
+        people: The labels of its crops, in a fixed order.
+        size: Height and width of the crops.
+    """
+
+    people: Sequence[Person]
+    size: tuple[int, int]
+
+    def jobs(self, wanted: Collection[int]) -> Iterator[Job]:
+        """Work for threads; each job gives some of the wanted crops, (H, W, 3) RGB, with their indices."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Labels:
+    """What crops are trained towards.
+
+    Attributes:
+        points: (N, 17, 2) float32, crop pixels.
+        weights: (N, 17) float32; 1 for people's labels, a confidence for a network's, 0 for unknown.
+        by_people: (N, 17), the labels that people gave.
+        areas: (N,) float32, square crop pixels.
+        sets: Whose collection each is from.
+        photos: The photo of each; crops of one photo share it.
+        names: Of the crops.
+    """
+
+    points: NDArray[np.float32]
+    weights: NDArray[np.float32]
+    by_people: NDArray[np.bool_]
+    areas: NDArray[np.float32]
+    sets: tuple[str, ...]
+    photos: tuple[str, ...]
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    @classmethod
+    def of(cls, people: Sequence[Person], config: TrainConfig) -> Labels:
+        """Merge what people and networks say: people first, if their set is trusted; v = 0 is unknown."""
+        points = np.zeros((len(people), JOINTS, 2), np.float32)
+        weights = np.zeros((len(people), JOINTS), np.float32)
+        by_people = np.zeros((len(people), JOINTS), bool)
+        patterns = [pattern.strip() for pattern in config.human_sets.split(",")]
+        for index, person in enumerate(people):
+            if person.teacher is not None:
+                confidence = np.clip(person.teacher[:, 2], 0, 1)
+                points[index] = person.teacher[:, :2]
+                weights[index] = np.where(
+                    confidence >= config.pseudo_floor, confidence * config.pseudo_weight, 0.0
+                )
+            if person.human is not None and any(fnmatchcase(person.set, pattern) for pattern in patterns):
+                labelled = person.human[:, 2] > 0
+                points[index, labelled] = person.human[labelled, :2]
+                weights[index, labelled] = 1.0
+                by_people[index] = labelled
+        return cls(
+            points,
+            weights,
+            by_people,
+            np.array([person.area for person in people], np.float32),
+            tuple(person.set for person in people),
+            tuple(f"{person.set}/{person.photo}" for person in people),
+            tuple(person.name for person in people),
+        )
+
+    @property
+    def people_said(self) -> NDArray[np.bool_]:
+        """Whether people gave any of a crop's labels, (N,)."""
+        return np.asarray(self.by_people.any(1))
+
+    def take(self, index: NDArray[np.intp]) -> Labels:
+        """Some of them."""
+        return Labels(
+            self.points[index],
+            self.weights[index],
+            self.by_people[index],
+            self.areas[index],
+            tuple(self.sets[i] for i in index),
+            tuple(self.photos[i] for i in index),
+            tuple(self.names[i] for i in index),
+        )
+
+    def split(self, share: float, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Indices to train on and indices to hold out; no photo is on both sides.
+
+        A photo's side follows from its name and the seed, so that it stays there when crops are added.
+
+        Args:
+            share: Of the photos to hold out.
+            seed: Which ones.
+        """
+        held = np.array([_chance(f"{seed} {photo}") < share for photo in self.photos], bool)
+        return np.flatnonzero(~held), np.flatnonzero(held)
+
+    def digest(self) -> str:
+        """Tells these labels from others."""
+        hashed = hashlib.sha256("\n".join((*self.photos, *self.names)).encode())
+        for array in (self.points, self.weights):
+            hashed.update(np.ascontiguousarray(array).tobytes())
+        return hashed.hexdigest()
+
+
+def _chance(text: str) -> float:
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=7).digest()) / 2**56

@@ -1,0 +1,62 @@
+"""Heatmaps to be learnt, and how far a network is from them."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+STRIDE = 4  # input pixels a heatmap cell, of every network of the registry
+_REACH = 3  # sigmas beyond the map from which a joint no longer shows on it
+
+
+def cells(points: Tensor, size: tuple[int, int]) -> Tensor:
+    """Joints (B, K, 2) from input pixels to heatmap cells: last pixel on last cell, as UDP has it."""
+    return torch.stack([points[..., 0] / _stride(size[1]), points[..., 1] / _stride(size[0])], -1)
+
+
+def heatmaps(points: Tensor, size: tuple[int, int], sigma: float) -> Tensor:
+    """Gaussians of height 1.
+
+    Args:
+        points: (B, K, 2), input pixels.
+        size: Height and width of the input.
+        sigma: In cells.
+
+    Returns:
+        (B, K, H/4, W/4) float32.
+    """
+    place = cells(points, size)
+    high, wide = size[0] // STRIDE, size[1] // STRIDE
+    x = torch.arange(wide, device=points.device) - place[..., 0, None]  # (B, K, w)
+    y = torch.arange(high, device=points.device) - place[..., 1, None]  # (B, K, h)
+    along_x, along_y = (torch.exp(-(step**2) / (2 * sigma**2)) for step in (x, y))
+    return along_y[..., :, None] * along_x[..., None, :]
+
+
+def shown(points: Tensor, weights: Tensor, size: tuple[int, int], sigma: float) -> Tensor:
+    """Weights (B, K) without those of joints that are so far outside that nothing of them is on the map."""
+    place = cells(points, size)
+    far = _REACH * sigma
+    inside_x = (place[..., 0] > -far) & (place[..., 0] < size[1] // STRIDE - 1 + far)
+    inside_y = (place[..., 1] > -far) & (place[..., 1] < size[0] // STRIDE - 1 + far)
+    return weights * (inside_x & inside_y)
+
+
+def heatmap_loss(predicted: Tensor, target: Tensor, weights: Tensor, sigma: float) -> Tensor:
+    """Weighted squared error, a scalar; in units of what an empty map gets, so that 1 knows nothing.
+
+    Args:
+        predicted: (B, K, h, w) of any float type.
+        target: (B, K, h, w).
+        weights: (B, K).
+        sigma: Of the targets, in cells.
+    """
+    squared = (predicted.float() - target).square().sum((-2, -1))  # (B, K)
+    empty = math.pi * sigma**2
+    return (squared * weights).sum() / (empty * weights.sum().clamp(min=1e-6))
+
+
+def _stride(pixels: int) -> float:
+    return (pixels - 1) / (pixels // STRIDE - 1)

@@ -1,0 +1,130 @@
+"""Another network's opinion of the very crops that are trained on."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mrpose_cli.errors import UsageError
+from mrpose_cli.models.identify import identify
+from mrpose_cli.models.registry import canonical
+from mrpose_cli.pipeline.decode import decode_heatmaps, decode_simcc, flip_heatmaps, flip_simcc
+from mrpose_cli.pipeline.estimator import Network, Output
+from mrpose_cli.pipeline.factory import load_network
+from mrpose_cli.skeletons import COCO17, get_skeleton
+from mrpose_cli.training.config import TrainConfig
+from mrpose_cli.training.precision import autocast, autocast_type
+from mrpose_cli.training.targets import heatmaps
+from mrpose_cli.weights.manifest import PoseEntry, find_pose
+from mrpose_cli.weights.store import WeightsStore
+
+_JOINTS = len(COCO17.joints)
+
+
+class Teacher:
+    """A network of the zoo with what its checkpoint expects.
+
+    Its heatmaps are learnt as they are where they have the size and the rule of the trained network's. From
+    any other network come joints, which count as much as it is sure of them.
+
+    Args:
+        network: Maps normalised crops to heatmaps or SimCC's distributions.
+        entry: The checkpoint's row.
+        size: Height and width of the trained network's input.
+        config: How the teacher is asked.
+        device: Where batches are.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        entry: PoseEntry,
+        size: tuple[int, int],
+        config: TrainConfig,
+        device: torch.device,
+    ) -> None:
+        if get_skeleton(entry.skeleton) != COCO17:
+            raise UsageError(f"{entry.name} estimates the joints of {entry.skeleton}; a teacher needs coco17")
+        self.entry = entry
+        self.on_heatmaps = entry.codec == "udp" and entry.input_size == size
+        self._network = network
+        self._size, self._config, self._device = size, config, device
+        self._dtype = autocast_type(config.precision, device)
+        self._on_host = entry.format == "onnx"
+        self._mean = torch.tensor(entry.mean, device=device).view(1, 3, 1, 1)
+        self._std = torch.tensor(entry.std, device=device).view(1, 3, 1, 1)
+
+    @classmethod
+    def load(cls, name: str, config: TrainConfig, device: torch.device, store: WeightsStore) -> Teacher:
+        """The teacher of a row of ``mrpose models``, or of a file.
+
+        Raises:
+            UsageError: there is no such row, or it estimates other joints.
+            WeightsError: its weights cannot be had.
+        """
+        path = Path(name).expanduser()
+        if path.is_file():
+            entry = identify(path)
+        else:
+            entry = find_pose(canonical(name))
+            path = store.resolve(entry)
+        network = load_network(entry, path, device, torch.float32)
+        if isinstance(network, nn.Module):
+            network.requires_grad_(False)
+        return cls(network, entry, config.size, config, device)
+
+    @torch.no_grad()
+    def target(self, clean: Tensor) -> tuple[Tensor, Tensor]:
+        """What to learn from it: heatmaps (B, 17, h, w) and weights (B, 17).
+
+        Args:
+            clean: (B, 3, H, W), the crops as they are cut, before colours vary and parts are hidden; 0..255.
+        """
+        output = self._ask(clean)
+        if isinstance(output, Tensor):
+            if self.on_heatmaps:
+                return output, torch.ones(output.shape[:2], device=output.device)
+            points, scores = decode_heatmaps(output, self.entry.codec, self.entry.input_size, self.entry.blur)
+        else:
+            points, scores = decode_simcc(*output)
+        # A resized crop's first and last pixels lie on those of the original.
+        points = points * _ratio(self._size, self.entry.input_size, points.device)
+        scores = torch.where(scores >= self._config.pseudo_floor, scores.clamp(0, 1), 0.0)
+        return heatmaps(points, self._size, self._config.sigma), scores
+
+    def _ask(self, clean: Tensor) -> Output:
+        images = clean
+        if self.entry.input_size != self._size:
+            images = F.interpolate(images, self.entry.input_size, mode="bilinear", align_corners=True)
+        if self.entry.color == "bgr":
+            images = images.flip(1)
+        images = (images - self._mean) / self._std
+        output = self._answer(images)
+        if not self._config.teacher_flip:
+            return output
+        mirrored, pairs = self._answer(images.flip(-1)), COCO17.flip_pairs
+        if isinstance(output, tuple) and isinstance(mirrored, tuple):
+            back = flip_simcc(*mirrored, pairs)
+            return (output[0] + back[0]) / 2, (output[1] + back[1]) / 2
+        assert isinstance(output, Tensor) and isinstance(mirrored, Tensor)
+        return (output + flip_heatmaps(mirrored, pairs, shift=self.entry.flip_shift)) / 2
+
+    def _answer(self, images: Tensor) -> Output:
+        """COCO's joints, in float32, on the device."""
+        with autocast(self._dtype, self._device):  # decoding is done without
+            output = self._network(images.cpu() if self._on_host else images)
+        if isinstance(output, tuple):
+            x, y = (axis[:, :_JOINTS].to(self._device, torch.float32) for axis in output)
+            return x, y
+        return output[:, :_JOINTS].to(self._device, torch.float32)
+
+
+@cache  # a tensor made from numbers makes the host wait for the device
+def _ratio(size: tuple[int, int], other: tuple[int, int], device: torch.device) -> Tensor:
+    """The last pixel of ``size``, as x and y, in multiples of that of ``other``."""
+    ratio = [(size[1] - 1) / (other[1] - 1), (size[0] - 1) / (other[0] - 1)]
+    return torch.tensor(ratio, device=device)

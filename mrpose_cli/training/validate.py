@@ -1,0 +1,169 @@
+"""How good the network is on crops it has not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from mrpose_cli.evaluation.matching import View, average_precision
+from mrpose_cli.evaluation.persons import Found, Truth, pair_up
+from mrpose_cli.pipeline.decode import decode_heatmaps, flip_heatmaps
+from mrpose_cli.skeletons import COCO17
+from mrpose_cli.training.batches import Augmenter
+from mrpose_cli.training.crops import CropSet
+from mrpose_cli.training.geometry import central
+from mrpose_cli.training.labels import Labels
+
+_BATCH = 64
+_VISIBLE = 0.2  # joints above it count for a person's score, as in the pipeline
+_CERTAIN = 0.3  # a teacher's labels above it count as truth
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """Figures on the held-out crops, in percent, with flip test.
+
+    Attributes:
+        ap: Over all crops, people's labels where there are any, else the teacher's.
+        ap_human: Over the crops with people's labels alone; None if there are none.
+        oks: Mean similarity over all crops.
+        crops: How many.
+        crops_human: How many with people's labels.
+    """
+
+    ap: float
+    ap_human: float | None
+    oks: float
+    crops: int
+    crops_human: int
+
+
+class Validator:
+    """Held-out crops and their truth.
+
+    Args:
+        crops: The crops, on the device of the augmenter or in main memory.
+        augmenter: Makes the network's input of them.
+        autocast: Makes the context the network runs in.
+    """
+
+    def __init__(self, crops: CropSet, augmenter: Augmenter, autocast: Callable[[], torch.autocast]) -> None:
+        self._crops, self._augmenter, self._autocast = crops, augmenter, autocast
+
+    def __call__(self, network: nn.Module) -> HeldOut:
+        """Evaluate a network in evaluation mode."""
+        points, scores = self.predict(network)
+        labels = self._crops.labels
+        people = np.flatnonzero(labels.people_said)
+        oks, ap = score(labels, points, scores, np.arange(len(labels)))
+        ap_human = score(labels, points, scores, people)[1] if len(people) else None
+        return HeldOut(ap, ap_human, oks, len(labels), len(people))
+
+    @torch.inference_mode()
+    def predict(self, network: nn.Module) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Joints (N, 17, 2) in crop pixels and scores (N, 17)."""
+        size = self._augmenter.size
+        found: list[tuple[Tensor, Tensor]] = []
+        for chunk in torch.arange(len(self._crops), device=self._crops.pixels.device).split(_BATCH):
+            views = central(len(chunk), self._crops.size, size, self._crops.points.device)
+            images = self._augmenter.plain(self._crops, chunk, views)
+            with self._autocast():
+                straight, mirrored = network(images), network(images.flip(-1))
+            back = flip_heatmaps(mirrored.float(), COCO17.flip_pairs, shift=False)
+            points, scores = decode_heatmaps((straight.float() + back) / 2, "udp", size)
+            found.append((views.back(points, size), scores))
+        # One wait for the device, at the end.
+        points, scores = (torch.cat(parts).cpu().double() for parts in zip(*found, strict=True))
+        return points.numpy(), scores.numpy()
+
+
+def score(
+    labels: Labels, points: NDArray[np.float64], scores: NDArray[np.float64], chosen: NDArray[np.intp]
+) -> tuple[float, float]:
+    """Mean OKS and AP in percent, every crop a picture of its own.
+
+    Args:
+        labels: Of all crops.
+        points: (N, 17, 2), predicted, crop pixels.
+        scores: (N, 17).
+        chosen: Which crops to look at.
+    """
+    people, found = [], []
+    for crop in chosen.tolist():
+        # Where people said something, only what they said is known for certain.
+        known = labels.by_people[crop] if labels.people_said[crop] else labels.weights[crop] >= _CERTAIN
+        truth = np.concatenate([labels.points[crop], 2.0 * known[:, None]], 1)
+        area = float(labels.areas[crop])
+        row = {"image_id": crop, "area": area, "iscrowd": 0, "bbox": [0, 0, 0, 0]}
+        people.append({**row, "keypoints": truth.ravel(), "num_keypoints": int(known.sum())})
+        answer = np.concatenate([points[crop], scores[crop, :, None]], 1)
+        counted = scores[crop][scores[crop] > _VISIBLE]
+        person = float(counted.mean()) if len(counted) else 0.0
+        found.append({"image_id": crop, "area": area, "keypoints": answer.ravel(), "score": person})
+    those, these = Truth.of(people), Found.of(found)
+    pairs = pair_up(those, these)
+    oks = pairs.oks()
+    precision = average_precision(those, these, pairs, oks, View(those.ignored))
+    return 100 * float(oks[those.counts[pairs.truth]].mean()), precision.ap or 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class CocoScore:
+    """A checkpoint on a COCO set, ground-truth boxes and flip test.
+
+    Attributes:
+        dataset: The annotation file's name.
+        images: How many photos.
+        persons: How many people with keypoints.
+        ap: In percent, as the following.
+        ap50: At OKS 0.5.
+        ap75: At OKS 0.75.
+        ar: Average recall.
+    """
+
+    dataset: str
+    images: int
+    persons: int
+    ap: float
+    ap50: float
+    ap75: float
+    ar: float
+
+
+def evaluate_coco(checkpoint: Path, annotations: Path, images: Path, out: Path, device: str) -> CocoScore:
+    """What ``mrpose eval`` says of a checkpoint file; its report goes to ``out``.
+
+    Args:
+        checkpoint: The file, with its metadata.
+        annotations: COCO's person_keypoints file.
+        images: The folder of its photos.
+        out: Folder of the report.
+        device: Where to run.
+
+    Raises:
+        UsageError: the dataset will not do.
+    """
+    from mrpose_cli.evaluation.report import CocoFigures
+    from mrpose_cli.jobs.evaluate import load, prepare, run
+    from mrpose_cli.jobs.evaluate_options import EvalJob, Models
+    from mrpose_cli.jobs.evaluate_ranks import Ranks
+    from mrpose_cli.pipeline.profile import StageClock
+    from mrpose_cli.weights.store import WeightsStore
+
+    models = Models(weights=checkpoint, flip=True, device=device, dtype="fp32")
+    job = EvalJob(annotations, images, models=models, out=out, overwrite=True)
+    plan = prepare(job)
+    engine = load(job, plan.task, WeightsStore(), StageClock(), Ranks())
+    report = run(job, plan, engine)
+    assert report is not None and isinstance(report.figures, CocoFigures)
+    figures, dataset = report.figures, report.conditions.dataset
+    return CocoScore(
+        dataset.annotations, dataset.images, dataset.persons,
+        *(value or 0.0 for value in (figures.ap, figures.ap50, figures.ap75, figures.ar)),
+    )  # fmt: skip
