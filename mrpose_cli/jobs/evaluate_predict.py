@@ -6,17 +6,13 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import cv2
-import torch
-
 from mrpose_cli.errors import InputError, UsageError
-from mrpose_cli.jobs.common import reason_of
+from mrpose_cli.jobs.common import few_threads, reason_of
 from mrpose_cli.jobs.evaluate_ranks import Ranks
 from mrpose_cli.jobs.evaluate_spool import SpoolWriter, read_spools, spool_path, spools
 from mrpose_cli.media.images import Photo, read_image
@@ -119,7 +115,7 @@ def predict(
     persons, start = 0, time.perf_counter()
     with (
         SpoolWriter(spool_path(work.folder, ranks.rank), work.conditions) as spool,
-        _few_threads(pipeline),
+        few_threads(pipeline),
     ):
         for frame, poses in pipeline.stream(_frames(mine, pipeline, work, spool, on_image)):
             areas = crop_sizes(poses.boxes, pipeline.estimator.crop_spec).prod(1)
@@ -178,22 +174,3 @@ def suitable_workers(device: str) -> int:
         return 0
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(min(cpus - 1, _MOST_PROCESSES), 1)
-
-
-@contextmanager
-def _few_threads(pipeline: Pipeline) -> Iterator[None]:
-    """Cores left to the networks.
-
-    A crop is too small to be shared among OpenCV's threads (it takes three times as long on two). And where
-    only ONNX Runtime computes, torch has little to do, but its threads go on spinning for a while after each
-    operation and take the cores from ONNX Runtime's: a fifth of the wall time on two cores.
-    """
-    usual, usual_opencv = torch.get_num_threads(), cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    if pipeline.estimator.entry.format == "onnx" and isinstance(pipeline.detector, FileBoxes):
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(usual)
-        cv2.setNumThreads(usual_opencv)

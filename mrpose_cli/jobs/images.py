@@ -16,7 +16,7 @@ from mrpose_cli.coco.ids import image_ids
 from mrpose_cli.coco.writer import DatasetWriter, ResultsWriter
 from mrpose_cli.drawing import Style, draw_poses
 from mrpose_cli.errors import UsageError
-from mrpose_cli.jobs.common import conditions, free_folder, reason_of, refuse_to_replace
+from mrpose_cli.jobs.common import conditions, few_threads, free_folder, reason_of, refuse_to_replace
 from mrpose_cli.media.images import Photo, overlay_name, read_image, write_image
 from mrpose_cli.media.inputs import Source, expand
 from mrpose_cli.media.reader import read_ahead
@@ -218,7 +218,7 @@ def run_images(
         if results:
             stack.callback(results.discard)
         try:
-            with BackgroundWriter(workers=_WRITERS) as writer:
+            with few_threads(pipeline), BackgroundWriter(workers=_WRITERS) as writer:
                 for frame, poses in pipeline.stream(frames()):
                     photo = waiting.pop(frame.name)
                     with clock("write JSON"):

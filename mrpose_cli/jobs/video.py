@@ -183,7 +183,7 @@ def prepare(job: VideoJob) -> VideoPlan:
     if job.window.end is not None and job.window.end <= job.window.start:
         raise UsageError("--end lies before --start")
     if job.overlay:
-        check_encoder(job.codec)
+        check_encoder(job.codec, job.crf)
     if job.show:
         check_display()
     out = job.out or free_folder()
