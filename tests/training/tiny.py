@@ -5,10 +5,13 @@ As a script it is the command line: python tests/training/tiny.py train ...
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
 
-from mrpose_cli.models.registry import register
+from mrpose_cli.models import registry
 
 NAME = "tiny-r0"
 
@@ -28,9 +31,18 @@ class Tiny(nn.Module):
         return heatmaps
 
 
-register(NAME, family="Tiny", paper="none", build=lambda joints, size: Tiny(joints))
+@contextmanager
+def registered() -> Iterator[None]:
+    """The network is in the registry for as long as this lasts; other tests count what is in there."""
+    registry.register(NAME, family="Tiny", paper="none", build=lambda joints, size: Tiny(joints))
+    try:
+        yield
+    finally:
+        del registry._MODELS[NAME]
+
 
 if __name__ == "__main__":
     from mrpose_cli.__main__ import main
 
-    main()
+    with registered():
+        main()
