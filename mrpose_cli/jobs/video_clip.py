@@ -218,7 +218,7 @@ def _about(job: VideoJob, source: ClipSource, clip: AnyClip) -> dict[str, Any]:
             "file_name": source.name,
             "width": info.width,
             "height": info.height,
-            "frame_rate": str(info.rate),
+            "frame_rate": None if info.live else str(info.rate),
             "duration": info.duration,
             "rotation": info.turn.degrees,
         },

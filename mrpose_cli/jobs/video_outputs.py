@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mrpose_cli.atomic import writing
 from mrpose_cli.coco.lines import CsvWriter, JsonlWriter
 from mrpose_cli.coco.writer import DatasetWriter
 from mrpose_cli.disk import Reserve
@@ -68,7 +69,8 @@ class ClipOutputs:
 
         threshold = job.style.keypoint_threshold
         with ExitStack() as stack:
-            base.parent.mkdir(parents=True, exist_ok=True)
+            with writing(base.parent):
+                base.parent.mkdir(parents=True, exist_ok=True)
             self._reserve = reserve = Reserve(base.parent, self._spare)
             stack.callback(reserve.release)
             self._video: ClipWriter | None = None

@@ -30,6 +30,7 @@ _MICROSECOND: Final = Fraction(1, 1_000_000)
 _USUAL_RATE: Final = Fraction(25)
 _HIGHEST_RATE: Final = 1000
 _JUMP: Final = 1  # seconds back in time that are a new start of the source's clock and not disorder
+_FAULTS: Final = 3  # timestamps out of order that are an oversight and not the rule
 _SEEK_BACK: Final = (0, 2, 10)  # seconds; some containers find a place only roughly, or not at all
 _SOUND_BEHIND: Final = 2  # seconds by which sound may lie behind its pictures in the file
 _PATIENCE: Final = 1.0  # seconds that closing waits for reading
@@ -180,8 +181,9 @@ class Clip:
         """Pictures with their time from where the file stands; the times grow without exception."""
         shift, last = Fraction(0), None
         self._packets.clear()
+        chosen = _Stamps("avi" in self._container.format.name)
         for picture in self._decode():
-            stamp = picture.pts if picture.pts is not None else picture.dts
+            stamp = chosen.of(picture)
             if stamp is None:
                 time = Fraction(0) if last is None else last + self._step
             else:
@@ -301,6 +303,31 @@ class Clip:
         self.exact_index = False
         begin = (self._video.start_time or 0) * self._tick - self._origin
         return max(round((time - begin) / self._step), 0)
+
+
+class _Stamps:
+    """Chooses between the two timestamps of a picture: when to show it, and when its packet was decoded.
+
+    The first is right wherever it grows from picture to picture. In AVI it does not when codecs reorder:
+    there, packets just lie one after the other.
+
+    Args:
+        by_decoding: The container is known for that.
+    """
+
+    def __init__(self, by_decoding: bool) -> None:
+        self._last: list[int | None] = [None, None]
+        self._faults = [_FAULTS + 1 if by_decoding else 0, 0]
+
+    def of(self, picture: av.VideoFrame) -> int | None:
+        stamps = (picture.pts, picture.dts)
+        for kind, stamp in enumerate(stamps):
+            last = self._last[kind]
+            if stamp is not None:
+                self._faults[kind] += last is not None and stamp <= last
+                self._last[kind] = stamp
+        shown, decoded = stamps
+        return decoded if shown is None or self._faults[0] > self._faults[1] + _FAULTS else shown
 
 
 def open_container(

@@ -41,6 +41,7 @@ class _Encoder:
     options: dict[str, str]
     large: dict[str, str] = field(default_factory=dict)
     tag: str = ""
+    highest_crf: int = 51
 
 
 # Presets are the fastest ones that still compress well: the cores are wanted for the models.
@@ -49,8 +50,10 @@ _ENCODERS: Final[dict[str, _Encoder]] = {
     "hevc": _Encoder(
         "libx265", 24, {"preset": "veryfast", "x265-params": "log-level=error"}, tag="hvc1"
     ),  # the tag under which Apple's players know it
-    "vp9": _Encoder("libvpx-vp9", 31, {"b": "0", "deadline": "good", "cpu-used": "5", "row-mt": "1"}),
-    "av1": _Encoder("libsvtav1", 32, {"preset": "9"}),
+    "vp9": _Encoder(
+        "libvpx-vp9", 31, {"b": "0", "deadline": "good", "cpu-used": "5", "row-mt": "1"}, highest_crf=63
+    ),
+    "av1": _Encoder("libsvtav1", 32, {"preset": "9"}, highest_crf=63),
 }
 
 _FORMATS: Final = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
@@ -62,12 +65,19 @@ _MP4_SOUND: Final = frozenset({"aac", "mp3", "ac3", "eac3", "opus", "flac", "ala
 _WEBM_PICTURE: Final = frozenset({"vp9", "av1"})
 
 
-def check_encoder(codec: CodecName) -> None:
+def check_encoder(codec: CodecName, crf: int | None = None) -> None:
     """See that the installed FFmpeg can encode.
+
+    Args:
+        codec: With which codec.
+        crf: At which quality.
 
     Raises:
         UsageError: it cannot.
     """
+    highest = _ENCODERS[codec].highest_crf
+    if crf is not None and crf > highest:
+        raise UsageError(f"--crf goes up to {highest} for {codec}, not {crf}")
     try:
         av.Codec(_ENCODERS[codec].library, "w")
     except (FFmpegError, ValueError):

@@ -287,6 +287,7 @@ def test_faces_background_and_boxes(run: Run, tmp_path: Path) -> None:
         ([], 2, "Missing argument"),
         (["clip.mp4", "--start", "soon"], 2, "'soon' is not a time"),
         (["clip.mp4", "--start", "5", "--end", "4"], 2, "--end lies before --start"),
+        (["clip.mp4", "--crf", "60"], 2, "--crf goes up to 51 for h264"),
         (["clip.mp4", "--start", "1h", "--whole-image"], 1, "no frame at or after 3600 s"),
         (["clip.mp4", "--boxes", "b.json", "--whole-image"], 2, "contradict"),
         (["clip.mp4", "--boxes", "empty.json"], 2, "names no frame of these clips"),

@@ -47,6 +47,19 @@ def test_times_count_from_where_the_clip_begins(tmp_path: Path) -> None:
     assert [f.timestamp for f in read(path)] == pytest.approx([i / 25 for i in range(30)], abs=1e-5)
 
 
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        Recipe(tick=Fraction(1, 25)),
+        Recipe(tick=Fraction(1, 25), codec="mpeg4", options={"bf": "2"}),
+    ],
+)
+def test_reordered_frames_in_avi_have_even_times(tmp_path: Path, recipe: Recipe) -> None:
+    frames = read(make_clip(tmp_path / "clip.avi", recipe))
+    assert [number_of(frame.image) for frame in frames] == list(range(30))
+    assert np.diff([frame.timestamp for frame in frames]) == pytest.approx([1 / 25] * 29, abs=1e-3)
+
+
 @pytest.mark.parametrize("turn", [0, 90, 180, 270])
 def test_turned_clips_come_out_upright(tmp_path: Path, turn: int) -> None:
     clip = Clip(make_clip(tmp_path / "clip.mov", Recipe(turn=turn)), "clip")
