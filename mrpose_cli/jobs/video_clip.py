@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Drawn = tuple[ClipFrame, Poses, NDArray[np.uint8] | None]
 
-# Pixels that wait between two stages. Enough to let neither starve, not enough to matter.
+# What waits between two stages: pixels, and frames. Enough to let neither starve, not enough to matter.
 _WAITING_BYTES = 64 * 2**20
+_WAITING_FRAMES = 128  # a batch of the pose network sets as many free at once
 
 
 def run_clip(
@@ -185,7 +186,7 @@ def _drawn(
         pipe.stream(frames, threaded=not live, prompt=live),
         name="poses",
         limit=limit,
-        weigh=lambda pair: pair[0].image.nbytes,
+        weigh=lambda pair: _weight(pair[0]),
     )
 
     def paint() -> Iterator[Drawn]:
@@ -197,7 +198,11 @@ def _drawn(
                     canvas = painter.draw(frame.image, poses, frame.timestamp)
             yield frame, poses, canvas
 
-    return in_background(paint(), name="painter", limit=limit, weigh=lambda item: 2 * item[0].image.nbytes)
+    return in_background(paint(), name="painter", limit=limit, weigh=lambda item: 2 * _weight(item[0]))
+
+
+def _weight(frame: ClipFrame) -> int:
+    return max(frame.image.nbytes, _WAITING_BYTES // _WAITING_FRAMES)
 
 
 def _timed(items: Iterable[T], clock: StageClock, stage: str) -> Iterator[T]:

@@ -28,10 +28,13 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Frame)
 
-# Frames wait for their last crop with their pixels in memory; beyond this much a short batch is run.
+# Frames wait for their last crop with their pixels in memory; beyond this much, or so many for each crop
+# of a batch, a short batch is run.
 _WAITING_BYTES = 256 * 2**20
+_WAITING_FRAMES = 4
 # Frames that go to the detector together, and those that wait between it and the pose network.
 _DETECTED_BYTES = 128 * 2**20
+_DETECTED_CHUNKS = 4
 
 
 @dataclass(slots=True, eq=False)
@@ -122,14 +125,19 @@ class Pipeline:
         chunks = self._detected(frames)
         if threaded:
             limit = 0 if prompt else _DETECTED_BYTES
-            chunks = in_background(chunks, name="detector", limit=limit, weigh=_chunk_bytes)
+            least = _DETECTED_BYTES // _DETECTED_CHUNKS
+            chunks = in_background(
+                chunks, name="detector", limit=limit, weigh=lambda chunk: max(_bytes_of(chunk), least)
+            )
         for chunk in chunks:
             for opened in chunk:
                 waiting.append(opened)
                 crops.extend(_Crop(opened, person) for person in range(opened.missing))
             while len(crops) >= self.batch_size or (crops and prompt):
                 self._run(crops)
-            while crops and sum(opened.frame.image.nbytes for opened in waiting) > _WAITING_BYTES:
+            while crops and (
+                len(waiting) > _WAITING_FRAMES * self.batch_size or _bytes_of(waiting) > _WAITING_BYTES
+            ):
                 self._run(crops)
             yield from self._finished(waiting)
         while crops:
@@ -206,8 +214,8 @@ class Pipeline:
             )
 
 
-def _chunk_bytes(chunk: Sequence[_Open[F]]) -> int:
-    return sum(opened.frame.image.nbytes for opened in chunk)
+def _bytes_of(frames: Iterable[_Open[F]]) -> int:
+    return sum(opened.frame.image.nbytes for opened in frames)
 
 
 def _frame(picture: Any) -> Frame:
