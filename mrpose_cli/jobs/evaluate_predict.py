@@ -117,7 +117,8 @@ def predict(
         SpoolWriter(spool_path(work.folder, ranks.rank), work.conditions) as spool,
         few_threads(pipeline),
     ):
-        for frame, poses in pipeline.stream(_frames(mine, pipeline, work, spool, on_image)):
+        images = _frames(mine, pipeline, work, spool, on_image)
+        for frame, poses in pipeline.stream(images, threaded=True):
             areas = crop_sizes(poses.boxes, pipeline.estimator.crop_spec).prod(1)
             with pipeline.clock("write"):
                 spool.add(int(frame.name), poses, areas)

@@ -44,6 +44,7 @@ class _Open(Generic[F]):
     frame: F
     detections: Detections
     affines: NDArray[np.float64]
+    pixels: list[NDArray[np.uint8]]
     keypoints: NDArray[np.float32]
     scores: NDArray[np.float32]
     maps: list[NDArray[np.float32]] = field(default_factory=list)
@@ -117,7 +118,7 @@ class Pipeline:
 
         Args:
             frames: Any number of them.
-            threaded: Detect in a thread of its own, ahead of the pose network.
+            threaded: Detect and crop in a thread of its own, ahead of the pose network.
             prompt: Run short batches rather than wait for the people of further frames.
         """
         waiting: deque[_Open[F]] = deque()
@@ -164,10 +165,15 @@ class Pipeline:
 
     def _open(self, frame: F, detections: Detections, seconds: float) -> _Open[F]:
         people, joints = len(detections), len(self.estimator.skeleton.joints)
+        spec = self.estimator.crop_spec
+        with self.clock("crop"):
+            affines = crop_affines(detections.boxes, spec)
+            pixels = [warp(frame.image, affine, spec.size) for affine in affines]
         return _Open(
             frame,
             detections,
-            crop_affines(detections.boxes, self.estimator.crop_spec),
+            affines,
+            pixels,
             np.zeros((people, joints, 2), np.float32),
             np.zeros((people, joints), np.float32),
             missing=people,
@@ -177,11 +183,8 @@ class Pipeline:
     def _run(self, crops: deque[_Crop[F]]) -> None:
         """Estimate the next batch of crops and hand the results to their frames."""
         batch = [crops.popleft() for _ in range(min(self.batch_size, len(crops)))]
-        size = self.estimator.crop_spec.size
-        with self.clock("crop"):
-            pixels = np.stack([warp(c.owner.frame.image, c.owner.affines[c.person], size) for c in batch])
         start = time.perf_counter()
-        estimate = self.estimator(pixels)
+        estimate = self.estimator(np.stack([c.owner.pixels[c.person] for c in batch]))
         share = (time.perf_counter() - start) / len(batch)
         with self.clock("collect"):
             points = to_image(estimate.keypoints, np.stack([c.owner.affines[c.person] for c in batch]))
