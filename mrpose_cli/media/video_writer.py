@@ -36,7 +36,7 @@ _LARGE: Final = 10_000_000  # pixels a frame, from which encoders are told to ke
 
 @dataclass(frozen=True, slots=True)
 class _Encoder:
-    library: str
+    coder: str
     crf: int
     options: dict[str, str]
     large: dict[str, str] = field(default_factory=dict)
@@ -79,7 +79,7 @@ def check_encoder(codec: CodecName, crf: int | None = None) -> None:
     if crf is not None and crf > highest:
         raise UsageError(f"--crf goes up to {highest} for {codec}, not {crf}")
     try:
-        av.Codec(_ENCODERS[codec].library, "w")
+        av.Codec(_ENCODERS[codec].coder, "w")
     except (FFmpegError, ValueError):
         raise UsageError(
             f"the installed PyAV cannot encode {codec}; reinstall it with: pip install --force-reinstall av"
@@ -190,7 +190,7 @@ class ClipWriter:
         if self._size[0] * self._size[1] > _LARGE:
             options |= encoder.large
         rate = min(info.rate, Fraction(_HIGHEST_RATE))
-        stream = self._container.add_stream(encoder.library, rate=rate, options=options)
+        stream = self._container.add_stream(encoder.coder, rate=rate, options=options)
         assert isinstance(stream, VideoStream)
         stream.width, stream.height = self._size
         stream.pix_fmt = "yuv420p"
