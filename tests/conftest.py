@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mrpose_cli.pipeline.pipeline import Pipeline
+from mrpose_cli.poses import Poses
 from mrpose_cli.weights.manifest import find_entry
 from mrpose_cli.weights.store import WeightsStore
 
@@ -32,3 +34,20 @@ def pipeline() -> Pipeline:
     from mrpose_cli import load_pipeline
 
     return load_pipeline(device="cpu")
+
+
+@pytest.fixture
+def standing() -> Poses:
+    """One person 360 px tall, drawn from the model of a stick figure."""
+    joints = [
+        (200, 60), (208, 52), (192, 52), (218, 58), (182, 58),
+        (240, 120), (160, 120), (260, 180), (140, 180), (265, 240), (135, 240),
+        (225, 240), (175, 240), (228, 310), (172, 310), (230, 380), (170, 380),
+    ]  # fmt: skip
+    return Poses(
+        keypoints=np.array([joints], np.float32),
+        scores=np.full((1, 17), 0.9, np.float32),
+        boxes=np.array([[120, 40, 280, 400]], np.float32),
+        box_scores=np.array([0.8], np.float32),
+        person_scores=np.array([0.7], np.float32),
+    )

@@ -11,23 +11,6 @@ from mrpose_cli.skeletons import MPII16
 Canvas = np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]
 
 
-@pytest.fixture
-def standing() -> Poses:
-    """One person 360 px tall."""
-    joints = [
-        (200, 60), (208, 52), (192, 52), (218, 58), (182, 58),
-        (240, 120), (160, 120), (260, 180), (140, 180), (265, 240), (135, 240),
-        (225, 240), (175, 240), (228, 310), (172, 310), (230, 380), (170, 380),
-    ]  # fmt: skip
-    return Poses(
-        keypoints=np.array([joints], np.float32),
-        scores=np.full((1, 17), 0.9, np.float32),
-        boxes=np.array([[120, 40, 280, 400]], np.float32),
-        box_scores=np.array([0.8], np.float32),
-        person_scores=np.array([0.7], np.float32),
-    )
-
-
 def noise() -> Canvas:
     return np.random.default_rng(0).integers(0, 255, (440, 400, 3)).astype(np.uint8)
 
