@@ -47,7 +47,6 @@ def train(ctx: typer.Context, resume: bool, overwrite: bool, quiet: bool, **give
     with errors_reported():
         given[_ARGUMENT] = tuple(given[_ARGUMENT] or ())
         explicit = frozenset(name for name in given if _given(ctx, name))
-        from mrpose_cli.training.interrupt import interruptible
         from mrpose_cli.training.ranks import joined
         from mrpose_cli.training.run import Request, run_training
         from mrpose_cli.weights.store import WeightsStore
@@ -55,13 +54,11 @@ def train(ctx: typer.Context, resume: bool, overwrite: bool, quiet: bool, **give
         request = Request(TrainConfig(**given), explicit, resume, overwrite)
         with joined(request.config.device) as (ranks, device), download_bars() as progress:
             store = WeightsStore(progress=progress)
-            with interruptible() as interrupted, _screen(quiet=quiet or not ranks.first) as screen:
-                outcome = run_training(
-                    request, ranks, device, store=store, screen=screen, interrupted=interrupted
-                )
+            with _screen(quiet=quiet or not ranks.first) as screen:
+                outcome = run_training(request, ranks, device, store=store, screen=screen)
             if ranks.first and not quiet:
                 _print(outcome)
-            if interrupted() and not outcome.finished:
+            if outcome.interrupted:
                 if ranks.first:
                     complain(f"interrupted; go on with: mrpose train --resume --out {outcome.out}")
                 raise typer.Exit(INTERRUPTED)

@@ -20,6 +20,7 @@ from mrpose_cli.training.batches import Augmenter
 from mrpose_cli.training.config import TrainConfig
 from mrpose_cli.training.crops import CropSet
 from mrpose_cli.training.data import Data, load_data, place
+from mrpose_cli.training.interrupt import interruptible
 from mrpose_cli.training.log import LOG_FILE, Log, draw_curve
 from mrpose_cli.training.precision import autocast_type
 from mrpose_cli.training.start import build, describe
@@ -74,6 +75,7 @@ class Outcome:
 
     Attributes:
         finished: Whether the end was reached.
+        interrupted: Whether that is because somebody wanted to stop.
         out: The folder of all that was written.
         samples: Crops seen.
         seconds: Time the steps took, over all resumptions.
@@ -82,6 +84,7 @@ class Outcome:
     """
 
     finished: bool
+    interrupted: bool
     out: Path
     samples: int
     seconds: float
@@ -96,9 +99,11 @@ def run_training(
     *,
     store: WeightsStore | None = None,
     screen: Screen | None = None,
-    interrupted: Callable[[], bool] = lambda: False,
 ) -> Outcome:
     """Train a network and write all that comes of it.
+
+    Ctrl-C and SIGTERM end the training after a step, with a checkpoint; before and after it they do what
+    they always do.
 
     Args:
         request: What the user wants.
@@ -106,7 +111,6 @@ def run_training(
         device: Where this process trains.
         store: Where named weights are found; None for the user's cache.
         screen: Whom to tell.
-        interrupted: Asked after each step whether to stop.
 
     Raises:
         MrposeError: the loss is no longer a number.
@@ -134,19 +138,21 @@ def run_training(
     def keep(averaged: nn.Module) -> None:
         _write(best, averaged, entry, half=config.half)
 
-    trainer = Trainer(
-        config, network, train, held_out, augmenter, teacher, ranks, device, config.out, data.digest, start,
-        Hooks(screen.stepped, screen.reported, keep, interrupted),
-    )  # fmt: skip
-    if state is not None:
-        trainer.resume(state)
-    log = Log(config.out, None if state is None else state.step) if ranks.first else None
-    try:
-        finished = trainer.run(log)
-    finally:
-        if log is not None:
-            log.close()
-    outcome = Outcome(finished, config.out, trainer.samples, trainer.seconds, None, None)
+    with interruptible() as interrupted:
+        trainer = Trainer(
+            config, network, train, held_out, augmenter, teacher, ranks, device, config.out, data.digest,
+            start, Hooks(screen.stepped, screen.reported, keep, interrupted),
+        )  # fmt: skip
+        if state is not None:
+            trainer.resume(state)
+        log = Log(config.out, None if state is None else state.step) if ranks.first else None
+        try:
+            finished = trainer.run(log)
+        finally:
+            if log is not None:
+                log.close()
+        stopped = interrupted() and not finished
+    outcome = Outcome(finished, stopped, config.out, trainer.samples, trainer.seconds, None, None)
     if not ranks.first:
         return outcome
     if trainer.best is None:  # nothing was held out, or it is too early to tell

@@ -213,6 +213,22 @@ def test_minutes_end_a_run_and_its_cosine(shard: Path, tmp_path: Path) -> None:
     assert lines[-1]["lr"] < 0.1 * max(line["lr"] for line in lines)
 
 
+def test_a_run_that_is_stopped_while_it_evaluates_stops_and_resumes(tmp_path: Path, samples: Path) -> None:
+    write_shard(tmp_path / "a.zip", photos=PHOTOS[:-1])
+    write_coco(tmp_path / "val.json", PHOTOS[-1:])
+    out = tmp_path / "out"
+    flags = ("--val-ann", str(tmp_path / "val.json"), "--val-images", str(samples), "--samples", "40")
+    with _start(*_command(tmp_path / "a.zip", out, *flags)) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("evaluating"):
+                process.send_signal(signal.SIGTERM)
+    assert process.returncode == -signal.SIGTERM
+    assert not (out / "CARD.md").exists()
+    output = _run("train", "--resume", "--out", str(out))
+    assert "evaluated on" in output and (out / "CARD.md").exists()
+
+
 def test_the_best_checkpoint_is_evaluated_as_mrpose_eval_does(tmp_path: Path, samples: Path) -> None:
     write_shard(tmp_path / "a.zip", photos=PHOTOS[:-1])
     write_coco(tmp_path / "val.json", PHOTOS[-1:])
