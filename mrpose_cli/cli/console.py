@@ -25,6 +25,11 @@ def complain(message: object) -> None:
     typer.echo(f"mrpose: error: {message}", err=True)
 
 
+def remark(message: object) -> None:
+    """Print to stderr what is no error and yet should be known."""
+    typer.echo(f"mrpose: note: {message}", err=True)
+
+
 @contextmanager
 def errors_reported() -> Iterator[None]:
     """Turn errors that are meant for the user into one line and an exit code."""

@@ -14,6 +14,7 @@ from mrpose_cli.cli.console import (
     complain,
     download_bars,
     errors_reported,
+    remark,
     table_console,
     work_bar,
 )
@@ -136,6 +137,7 @@ def image(
                 keep_heatmaps=draw_heatmaps,
                 store=WeightsStore(offline=offline, progress=progress),
                 clock=StageClock(synchronise=profile),
+                remark=remark,
             )
         with work_bar("photos", len(plan.sources), quiet=quiet) as advance:
             report = run_images(job, plan, pipeline, advance)

@@ -20,6 +20,7 @@ from mrpose_cli.cli.console import (
     complain,
     download_bars,
     errors_reported,
+    remark,
 )
 from mrpose_cli.cli.video_console import frame_bar, print_profile, print_rows
 from mrpose_cli.errors import UsageError
@@ -292,6 +293,7 @@ def video(
                 keep_heatmaps=draw_heatmaps,
                 store=WeightsStore(offline=offline, progress=progress),
                 clock=StageClock(synchronise=profile),
+                remark=remark,
             )
         with _stopped_by_signals() as stop, frame_bar(pipeline.clock.seconds, quiet=quiet) as bar:
             report = run_videos(job, plan, pipeline, stop, bar)

@@ -39,7 +39,7 @@ from mrpose_cli.jobs.evaluate_ranks import Ranks
 from mrpose_cli.jobs.evaluate_spool import ImagePoses, read_spools, spools
 from mrpose_cli.media.images import write_image
 from mrpose_cli.pipeline.detectors.base import WholeImage
-from mrpose_cli.pipeline.factory import load_pipeline, resolve_device
+from mrpose_cli.pipeline.factory import DEFAULT_MODEL, load_pipeline, resolve_device
 from mrpose_cli.pipeline.pipeline import Pipeline
 from mrpose_cli.pipeline.profile import StageClock
 from mrpose_cli.weights.store import WeightsStore
@@ -163,7 +163,8 @@ def load(job: EvalJob, task: Task, store: WeightsStore, clock: StageClock, ranks
     if ranks.size > 1 and resolve_device(models.device) == torch.device("cuda"):
         models = replace(models, device=f"cuda:{ranks.local}")
     pipeline = load_pipeline(
-        models.model,
+        # By its name, so that no other network is evaluated in its place.
+        models.model or (DEFAULT_MODEL if models.weights is None else None),
         task.detector or WholeImage(),  # in its place come the dataset's boxes
         weights=models.weights,
         device=models.device,

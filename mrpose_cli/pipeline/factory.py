@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -17,6 +19,7 @@ from mrpose_cli.weights.manifest import DetectorEntry, PoseEntry, find_detector,
 from mrpose_cli.weights.store import WeightsStore
 
 DEFAULT_MODEL = "rtmpose-s"
+SHIPPED_MODEL = "mrfea2-r18"  # comes with mrpose, and runs where the default cannot be had
 DEFAULT_DETECTOR = "yolo26n"
 WHOLE_IMAGE = "whole-image"
 
@@ -25,6 +28,10 @@ _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 # Crops a forward pass, unless the user says otherwise.
 _BATCH_SIZES = {"cuda": 64, "mps": 32, "cpu": 8}
 _FRAME_BATCHES = {"cuda": 8, "mps": 4, "cpu": 1}
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, RuntimeWarning, stacklevel=4)  # at the call of load_pipeline
 
 
 def load_pipeline(
@@ -43,11 +50,13 @@ def load_pipeline(
     keep_heatmaps: bool = False,
     store: WeightsStore | None = None,
     clock: StageClock | None = None,
+    remark: Callable[[str], None] = _warn,
 ) -> Pipeline:
     """Load a detector and a pose network; what is not on disk is downloaded and verified first.
 
     Args:
-        model: A checkpoint of ``mrpose models``; None for the default, or for what ``weights`` holds.
+        model: A checkpoint of ``mrpose models``; None for what ``weights`` holds, else for the default, or,
+            where that cannot be had, for the network that comes with mrpose.
         detector: A detector of ``mrpose weights list``, the path of an ultralytics ``.pt`` file,
             ``"whole-image"``, or an object with a ``detect`` method.
         weights: A file of the user's own, in any layout that ``mrpose weights convert`` understands.
@@ -62,6 +71,7 @@ def load_pipeline(
         keep_heatmaps: Return a map a person with the poses.
         store: Where weights are found; None for the user's cache.
         clock: Where the time goes.
+        remark: Told in one line when another network than the default runs; a warning if not given.
 
     Raises:
         UsageError: an unknown name, or a device this machine does not have.
@@ -69,16 +79,15 @@ def load_pipeline(
     """
     clock = clock or StageClock()
     store = store or WeightsStore()
-    entry = _entry(model, weights)
     place = resolve_device(device)
     kind = place.type
+    entry, path = _checkpoint(model, Path(weights) if weights else None, store, remark)
     precision = _resolve_dtype(dtype, place, entry)
     finder = (
         _load_detector(detector, store, place, precision, confidence, iou, imgsz, clock)
         if isinstance(detector, str)
         else detector
     )
-    path = store.resolve(entry, Path(weights) if weights else None)
     network = load_network(entry, path, place, precision)
     memory_format = torch.channels_last
     if entry.format == "onnx":  # ONNX Runtime takes and gives plain host memory
@@ -102,13 +111,28 @@ def load_pipeline(
     )
 
 
-def _entry(model: str | None, weights: Path | str | None) -> PoseEntry:
+def _checkpoint(
+    model: str | None, weights: Path | None, store: WeightsStore, remark: Callable[[str], None]
+) -> tuple[PoseEntry, Path]:
+    """What to load, and its file; nobody who names a network gets another."""
+    entry = _entry(model, weights)
+    try:
+        return entry, store.resolve(entry, weights)
+    except WeightsError as error:
+        shipped = find_pose(SHIPPED_MODEL)
+        if model is not None or weights is not None or store.locate(shipped) is None:
+            raise
+        remark(f"{shipped.name}, which comes with mrpose, runs in place of {entry.name}: {error}")
+        return shipped, store.resolve(shipped)
+
+
+def _entry(model: str | None, weights: Path | None) -> PoseEntry:
     from mrpose_cli.models.identify import identify
     from mrpose_cli.models.registry import canonical, list_models
 
     name = canonical(model) if model else None
     if weights is not None:
-        path = Path(weights).expanduser()
+        path = weights.expanduser()
         if not path.is_file():
             raise WeightsError(f"there is no weights file at {path}")
         return identify(path, name)

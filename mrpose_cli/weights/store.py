@@ -182,8 +182,7 @@ class WeightsStore:
 
     def _refusal(self, entry: Entry, reasons: list[str]) -> WeightsError:
         remedy = f"put the file at {self.folder / entry.file}"
-        if entry.kind == "pose":
-            remedy += " or pass --weights PATH"
+        remedy += {"pose": " or pass --weights PATH", "detector": " or pass --boxes FILE"}.get(entry.kind, "")
         return WeightsError(f"no weights for '{entry.name}': {'; '.join(reasons)}; {remedy}")
 
     def _fetch(self, entry: Entry, problems: list[str]) -> Path:

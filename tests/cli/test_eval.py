@@ -142,6 +142,16 @@ def test_the_report_states_every_condition(done: tuple[Path, str], data: tuple[P
     assert {"mrpose", "python", "torch", "onnxruntime", "pycocotools"} <= conditions.versions.keys()
 
 
+def test_no_other_network_is_evaluated_in_place_of_the_default(
+    data: tuple[Path, Path], run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MRPOSE_HOME", str(tmp_path / "nothing"))
+    result = run("--ann", data[0], "--images", data[1], "--offline")
+    assert result.exit_code == 1
+    assert "no weights for 'rtmpose-s'" in result.output
+    assert "runs in place of" not in result.output
+
+
 def test_the_results_file_scores_the_same(
     done: tuple[Path, str], data: tuple[Path, Path], run: Run, tmp_path: Path
 ) -> None:

@@ -79,6 +79,24 @@ def test_people_stand_where_one_sees_them(done: Path) -> None:
     assert nearest("basketball1.png", 16, (58, 460)) < 15
 
 
+def test_without_network_the_shipped_weights_do_the_samples(
+    run: Run, samples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MRPOSE_HOME", str(tmp_path / "nothing"))
+    monkeypatch.setenv("MRPOSE_OFFLINE", "1")
+    result = run("image", samples, "--boxes", samples / "boxes.json", "-o", "out")
+    assert result.exit_code == 0, result.output
+    assert "mrpose: note: mrfea2-r18, which comes with mrpose, runs in place of rtmpose-s: " in result.output
+    coco = COCO(str(tmp_path / "out" / "poses.json"))
+    assert coco.dataset["info"]["model"] == "mrfea2-r18"
+    ids = {image["file_name"]: i for i, image in coco.imgs.items()}
+    assert sorted(ids) == sorted(EXPECTED)
+    [astronaut] = coco.loadAnns(coco.getAnnIds(ids["astronaut.png"]))
+    points = np.array(astronaut["keypoints"]).reshape(17, 3)[:, :2]
+    assert np.linalg.norm(points[0] - (224, 124)) < 15
+    assert np.linalg.norm(points[1] - (245, 103)) < 15
+
+
 def test_the_overlay_differs_where_people_are_and_nowhere_else(done: Path, samples: Path) -> None:
     before = np.array(Image.open(samples / "basketball1.png").convert("RGB")).astype(int)
     with Image.open(done / "basketball1.png") as picture:

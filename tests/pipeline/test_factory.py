@@ -1,0 +1,43 @@
+"""Which network runs when the one that was meant cannot be had."""
+
+from pathlib import Path
+
+import pytest
+
+from mrpose_cli import load_pipeline
+from mrpose_cli.errors import WeightsError
+from mrpose_cli.pipeline.factory import DEFAULT_MODEL, SHIPPED_MODEL
+from mrpose_cli.weights.store import WeightsStore
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> WeightsStore:
+    """A machine that has nothing but mrpose, and no network."""
+    return WeightsStore(home=tmp_path, offline=True)
+
+
+def test_the_shipped_network_runs_where_the_default_cannot_be_had(empty: WeightsStore) -> None:
+    remarks: list[str] = []
+    pipeline = load_pipeline(detector="whole-image", store=empty, device="cpu", remark=remarks.append)
+    assert pipeline.estimator.entry.name == SHIPPED_MODEL
+    [remark] = remarks
+    assert remark.startswith(f"{SHIPPED_MODEL}, which comes with mrpose, runs in place of {DEFAULT_MODEL}: ")
+    assert "offline mode is on" in remark
+    assert "\n" not in remark
+
+
+def test_python_users_are_warned(empty: WeightsStore) -> None:
+    with pytest.warns(RuntimeWarning, match="runs in place of") as caught:
+        load_pipeline(detector="whole-image", store=empty, device="cpu")
+    assert caught[0].filename == __file__
+
+
+def test_who_names_a_network_gets_no_other(empty: WeightsStore) -> None:
+    with pytest.raises(WeightsError, match=f"no weights for '{DEFAULT_MODEL}'"):
+        load_pipeline(DEFAULT_MODEL, "whole-image", store=empty, device="cpu")
+
+
+def test_a_network_that_is_not_shipped_cannot_step_in(empty: WeightsStore, tmp_path: Path) -> None:
+    bare = WeightsStore(home=tmp_path, offline=True, shipped=tmp_path)
+    with pytest.raises(WeightsError, match=f"no weights for '{DEFAULT_MODEL}'"):
+        load_pipeline(detector="whole-image", store=bare, device="cpu")
