@@ -259,5 +259,7 @@ def _notes(clip: AnyClip) -> list[str]:
     if clip.resized:
         notes.append(f"its size changes; the overlay keeps {clip.info.width}x{clip.info.height}")
     if isinstance(clip, LiveClip):
-        notes.append(f"{clip.dropped} frames dropped, {clip.reconnects} new connections")
+        notes.append(f"{clip.dropped} frames dropped")
+        if clip.reconnects:
+            notes.append(f"connected anew {clip.reconnects} times")
     return notes

@@ -88,10 +88,11 @@ def markdown() -> str:
         "Every row is a checkpoint that `--model NAME` runs. *Input* is height x width. *GMACs* are billions",
         "of multiply-accumulates of convolutions and matrix products for one crop, without flip test. The",
         "published figure is that of whoever trained the checkpoint; *conditions* says how it was measured.",
-        "*by hand* means that the file lives where it cannot be fetched from: pass it with `--weights FILE`.",
+        "*shipped* comes with mrpose; *by hand* means that the file lives where it cannot be fetched from:",
+        "pass it with `--weights FILE`.",
     ]
     family = ""
-    for row in zoo(store=WeightsStore(home=Path("nowhere"), shipped=Path("nowhere"))):
+    for row in zoo(store=WeightsStore(home=Path("nowhere"))):
         if row.info.family != family:
             family = row.info.family
             lines += [

@@ -118,11 +118,14 @@ def _checkpoint(
     entry = _entry(model, weights)
     try:
         return entry, store.resolve(entry, weights)
-    except WeightsError as error:
+    except WeightsError:
         shipped = find_pose(SHIPPED_MODEL)
         if model is not None or weights is not None or store.locate(shipped) is None:
             raise
-        remark(f"{shipped.name}, which comes with mrpose, runs in place of {entry.name}: {error}")
+        remark(
+            f"{shipped.name}, which comes with mrpose, runs in place of {entry.name}, which cannot be had "
+            f"(`mrpose weights pull {entry.name}` says why)"
+        )
         return shipped, store.resolve(shipped)
 
 
