@@ -102,6 +102,16 @@ def test_other_libraries_are_left_as_they_were(weights: Callable[[str], Path]) -
     subprocess.run([sys.executable, "-c", code, str(weights("yolo26n"))], check=True)
 
 
+def test_the_pose_network_keeps_its_threads(weights: Callable[[str], Path]) -> None:
+    usual = torch.get_num_threads()
+    torch.set_num_threads(3)  # one that ultralytics does not choose on any small machine
+    try:
+        YoloDetector(weights("yolo26n"), name="yolo26n", device=torch.device("cpu"))
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(usual)
+
+
 _WATCHED = """
 import json, sys
 log = []

@@ -115,7 +115,9 @@ class YoloDetector:
             "verbose": False,
             "save": False,
         }
+        threads = torch.get_num_threads()
         self._predict([np.zeros((self._size, self._size, 3), np.uint8)])  # builds and fuses the network
+        torch.set_num_threads(threads)  # on the CPU ultralytics takes one away, from every other network too
 
     def detect(self, frames: Sequence[Frame]) -> list[Detections]:
         """Boxes of every frame; frames of one letterboxed shape go through the network together."""
