@@ -9,10 +9,11 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from mrpose_cli.cli.weights import app
-from mrpose_cli.weights.manifest import find_entry, load_manifest
+from mrpose_cli.weights.manifest import find_entry, load_manifest, shipped_folder
 
 NO_HASH = "simplebaseline-r50"
 HASHED = "rtmpose-s"
+SHIPPED = "mrfea2-r18"
 
 
 @pytest.fixture(autouse=True)
@@ -121,6 +122,7 @@ def test_verify_fails_for_damaged_files(home: Path) -> None:
     assert result.exit_code == 1
     assert result.stdout.splitlines() == [
         f"damaged    {HASHED}  {damaged}",
+        f"ok         {SHIPPED}  {shipped_folder() / find_entry(SHIPPED).file}",
         f"unchecked  {NO_HASH}  {unchecked}",
     ]
 
