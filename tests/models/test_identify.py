@@ -17,7 +17,7 @@ from mrpose_cli import load_pipeline
 from mrpose_cli.cli import app
 from mrpose_cli.errors import UsageError, WeightsError
 from mrpose_cli.models import convert, create_model, identify, load_model
-from mrpose_cli.weights.manifest import find_pose
+from mrpose_cli.weights.manifest import find_pose, shipped_folder
 from mrpose_cli.weights.store import WeightsStore
 
 
@@ -101,10 +101,12 @@ def test_a_converted_file_runs_as_it_is(small: Path, samples: Path, tmp_path: Pa
 
 
 def test_load_model_by_name_goes_through_the_store(tmp_path: Path) -> None:
-    store = WeightsStore(home=tmp_path, offline=True)
+    store = WeightsStore(home=tmp_path, offline=True, shipped=tmp_path)
     with pytest.raises(WeightsError, match="by hand"):
-        load_model("mrfea2-r50", store=store)
-    assert not load_model("mrfea2-r18", store=store).training  # comes with mrpose
+        load_model("mrfea2-r18", store=store)
+    store.folder.mkdir(parents=True)
+    shutil.copy(shipped_folder() / find_pose("mrfea2-r18").file, store.folder)
+    assert not load_model("mrfea2-r18", store=store).training
     with pytest.raises(UsageError, match="did you mean"):
         load_model("mrfea2-r19", store=store)
     with pytest.raises(WeightsError, match="no weights file"):

@@ -48,17 +48,19 @@ def _import_yolo() -> Any:
 
 @contextmanager
 def _unpatched() -> Iterator[None]:
-    """Undo what importing ultralytics does to other libraries.
+    """Undo what ultralytics does to other libraries, for the whole process.
 
-    It replaces Pillow's ``open`` (by one that installs plugins) and ``torch.save``, changes how arrays
-    are printed, and takes OpenCV's threads away, for the whole process.
+    Its import replaces Pillow's ``open`` (by one that installs plugins) and ``torch.save``, changes how
+    arrays are printed, and takes OpenCV's threads away; its first prediction on the CPU takes one of torch's.
     """
-    open_image, save, threads = PIL.Image.open, torch.save, cv2.getNumThreads()
+    open_image, save = PIL.Image.open, torch.save
+    threads, torch_threads = cv2.getNumThreads(), torch.get_num_threads()
     with np.printoptions():
         yield
     PIL.Image.open, torch.save = open_image, save
     torch.set_printoptions(profile="default")
     cv2.setNumThreads(threads)
+    torch.set_num_threads(torch_threads)
 
 
 class YoloDetector:
@@ -115,9 +117,8 @@ class YoloDetector:
             "verbose": False,
             "save": False,
         }
-        threads = torch.get_num_threads()
-        self._predict([np.zeros((self._size, self._size, 3), np.uint8)])  # builds and fuses the network
-        torch.set_num_threads(threads)  # on the CPU ultralytics takes one away, from every other network too
+        with _unpatched():
+            self._predict([np.zeros((self._size, self._size, 3), np.uint8)])  # builds and fuses the network
 
     def detect(self, frames: Sequence[Frame]) -> list[Detections]:
         """Boxes of every frame; frames of one letterboxed shape go through the network together."""
