@@ -31,7 +31,7 @@ _FRAME_BATCHES = {"cuda": 8, "mps": 4, "cpu": 1}
 
 
 def _warn(message: str) -> None:
-    warnings.warn(message, RuntimeWarning, stacklevel=4)  # at the call of load_pipeline
+    warnings.warn(message, RuntimeWarning, stacklevel=3)  # at the call of load_pipeline
 
 
 def load_pipeline(
@@ -81,7 +81,21 @@ def load_pipeline(
     store = store or WeightsStore()
     place = resolve_device(device)
     kind = place.type
-    entry, path = _checkpoint(model, Path(weights) if weights else None, store, remark)
+    own = Path(weights) if weights else None
+    entry = _entry(model, own)
+    _resolve_dtype(dtype, place, entry)  # wrong usage is told before anything is downloaded
+    try:
+        path = store.resolve(entry, own)
+    except WeightsError:
+        shipped = find_pose(SHIPPED_MODEL)
+        named = model is not None or own is not None  # who names a network or a file gets no other
+        if named or store.locate(shipped) is None:
+            raise
+        remark(
+            f"{shipped.name}, which comes with mrpose, runs in place of {entry.name}, which cannot be had "
+            f"(`mrpose weights pull {entry.name}` says why)"
+        )
+        entry, path = shipped, store.resolve(shipped)
     precision = _resolve_dtype(dtype, place, entry)
     finder = (
         _load_detector(detector, store, place, precision, confidence, iou, imgsz, clock)
@@ -109,24 +123,6 @@ def load_pipeline(
         frame_batch=frame_batch or _FRAME_BATCHES[kind],
         clock=clock,
     )
-
-
-def _checkpoint(
-    model: str | None, weights: Path | None, store: WeightsStore, remark: Callable[[str], None]
-) -> tuple[PoseEntry, Path]:
-    """What to load, and its file; nobody who names a network gets another."""
-    entry = _entry(model, weights)
-    try:
-        return entry, store.resolve(entry, weights)
-    except WeightsError:
-        shipped = find_pose(SHIPPED_MODEL)
-        if model is not None or weights is not None or store.locate(shipped) is None:
-            raise
-        remark(
-            f"{shipped.name}, which comes with mrpose, runs in place of {entry.name}, which cannot be had "
-            f"(`mrpose weights pull {entry.name}` says why)"
-        )
-        return shipped, store.resolve(shipped)
 
 
 def _entry(model: str | None, weights: Path | None) -> PoseEntry:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from mrpose_cli import load_pipeline
-from mrpose_cli.errors import WeightsError
+from mrpose_cli.errors import UsageError, WeightsError
 from mrpose_cli.pipeline.factory import DEFAULT_MODEL, SHIPPED_MODEL
 from mrpose_cli.weights.store import WeightsStore
 
@@ -40,3 +40,10 @@ def test_a_network_that_is_not_shipped_cannot_step_in(empty: WeightsStore, tmp_p
     bare = WeightsStore(home=tmp_path, offline=True, shipped=tmp_path)
     with pytest.raises(WeightsError, match=f"no weights for '{DEFAULT_MODEL}'"):
         load_pipeline(detector="whole-image", store=bare, device="cpu")
+
+
+def test_wrong_usage_is_told_before_weights_are_looked_for(empty: WeightsStore) -> None:
+    remarks: list[str] = []
+    with pytest.raises(UsageError, match="ONNX"):
+        load_pipeline(detector="whole-image", store=empty, device="cpu", dtype="bf16", remark=remarks.append)
+    assert remarks == []
