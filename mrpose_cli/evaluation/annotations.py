@@ -65,6 +65,12 @@ class Annotations:
         """Whether the file holds as many images and people as the whole of COCO val2017 does."""
         return (self.total_images, self.total_persons) == (5000, 6352)
 
+    @property
+    def ids_sha256(self) -> str:
+        """SHA-256 of the images' ids, ascending, one a line: the same for each file that holds them."""
+        lines = "".join(f"{number}\n" for number in sorted(image.id for image in self.images))
+        return hashlib.sha256(lines.encode()).hexdigest()
+
     def only(self, ids: set[int]) -> Annotations:
         """The same, for these images alone."""
         return replace(

@@ -67,6 +67,7 @@ class DatasetConditions(_Part):
     sha256: str
     name: str | None = Field(description="of the dataset, where the file is known to be all of it")
     images: int = Field(description="evaluated")
+    images_sha256: str | None = Field(default=None, description="of their ids, ascending, one a line")
     persons: int = Field(description="evaluated, with a labelled joint")
     images_in_file: int
     selection: str | None = Field(description="--limit or --ids as given")

@@ -104,6 +104,7 @@ class CocoTask:
             sha256=annotations.sha256,
             name="COCO val2017" if whole else None,
             images=len(annotations.images),
+            images_sha256=annotations.ids_sha256,
             persons=annotations.labelled,
             images_in_file=annotations.total_images,
             selection=selection(job),

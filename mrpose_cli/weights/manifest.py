@@ -76,6 +76,9 @@ class Metric(_Strict):
     """A published figure with the conditions it was measured under."""
 
     dataset: str = "COCO val2017"
+    images_sha256: Sha256 | None = Field(
+        default=None, description="of the images' ids, ascending, one a line, where they are no whole dataset"
+    )
     metric: str = Field(default="AP", description="AP, or PCKh@0.5")
     ap: float = Field(ge=0, le=100, description="the metric's value in percent")
     boxes: str = Field(description="where the person boxes came from")

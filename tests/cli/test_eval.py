@@ -4,6 +4,7 @@ The annotations are made of what is known of the samples (fixtures/samples.json)
 val2017 are used where they lie beside the clone.
 """
 
+import hashlib
 import json
 import os
 import signal
@@ -273,9 +274,11 @@ def test_limit_and_ids(data: tuple[Path, Path], run: Run, tmp_path: Path) -> Non
     assert (stated.images, stated.selection) == (2, "--limit 2")
     assert run(*args, "--ids", "100,101", "-o", "same").exit_code == 0
     assert read_report(tmp_path / "same").figures == read_report(tmp_path / "two").figures
-    (tmp_path / "ids.txt").write_text("100\n101\n")
+    (tmp_path / "ids.txt").write_text("101\n100\n")
     assert run(*args, "--ids", "ids.txt", "-o", "file").exit_code == 0
     assert read_report(tmp_path / "file").figures == read_report(tmp_path / "two").figures
+    hashes = {read_report(tmp_path / out).conditions.dataset.images_sha256 for out in ("two", "same", "file")}
+    assert hashes == {hashlib.sha256(b"100\n101\n").hexdigest()}
 
 
 def test_reports_are_compared(done: tuple[Path, str], run: Run, data: tuple[Path, Path]) -> None:

@@ -63,6 +63,19 @@ def test_the_same_conditions(tmp_path: Path) -> None:
     assert published.figure == 70.4
 
 
+def test_images_that_are_no_whole_dataset_are_known_by_their_ids(tmp_path: Path) -> None:
+    metric = entry().metrics[0].model_copy(update={"dataset": "two photos", "images_sha256": "e" * 64})
+    ours = entry().model_copy(update={"metrics": (metric,)})
+    plain = conditions()
+    figures = report(tmp_path).figures
+    states = []
+    for ids in ("e" * 64, "f" * 64, None):
+        images = plain.dataset.model_copy(update={"name": None, "images": 2, "images_sha256": ids})
+        [published] = compare_published(ours, plain.model_copy(update={"dataset": images}), figures)
+        states.append(published.same_conditions)
+    assert states == [True, False, False]
+
+
 @pytest.mark.parametrize(
     ("part", "changes", "words"),
     [

@@ -1,5 +1,6 @@
 """The weights that come with mrpose: whole, described, and as good as they have to be to stand in."""
 
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -55,6 +56,8 @@ def test_its_card_states_the_manifests_figure() -> None:
     evaluated = re.search(r"ground-truth boxes, .*\| \d+ \| ([\d.]+) \|", card)
     assert evaluated is not None and float(evaluated[1]) == metric.ap
     assert metric.flip and "ground truth" in metric.boxes
+    ids = (ROOT / "docs" / "val2017-363.txt").read_bytes()
+    assert metric.images_sha256 == hashlib.sha256(ids).hexdigest()
 
 
 def test_it_finds_the_joints_of_the_samples(samples: Path) -> None:
