@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from mrpose_cli.errors import UsageError, WeightsError
+from mrpose_cli.evaluation.annotations import sha256_of
 from mrpose_cli.models.backbone import load_backbone, read_backbone
 from mrpose_cli.models.identify import identify
 from mrpose_cli.models.registry import canonical, create_model, model_info
@@ -102,4 +103,5 @@ def _from_weights(network: nn.Module, wanted: str, store: WeightsStore) -> tuple
     if weights.keys() != own.keys() or any(weights[key].shape != own[key].shape for key in own):
         raise WeightsError(f"{path.name} holds {entry.name}, which is not the network to be trained")
     network.load_state_dict(weights)
-    return network, f"{path.name} ({entry.name}), all of it"
+    # A file that was trained further often keeps its name: only its hash tells the two apart.
+    return network, f"{path.name} ({entry.name}, sha256 {sha256_of(path)[:12]}), all of it"
