@@ -1,5 +1,6 @@
 """What all tests share: the samples, and the real models on them."""
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,10 @@ from mrpose_cli.weights.store import WeightsStore
 
 ROOT = Path(__file__).parents[1]
 SAMPLES = ROOT / "samples"
+
+# Shells start background jobs with SIGINT ignored, and that is inherited: the commands that tests interrupt
+# would never hear of it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
