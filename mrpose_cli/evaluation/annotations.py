@@ -13,6 +13,7 @@ import numpy as np
 
 from mrpose_cli.errors import UsageError
 from mrpose_cli.skeletons import COCO17
+from mrpose_cli.weights.store import file_sha256
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +88,7 @@ def sha256_of(path: Path) -> str:
         UsageError: it cannot be read.
     """
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_sha256(path)
     except OSError as error:
         raise UsageError(f"{path} cannot be read ({error.strerror})") from None
 

@@ -83,7 +83,7 @@ def load_pipeline(
     kind = place.type
     own = Path(weights) if weights else None
     entry = _entry(model, own)
-    _resolve_dtype(dtype, place, entry)  # wrong usage is told before anything is downloaded
+    precision = _resolve_dtype(dtype, place, entry)  # wrong usage is told before anything is downloaded
     try:
         path = store.resolve(entry, own)
     except WeightsError:
@@ -96,7 +96,6 @@ def load_pipeline(
             f"(`mrpose weights pull {entry.name}` says why)"
         )
         entry, path = shipped, store.resolve(shipped)
-    precision = _resolve_dtype(dtype, place, entry)
     finder = (
         _load_detector(detector, store, place, precision, confidence, iou, imgsz, clock)
         if isinstance(detector, str)

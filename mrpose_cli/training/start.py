@@ -9,7 +9,6 @@ import torch
 from torch import nn
 
 from mrpose_cli.errors import UsageError, WeightsError
-from mrpose_cli.evaluation.annotations import sha256_of
 from mrpose_cli.models.backbone import load_backbone, read_backbone
 from mrpose_cli.models.identify import identify
 from mrpose_cli.models.registry import canonical, create_model, model_info
@@ -17,7 +16,7 @@ from mrpose_cli.pipeline.factory import load_network
 from mrpose_cli.skeletons import COCO17
 from mrpose_cli.training.config import TrainConfig
 from mrpose_cli.weights.manifest import PoseEntry, find_backbone, find_pose, load_manifest
-from mrpose_cli.weights.store import WeightsStore
+from mrpose_cli.weights.store import WeightsStore, file_sha256
 
 _CONVENTIONS = "mrpose"
 
@@ -104,4 +103,4 @@ def _from_weights(network: nn.Module, wanted: str, store: WeightsStore) -> tuple
         raise WeightsError(f"{path.name} holds {entry.name}, which is not the network to be trained")
     network.load_state_dict(weights)
     # A file that was trained further often keeps its name: only its hash tells the two apart.
-    return network, f"{path.name} ({entry.name}, sha256 {sha256_of(path)[:12]}), all of it"
+    return network, f"{path.name} ({entry.name}, sha256 {file_sha256(path)[:12]}), all of it"

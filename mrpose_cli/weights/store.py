@@ -266,7 +266,7 @@ class WeightsStore:
             target.unlink(missing_ok=True)
 
     def _install(self, entry: Entry, file: Path) -> None:
-        digest = _sha256(file)
+        digest = file_sha256(file)
         if not _matches(digest, entry):
             raise SourceError(f"the file's sha256 is {digest} and not {entry.sha256}")
         place = self.folder / entry.file
@@ -284,7 +284,7 @@ class WeightsStore:
 
     def _hash(self, path: Path) -> str:
         stat = path.stat()  # before reading: a file that changes meanwhile is then hashed again
-        digest = _sha256(path)
+        digest = file_sha256(path)
         self._remember(path, stat, digest)
         return digest
 
@@ -327,7 +327,12 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _sha256(path: Path) -> str:
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's content, in hexadecimal digits.
+
+    Raises:
+        OSError: it cannot be read.
+    """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
