@@ -10,11 +10,17 @@ import re
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
 from torch import nn
 
 from mrpose_cli.atomic import write_atomically
 from mrpose_cli.errors import UsageError, WeightsError
-from mrpose_cli.models.checkpoint import load_checkpoint, model_from_state, read_state_dict
+from mrpose_cli.models.checkpoint import (
+    load_checkpoint,
+    model_from_state,
+    open_safetensors,
+    read_state_dict,
+)
 from mrpose_cli.models.recognition import Recognised, recognise
 from mrpose_cli.models.registry import canonical, list_models, model_info
 from mrpose_cli.weights.manifest import PoseEntry, find_pose, load_manifest
@@ -77,19 +83,19 @@ def read_entry(path: Path) -> PoseEntry | None:
     """
     if path.suffix != ".safetensors" or not path.is_file():
         return None
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-    except (OSError, SafetensorError) as error:
-        raise WeightsError(f"{path} is not a readable checkpoint ({error})") from error
+    with open_safetensors(path) as file:
+        metadata = file.metadata() or {}
     if METADATA_KEY not in metadata:
         return None
     try:
-        return PoseEntry.model_validate_json(metadata[METADATA_KEY])
-    except ValueError as error:
-        raise WeightsError(f"{path} carries a description that this version does not understand") from error
+        entry = PoseEntry.model_validate_json(metadata[METADATA_KEY])
+    except ValidationError as error:
+        problem = error.errors()[0]
+        field = ".".join(map(str, problem["loc"])) or "all of it"
+        raise WeightsError(f"{path}: its description is not valid: {field}: {problem['msg']}") from error
+    if entry.format != "torch" or canonical(entry.arch) not in list_models():
+        raise WeightsError(f"{path}: its description is not valid: arch: no network of this version")
+    return entry
 
 
 def convert(source: Path, target: Path, model: str | None = None) -> PoseEntry:

@@ -28,6 +28,7 @@ from mrpose_cli.weights.fetch import (
     extract_member,
 )
 from mrpose_cli.weights.manifest import (
+    LARGEST_FILE,
     Entry,
     Manifest,
     UrlSource,
@@ -335,6 +336,22 @@ def file_sha256(path: Path) -> str:
     """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_file(path: Path) -> None:
+    """Make sure that a checkpoint can be opened: it is a file, and not larger than any checkpoint is.
+
+    Raises:
+        WeightsError: it is not.
+    """
+    if not path.exists():
+        raise WeightsError(f"there is no weights file at {path}")
+    if not _is_file(path):  # a FIFO would be waited for, a device read for ever
+        raise WeightsError(f"{path} is not a readable checkpoint (it is no file)")
+    if path.stat().st_size > LARGEST_FILE:
+        raise WeightsError(
+            f"{path} is not a readable checkpoint (it is larger than {LARGEST_FILE >> 30} GiB)"
+        )
 
 
 def _matches(digest: str, entry: Entry) -> bool:
