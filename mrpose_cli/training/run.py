@@ -12,6 +12,7 @@ from torch import nn
 
 from mrpose_cli.atomic import writing
 from mrpose_cli.errors import UsageError
+from mrpose_cli.interrupt import interruptible
 from mrpose_cli.jobs.evaluate_ranks import Ranks
 from mrpose_cli.models.checkpoint import load_checkpoint
 from mrpose_cli.models.identify import read_entry, write_safetensors
@@ -20,7 +21,6 @@ from mrpose_cli.training.batches import Augmenter
 from mrpose_cli.training.config import TrainConfig
 from mrpose_cli.training.crops import CropSet
 from mrpose_cli.training.data import Data, load_data, place
-from mrpose_cli.training.interrupt import interruptible
 from mrpose_cli.training.log import LOG_FILE, Log, draw_curve
 from mrpose_cli.training.precision import autocast_type
 from mrpose_cli.training.start import build, describe
@@ -141,7 +141,7 @@ def run_training(
     with interruptible() as interrupted:
         trainer = Trainer(
             config, network, train, held_out, augmenter, teacher, ranks, device, config.out, data.digest,
-            start, Hooks(screen.stepped, screen.reported, keep, interrupted),
+            start, Hooks(screen.stepped, screen.reported, keep, interrupted.is_set),
         )  # fmt: skip
         if state is not None:
             trainer.resume(state)
@@ -151,7 +151,7 @@ def run_training(
         finally:
             if log is not None:
                 log.close()
-        stopped = interrupted() and not finished
+        stopped = interrupted.is_set() and not finished
     outcome = Outcome(finished, stopped, config.out, trainer.samples, trainer.seconds, None, None)
     if not ranks.first:
         return outcome
