@@ -112,9 +112,7 @@ def convert(source: Path, target: Path, model: str | None = None) -> PoseEntry:
         raise UsageError(f"{target} must end in .safetensors")
     entry = identify(source, model)
     network = load_checkpoint(entry.arch, source, entry.joints, entry.input_size)
-    entry = entry.model_copy(
-        update={"file": target.name, "format": "torch", "sha256": None, "sources": ()}
-    )
+    entry = entry.model_copy(update={"file": target.name, "format": "torch", "sha256": None, "sources": ()})
     write_safetensors(target, network, entry)
     return entry
 

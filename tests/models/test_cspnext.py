@@ -79,7 +79,9 @@ def test_its_backbone_fits_other_networks_and_its_norms_get_statistics(
         assert (one - other).abs().max() < 1e-5 * one.abs().max()
         # The statistics of the batch are those that the norms were given.
         assert (one - third).abs().max() < 2e-2 * one.abs().max()
-    assert all(norm.running_var is not None and norm.running_var.ne(1).any() for norm in backbone_norms(network))
+    assert all(
+        norm.running_var is not None and norm.running_var.ne(1).any() for norm in backbone_norms(network)
+    )
 
 
 def test_mmposes_own_checkpoints_have_the_backbone_too(tmp_path: Path) -> None:
