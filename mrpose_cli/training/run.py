@@ -18,6 +18,7 @@ from mrpose_cli.jobs.evaluate_ranks import Ranks
 from mrpose_cli.models.backbone import settle_norms
 from mrpose_cli.models.checkpoint import load_checkpoint
 from mrpose_cli.models.identify import read_entry, write_safetensors
+from mrpose_cli.pipeline.precision import full_float32
 from mrpose_cli.training import card
 from mrpose_cli.training.batches import Augmenter
 from mrpose_cli.training.config import TrainConfig
@@ -96,6 +97,7 @@ class Outcome:
     coco: CocoScore | None
 
 
+@full_float32()
 def run_training(
     request: Request,
     ranks: Ranks,
