@@ -15,7 +15,7 @@ from mrpose_cli.evaluation.report import BoxConditions, DatasetConditions, Model
 from mrpose_cli.jobs.evaluate_options import Models
 from mrpose_cli.pipeline.factory import resolve_device
 from mrpose_cli.pipeline.pipeline import Pipeline
-from mrpose_cli.weights.manifest import PoseEntry, find_detector
+from mrpose_cli.weights.manifest import find_detector
 from mrpose_cli.weights.store import WeightsStore
 
 _SCORING = ("numpy", "pycocotools")

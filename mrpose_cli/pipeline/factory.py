@@ -125,7 +125,7 @@ def load_pipeline(
 
 
 def for_device(entry: PoseEntry, device: torch.device) -> PoseEntry:
-    """The row of a checkpoint as it runs on a device: ONNX Runtime is for the CPU, torch for everything else."""
+    """A checkpoint's row as it runs on a device: ONNX Runtime is for the CPU, torch for everything else."""
     return entry if device.type == "cpu" else entry.model_copy(update={"format": "torch"})
 
 

@@ -100,5 +100,5 @@ def test_a_damaged_file_is_refused(file: Path, tmp_path: Path) -> None:
     cut.write_bytes(file.read_bytes()[:1_000_000])
     noise.write_bytes(b"\x08not an ONNX file")
     for path in (cut, noise, tmp_path / "none.onnx"):
-        with pytest.raises(WeightsError, match="not a readable checkpoint|no weights file|no state dict"):
+        with pytest.raises(WeightsError, match=r"not a readable checkpoint|no weights file|no state dict"):
             load_model(path)
