@@ -61,7 +61,7 @@ def load_pipeline(
             ``"whole-image"``, or an object with a ``detect`` method.
         weights: A file of the user's own, in any layout that ``mrpose weights convert`` understands.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
-        dtype: ``"auto"`` is fp16 on CUDA and fp32 elsewhere. ONNX files compute in their own type.
+        dtype: ``"auto"`` is fp16 on CUDA and fp32 elsewhere. On the CPU ONNX files compute in their own type.
         flip: Flip test; None for what the checkpoint was published with.
         batch_size: Crops a forward pass; None for the device's default.
         frame_batch: Frames a detector pass; None for the device's default.
@@ -82,7 +82,7 @@ def load_pipeline(
     place = resolve_device(device)
     kind = place.type
     own = Path(weights) if weights else None
-    entry = _entry(model, own)
+    entry = for_device(_entry(model, own), place)
     precision = _resolve_dtype(dtype, place, entry)  # wrong usage is told before anything is downloaded
     try:
         path = store.resolve(entry, own)
@@ -103,8 +103,8 @@ def load_pipeline(
     )
     network = load_network(entry, path, place, precision)
     memory_format = torch.channels_last
-    if entry.format == "onnx":  # ONNX Runtime takes and gives plain host memory
-        place, precision, memory_format = torch.device("cpu"), torch.float32, torch.contiguous_format
+    if entry.format == "onnx":
+        precision, memory_format = torch.float32, torch.contiguous_format
     estimator = PoseEstimator(
         network,
         entry,
@@ -122,6 +122,11 @@ def load_pipeline(
         frame_batch=frame_batch or _FRAME_BATCHES[kind],
         clock=clock,
     )
+
+
+def for_device(entry: PoseEntry, device: torch.device) -> PoseEntry:
+    """A checkpoint's row as it runs on a device: ONNX Runtime is for the CPU, torch for everything else."""
+    return entry if device.type == "cpu" else entry.model_copy(update={"format": "torch"})
 
 
 def _entry(model: str | None, weights: Path | None) -> PoseEntry:
@@ -183,15 +188,15 @@ def load_network(entry: PoseEntry, path: Path, device: torch.device, dtype: torc
         WeightsError: the file does not hold what the entry says.
     """
     if entry.format == "onnx":
-        return _onnx_network(path, device)
+        return _onnx_network(path)
     from mrpose_cli.models import load_checkpoint
 
     network = load_checkpoint(entry.arch, path, entry.joints, entry.input_size)
     return network.to(device=device, dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
-def _onnx_network(path: Path, device: torch.device) -> Network:
-    session = open_session(path, device.type, outputs=("simcc_x", "simcc_y"))
+def _onnx_network(path: Path) -> Network:
+    session = open_session(path, "cpu", outputs=("simcc_x", "simcc_y"))
     name = session.get_inputs()[0].name
 
     def forward(images: torch.Tensor) -> Output:
