@@ -19,11 +19,11 @@ _BASES: Final = {
     "h264.mkv": Recipe(sound="ac3", gop=6, options=_H264),
     "vp9.webm": Recipe(sound="libopus", gop=6, codec="libvpx-vp9", options=_VP9),
     "h264.ts": Recipe(sound="aac", gop=6, options=_H264),
-    "mpeg4.avi": Recipe(sound="mp3", gop=6, codec="mpeg4", options={}, tick=Recipe().rate**-1),
+    "mpeg4.avi": Recipe(sound="mp3", gop=6, codec="mpeg4", options={}, tick=Recipe().rate ** -1),
     "flv1.flv": Recipe(sound="mp3", gop=6, codec="flv1", options={}),
-    "mpeg2.mpg": Recipe(sound="mp2", gop=6, codec="mpeg2video", options={}, tick=Recipe().rate**-1),
+    "mpeg2.mpg": Recipe(sound="mp2", gop=6, codec="mpeg2video", options={}, tick=Recipe().rate ** -1),
     "vp8.ogv": Recipe(sound="flac", gop=6, codec="vp8", options=_VP9),
-    "moving.gif": Recipe(codec="gif", pixels="rgb8", options={}, tick=Recipe().rate**-1),
+    "moving.gif": Recipe(codec="gif", pixels="rgb8", options={}, tick=Recipe().rate ** -1),
 }
 
 
