@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from mrpose_cli.errors import WeightsError
 from mrpose_cli.models.layouts import Rule, State, rename
+from mrpose_cli.models.onnx_file import read_initializers
 from mrpose_cli.models.pickles import ForeignCodeError, UnreadableError, read_pickle
 from mrpose_cli.models.registry import ModelInfo, create_model, model_info
 from mrpose_cli.weights.manifest import MOST_JOINTS
@@ -101,7 +102,7 @@ def read_state_dict(path: Path) -> State:
     """The tensors of a checkpoint by key, on the CPU, without wrappers and without ``module.``.
 
     Args:
-        path: ``.safetensors``, or a PyTorch file of any name.
+        path: ``.safetensors``, ``.onnx``, or a PyTorch file of any name.
 
     Raises:
         WeightsError: the file is missing, damaged, holds code or no tensors.
@@ -110,10 +111,22 @@ def read_state_dict(path: Path) -> State:
     if path.suffix == ".safetensors":
         with open_safetensors(path) as file:
             content = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    else:
+    elif path.suffix == ".onnx":
         with _readable(path):
-            content = read_pickle(path)
+            content = read_initializers(path)
+    else:
+        content = open_pickle(path)
     return _plain_keys(_unwrap(content), path)
+
+
+def open_pickle(path: Path) -> Any:
+    """What a PyTorch file holds besides code; see :func:`~mrpose_cli.models.pickles.read_pickle`.
+
+    Raises:
+        WeightsError: the file is missing or damaged, or holds code.
+    """
+    with _readable(path):
+        return read_pickle(path)
 
 
 @contextmanager

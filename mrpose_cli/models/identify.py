@@ -91,10 +91,18 @@ def read_entry(path: Path) -> PoseEntry | None:
         entry = PoseEntry.model_validate_json(metadata[METADATA_KEY])
     except ValidationError as error:
         problem = error.errors()[0]
-        field = ".".join(map(str, problem["loc"])) or "all of it"
-        raise WeightsError(f"{path}: its description is not valid: {field}: {problem['msg']}") from error
-    if entry.format != "torch" or canonical(entry.arch) not in list_models():
-        raise WeightsError(f"{path}: its description is not valid: arch: no network of this version")
+        place = [".".join(map(str, problem["loc"]))] if problem["loc"] else []
+        reason = ": ".join([*place, problem["msg"].removeprefix("Value error, ")])
+        raise WeightsError(f"{path}: its description is not valid: {reason}") from error
+    problems = {
+        "format: it is no ONNX file": entry.format != "torch",
+        f"arch: no network is called {entry.arch}": entry.arch not in list_models(),
+        f"codec: {entry.codec} is not how the network's answer is read": entry.arch in list_models()
+        and (entry.codec == "simcc") != (model_info(entry.arch).input_size is not None),
+    }
+    for reason, wrong in problems.items():
+        if wrong:
+            raise WeightsError(f"{path}: its description is not valid: {reason}")
     return entry
 
 
@@ -117,10 +125,8 @@ def convert(source: Path, target: Path, model: str | None = None) -> PoseEntry:
     if target.suffix != ".safetensors":
         raise UsageError(f"{target} must end in .safetensors")
     entry = identify(source, model)
-    if entry.format == "onnx":
-        raise UsageError(f"{source} is an ONNX file; only PyTorch checkpoints can be converted")
     network = load_checkpoint(entry.arch, source, entry.joints, entry.input_size)
-    entry = entry.model_copy(update={"file": target.name, "sha256": None, "sources": ()})
+    entry = entry.model_copy(update={"file": target.name, "format": "torch", "sha256": None, "sources": ()})
     write_safetensors(target, network, entry)
     return entry
 
@@ -157,7 +163,7 @@ def load_model(source: str | Path, *, store: WeightsStore | None = None) -> nn.M
     path = Path(source).expanduser()
     if path.is_file():
         entry = read_entry(path)
-        if entry is None and path.suffix != ".onnx":
+        if entry is None:
             state = read_state_dict(path)
             found = recognise(state, origin=str(path))
             return model_from_state(found.name, state, found.joints, found.input_size, origin=str(path))
@@ -166,8 +172,6 @@ def load_model(source: str | Path, *, store: WeightsStore | None = None) -> nn.M
     else:
         entry = find_pose(str(source))
         path = (store or WeightsStore()).resolve(entry)
-    if entry is None or entry.format == "onnx":
-        raise WeightsError(f"{path} is an ONNX file; load_pipeline runs it, load_model cannot")
     return load_checkpoint(entry.arch, path, entry.joints, entry.input_size)
 
 

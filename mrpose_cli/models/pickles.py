@@ -23,7 +23,7 @@ from torch import Tensor
 
 _ZIP = b"PK\x03\x04"
 _LEGACY = 0x1950A86A20F9469CFC6C  # the number that torch.save began with before it wrote zip files
-_MOST_STEPS = 2_000_000  # of pickles, about 25 a tensor; more take too long and too much memory
+_MOST_STEPS = 1_000_000  # of pickles, about 40 a tensor; more take too long and too much memory
 _LONGEST_DIRECTORY = 4 << 20  # of a zip file, about 100 bytes a tensor
 _CHUNK = 1 << 20
 _TENSOR_DIMS = 8

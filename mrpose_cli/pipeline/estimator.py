@@ -12,6 +12,8 @@ from torch import Tensor
 
 from mrpose_cli.pipeline.crops import CropSpec
 from mrpose_cli.pipeline.decode import decode_heatmaps, decode_simcc, flip_heatmaps, flip_simcc
+from mrpose_cli.pipeline.onnx import OnnxNetwork
+from mrpose_cli.pipeline.precision import full_float32
 from mrpose_cli.pipeline.profile import StageClock
 from mrpose_cli.skeletons import get_skeleton
 from mrpose_cli.weights.manifest import PoseEntry
@@ -29,9 +31,9 @@ class Estimate:
     """The network's answer for a batch of crops.
 
     Attributes:
-        keypoints: (N, K, 2) float32, crop pixels.
-        scores: (N, K) float32.
-        maps: (N, h, w) float32, the highest value over the joints; None unless asked for.
+        keypoints: (N, K, 2) float32, crop pixels, finite.
+        scores: (N, K) float32, finite.
+        maps: (N, h, w) float32, the highest finite value over the joints; None unless asked for.
     """
 
     keypoints: NDArray[np.float32]
@@ -45,7 +47,7 @@ class PoseEstimator:
     Args:
         network: Maps normalised crops (N, 3, H, W) to heatmaps or SimCC distributions.
         entry: The checkpoint's row of the manifest.
-        device: Where crops are normalised and maps decoded.
+        device: Where the network runs.
         dtype: What the network computes in.
         memory_format: How the network wants its input laid out.
         flip: Average with the mirrored crop's answer.
@@ -80,8 +82,10 @@ class PoseEstimator:
         self._network = network
         self._memory_format = memory_format
         self._clock = clock or StageClock()
-        self._mean = torch.tensor(entry.mean, device=device).view(1, 3, 1, 1)
-        self._std = torch.tensor(entry.std, device=device).view(1, 3, 1, 1)
+        # Where crops are normalized and maps decoded; ONNX Runtime takes and gives plain host memory.
+        self._place = torch.device("cpu") if isinstance(network, OnnxNetwork) else device
+        self._mean = torch.tensor(entry.mean, device=self._place).view(1, 3, 1, 1)
+        self._std = torch.tensor(entry.std, device=self._place).view(1, 3, 1, 1)
 
     def __call__(self, crops: NDArray[np.uint8]) -> Estimate:
         """Estimate a batch.
@@ -100,9 +104,10 @@ class PoseEstimator:
         return _join(self(crops[:half]), self(crops[half:]))
 
     @torch.inference_mode()
+    @full_float32()
     def _estimate(self, crops: NDArray[np.uint8]) -> Estimate:
         with self._clock("normalise"):
-            pixels = torch.from_numpy(crops).to(self.device, non_blocking=True)
+            pixels = torch.from_numpy(crops).to(self._place, non_blocking=True)
             images = pixels.permute(0, 3, 1, 2)  # (N, 3, H, W)
             if self.entry.color == "bgr":
                 images = images.flip(1)
@@ -164,7 +169,7 @@ def _drawable(output: Output) -> Tensor:
         bins = 2 * _MAP_STRIDE
         x, y = (axis.clamp(min=0).unflatten(-1, (-1, bins)).amax(-1) for axis in output)
         output = torch.mul(y[..., :, None], x[..., None, :])
-    return output.amax(1)
+    return output.nan_to_num(0.0, 0.0, 0.0).amax(1)
 
 
 def _join(first: Estimate, second: Estimate) -> Estimate:

@@ -21,10 +21,12 @@ from pydantic import (
     Field,
     Tag,
     ValidationError,
+    field_validator,
     model_validator,
 )
 
 from mrpose_cli.errors import ManifestError, UsageError
+from mrpose_cli.skeletons import get_skeleton
 
 LARGEST_FILE = 2 << 30  # bytes; no checkpoint, nor archive with one in it, is larger
 MOST_JOINTS = 1000
@@ -140,6 +142,23 @@ class PoseEntry(Entry):
     )
     conventions: str | None = Field(default=None, description="the table the fields above were taken from")
     metrics: tuple[Metric, ...] = ()
+
+    @field_validator("blur")
+    @classmethod
+    def _has_a_middle(cls, blur: int | None) -> int | None:
+        if blur is not None and blur % 2 == 0:
+            raise ValueError("it must be odd")
+        return blur
+
+    @model_validator(mode="after")
+    def _has_the_skeletons_joints(self) -> PoseEntry:
+        try:
+            needed = len(get_skeleton(self.skeleton).joints)
+        except ManifestError as error:
+            raise ValueError(f"skeleton: {error}") from error
+        if self.joints < needed:
+            raise ValueError(f"joints: {self.joints} are fewer than the {needed} of {self.skeleton}")
+        return self
 
 
 class DetectorEntry(Entry):
