@@ -107,6 +107,11 @@ class Entry(_Strict):
     about: str = ""
     sources: tuple[_AnySource, ...] = Field(default=(), description="tried in this order")
 
+    @property
+    def largest(self) -> int:
+        """The most bytes that its file may have."""
+        return self.size or LARGEST_FILE
+
     @model_validator(mode="after")
     def _sources_need_a_hash(self) -> Entry:
         if self.sources and self.sha256 is None:

