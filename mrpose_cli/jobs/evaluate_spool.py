@@ -98,7 +98,7 @@ class SpoolWriter:
 
     def _append(self, row: Mapping[str, Any]) -> None:
         with writing(self._path):
-            self._file.write(json.dumps(row).encode() + b"\n")
+            self._file.write(json.dumps(row, allow_nan=False).encode() + b"\n")
             self._file.flush()
 
     def __enter__(self) -> Self:
