@@ -362,11 +362,12 @@ def alive(pid: int) -> bool:
     return state != "Z"
 
 
-def test_ctrl_c_tells_how_to_go_on(samples: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_ctrl_c_tells_how_to_go_on(samples: Path, tmp_path: Path, name: str) -> None:
     ann, images = dataset(tmp_path, samples, copies=8)
     process = start(tmp_path, "--ann", ann, "--images", images, "-o", "out")
     wait_for(process, tmp_path / "out", 5)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(getattr(signal, name))
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 130, errors
     assert errors.strip().splitlines() == [
