@@ -144,7 +144,7 @@ class _Run:
             except Exception as error:  # a fault of ours; what was done is worth keeping
                 crash = error
         left = {source.name for source in todo} - self.written - self.failures.keys()
-        report = self._report(partial=bool(left))
+        report = self._report(partial=bool(left) or crash is not None)
         try:
             with self.pipeline.clock("write JSON"):
                 self._put_together(report)
@@ -171,16 +171,17 @@ class _Run:
                         self.failures[frame.name] = reason_of(poses)
                         self.budget.release(read.number)
                         self.progress.photo(0)
-                        continue
-                    with clock("wait for overlays"):
-                        writer.submit(frame.name, self._write, frame.name, read, poses)
-                    self.progress.photo(len(poses))
+                    else:
+                        with clock("wait for overlays"):
+                            writer.submit(frame.name, self._write, frame.name, read, poses)
+                        self.progress.photo(len(poses))
                     if reserve is not None:
                         reserve.grow(_SPARE + self.spool.size * (2 if self.job.results else 1))
                         if reserve.spent:
                             self.full.set()
+                    del frame, poses, read  # pixels are not to be held while the next photo is waited for
             with clock("wait for overlays"):
-                self.failures.update((name, reason_of(error)) for name, error in writer.close())
+                writer.close()
 
     def _read(self, numbered: Numbered) -> _Read:
         number, source = numbered
@@ -197,8 +198,8 @@ class _Run:
                 except StopIteration:
                     break
             if item is None:
-                if self.under_way and self.budget.short:
-                    return
+                if self.budget.short:
+                    return  # the end of a stream lets go of all that is in it
                 continue
             (_, source), read = item
             if isinstance(read, _Read):
@@ -216,6 +217,8 @@ class _Run:
                 self._write_all(name, read, poses)
         except DiskFullError:
             self.full.set()
+        except Exception as error:
+            self.failures[name] = reason_of(error)
         finally:
             self.budget.release(read.number)
 
