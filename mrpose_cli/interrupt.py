@@ -1,10 +1,10 @@
-"""Stopping between two steps rather than within one."""
+"""Signals that end a run: at once, as Ctrl-C does, or between two steps."""
 
 from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
@@ -31,12 +31,44 @@ def interruptible() -> Iterator[threading.Event]:
     if threading.current_thread() is not threading.main_thread():
         yield wanted
         return
-    numbers = [signal.SIGINT, signal.SIGTERM]
+    with _handled([signal.SIGINT, *_terminations()], wish):
+        yield wanted
+
+
+@contextmanager
+def terminations_interrupt() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP raise KeyboardInterrupt, as Ctrl-C does, so that whoever cleans up can.
+
+    Only the first of them does: they come in pairs, and a second one would interrupt the cleaning up.
+    """
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        for termination in _terminations():
+            signal.signal(termination, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    with _handled(_terminations(), interrupt):
+        yield
+
+
+def _terminations() -> list[signal.Signals]:
+    """The signals that ask a process to end; SIGHUP only where it is not ignored."""
+    numbers = [signal.SIGTERM]
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
         numbers.append(signal.SIGHUP)
-    before = {number: signal.signal(number, wish) for number in numbers}
+    return numbers
+
+
+@contextmanager
+def _handled(
+    numbers: Sequence[signal.Signals], handler: Callable[[int, FrameType | None], None]
+) -> Iterator[None]:
+    before = {number: signal.signal(number, handler) for number in numbers}
     try:
-        yield wanted
+        yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, handler_before in before.items():
+            signal.signal(number, handler_before)

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from mrpose_cli.interrupt import interruptible
+from mrpose_cli.interrupt import interruptible, terminations_interrupt
 
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
@@ -34,6 +34,20 @@ def test_signals_that_are_sent_twice_by_habit_are_one_wish(number: int) -> None:
         signal.raise_signal(number)
         signal.raise_signal(number)
         assert wanted.is_set()
+
+
+@pytest.mark.parametrize("number", [number for number in SIGNALS if number != signal.SIGINT])
+def test_terminations_interrupt_once_and_let_the_cleaning_up_be(number: int) -> None:
+    before = signal.getsignal(number)
+    cleaned = False
+    with pytest.raises(KeyboardInterrupt), terminations_interrupt():
+        try:
+            signal.raise_signal(number)
+        finally:
+            signal.raise_signal(number)
+            cleaned = True
+    assert cleaned
+    assert signal.getsignal(number) == before
 
 
 def test_nohup_is_respected() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -239,13 +240,14 @@ def _evaluate(job: EvalJob, ranks: Ranks, *, offline: bool, quiet: bool, profile
     from mrpose_cli.pipeline.profile import StageClock
     from mrpose_cli.weights.store import WeightsStore
 
-    plan = prepare(job, ranks)
-    engine = None
-    if job.predictions is None:
-        with download_bars() as progress:
-            store = WeightsStore(offline=offline, progress=progress)
-            engine = load(job, plan.task, store, StageClock(synchronise=profile), ranks)
-    with work_bar("images", quiet=quiet) as bar:
+    with ExitStack() as stack:
+        plan = stack.enter_context(prepare(job, ranks))
+        engine = None
+        if job.predictions is None:
+            with download_bars() as progress:
+                store = WeightsStore(offline=offline, progress=progress)
+                engine = load(job, plan.task, store, StageClock(synchronise=profile), ranks)
+        bar = stack.enter_context(work_bar("images", quiet=quiet))
         try:
             report = run(job, plan, engine, ranks, Progress(bar.start, bar.advance))
         except KeyboardInterrupt:

@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -85,7 +86,8 @@ def test_a_folder_that_is_not_there_is_an_output_error(tmp_path: Path) -> None:
 def test_rows_that_are_kept_elsewhere_give_the_same_file(tmp_path: Path) -> None:
     poses = {1: people(2), 2: people(0), 139: people(3)}
     writer = DatasetWriter(tmp_path / "a.json", COCO17, {"model": "x"}, keypoint_threshold=0.5)
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for image_id, found in poses.items():
         writer.add(image_id, f"{image_id}.jpg", (480, 640), found)
         images.append({"id": image_id, "file_name": f"{image_id}.jpg", "width": 640, "height": 480})
