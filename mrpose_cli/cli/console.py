@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import typer
@@ -88,17 +89,26 @@ def download_bars() -> Iterator[Progress]:
         yield show
 
 
+@dataclass(frozen=True, slots=True)
+class WorkBar:
+    """A bar with throughput and ETA.
+
+    Attributes:
+        start: To be called with the number of units when it is known.
+        advance: To be called once per unit done, with the number of people in it.
+    """
+
+    start: Callable[[int], None]
+    advance: Callable[[int], None]
+
+
 @contextmanager
-def work_bar(unit: str, total: int, *, quiet: bool = False) -> Iterator[Callable[[int], None]]:
-    """A bar with throughput and ETA on stderr; nothing where that is not a terminal.
+def work_bar(unit: str, *, quiet: bool = False) -> Iterator[WorkBar]:
+    """A bar on stderr; nothing where that is not a terminal.
 
     Args:
         unit: What is counted, in the plural.
-        total: How many there are.
         quiet: No bar at all.
-
-    Yields:
-        To be called once per unit done, with the number of people in it.
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -112,16 +122,17 @@ def work_bar(unit: str, total: int, *, quiet: bool = False) -> Iterator[Callable
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, disable=quiet or not console.is_terminal, transient=True) as bar:
-        task = bar.add_task(unit, total=total, rate="")
         people = 0
+
+        def start(total: int) -> None:
+            bar.add_task(unit, total=total, rate="")
 
         def advance(persons: int) -> None:
             nonlocal people
             people += persons
-            seconds = max(bar.tasks[task].elapsed or 0.0, 1e-6)
-            done = bar.tasks[task].completed + 1
-            bar.update(
-                task, advance=1, rate=f"{done / seconds:.1f} {unit}/s, {people / seconds:.1f} persons/s"
-            )
+            [task] = bar.tasks
+            seconds, done = max(task.elapsed or 0.0, 1e-6), task.completed + 1
+            rate = f"{done / seconds:.1f} {unit}/s, {people / seconds:.1f} persons/s"
+            bar.update(task.id, advance=1, rate=rate)
 
-        yield advance
+        yield WorkBar(start, advance)

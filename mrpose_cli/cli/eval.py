@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -249,18 +248,9 @@ def _evaluate(job: EvalJob, ranks: Ranks, *, offline: bool, quiet: bool, profile
             with download_bars() as progress:
                 store = WeightsStore(offline=offline, progress=progress)
                 engine = load(job, plan.task, store, StageClock(synchronise=profile), ranks, remark)
-        advance: Callable[[int], None] | None = None
-
-        def start(images: int) -> None:
-            nonlocal advance
-            advance = stack.enter_context(work_bar("images", images, quiet=quiet))
-
-        def image(persons: int) -> None:
-            if advance is not None:
-                advance(persons)
-
+        bar = stack.enter_context(work_bar("images", quiet=quiet))
         try:
-            report = run(job, plan, engine, ranks, Progress(start, image))
+            report = run(job, plan, engine, ranks, Progress(bar.start, bar.advance))
         except KeyboardInterrupt:
             if ranks.first:
                 complain(f"interrupted; --out {plan.out} --resume goes on with what is done")

@@ -91,9 +91,9 @@ def few_threads(pipeline: Pipeline) -> Iterator[None]:
 
 
 def reason_of(error: BaseException | None) -> str:
-    """What to tell the user about an error."""
+    """What to tell the user about an error, in one line."""
     if isinstance(error, MrposeError):
         return str(error)
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return "not enough memory for this picture"
-    return f"{type(error).__name__}: {error}"
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"

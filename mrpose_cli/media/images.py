@@ -129,10 +129,16 @@ def overlay_name(name: str, photo: Photo) -> str:
         The same name if that format is written and holds true colour and the photo's size; else with ".png"
         added.
     """
+    same, other = possible_overlays(name)
     kind = _FORMATS.get(PurePosixPath(name).suffix.lower())
     side = max(photo.image.shape[:2])
     fits = side <= _LONGEST_SIDE.get(photo.format, side)
-    return name if kind == photo.format and fits else f"{name}.png"
+    return same if kind == photo.format and fits else other
+
+
+def possible_overlays(name: str) -> tuple[str, str]:
+    """What `overlay_name` may give for a photo of this name."""
+    return name, f"{name}.png"
 
 
 def _read_file(path: Path) -> bytes:
