@@ -94,6 +94,7 @@ def _reason(error: FFmpegError) -> str:
         return "the server does not answer"
     if isinstance(error, av.error.ArgumentError):
         return (
-            "broken, or not a kind of video that is opened, such as MP4, MOV, MKV or AVI (playlists are not)"
+            "broken, or not a kind of video that is opened, such as MP4, MOV, MKV or AVI "
+            "(playlists and lists of files are not)"
         )
     return f"it cannot be opened ({error.strerror or error})"

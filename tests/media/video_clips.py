@@ -159,6 +159,26 @@ def _add_subtitles(path: Path, seconds: float) -> None:
     bare.unlink()
 
 
+def repeated(source: Path, path: Path, rounds: int) -> Path:
+    """Write a clip played several times over, sound included, and return its path."""
+    with av.open(str(path), "w") as out:
+        streams: dict[str, Any] = {}
+        for number in range(rounds):
+            with av.open(str(source)) as clip:
+                seconds = Fraction(clip.duration or 0, 1_000_000)
+                for packet in clip.demux():
+                    if packet.dts is None or (packet.dts < 0 and number):
+                        continue
+                    kind = packet.stream.type
+                    if kind not in streams:
+                        streams = {s.type: out.add_stream_from_template(s) for s in clip.streams}
+                    shift = round(seconds * number / packet.time_base)
+                    packet.pts, packet.dts = (packet.pts or 0) + shift, packet.dts + shift
+                    packet.stream = streams[kind]
+                    out.mux(packet)
+    return path
+
+
 def packets_of(path: Path, kind: str) -> list[tuple[bytes, float]]:
     """Content and time of the packets of all streams of a kind, "audio" or "subtitle"."""
     with av.open(str(path)) as container:
