@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _LINE_EVERY = 30  # seconds between lines where there is no terminal for a bar
 _ARGUMENT = "data"
+_SHORT = {"model": ("-m",), "out": ("-o",)}
 
 
 def train(ctx: typer.Context, resume: bool, overwrite: bool, quiet: bool, **given: Any) -> None:
@@ -153,8 +154,7 @@ def _parameter(one: Field[Any], hint: Any) -> inspect.Parameter:
     names = [f"--{one.name.replace('_', '-')}"]
     if hint is bool:
         names[0] += f"/--no-{one.name.replace('_', '-')}"
-    if one.name == "out":
-        names.append("-o")
+    names += _SHORT.get(one.name, ())
     # Where the default depends on others, the text says what it is.
     shown = one.default is not None and one.default != ""
     info = typer.Option(

@@ -86,9 +86,9 @@ class TrainConfig:
     init: Annotated[
         str,
         Flag(
-            "backbone, imagenet, random, a row of `mrpose models`, or a file: of this network, or of its "
-            "backbone. backbone is that of the manifest: ImageNet's ResNet-18, RTMPose's CSPNeXt; auto is "
-            "that where there is one, random elsewhere.",
+            "auto, imagenet, random, a row of `mrpose models`, or a file: of this network, or of its "
+            "backbone. auto is the backbone where the manifest has it (ImageNet's ResNet-18, RTMPose's "
+            "CSPNeXt), random elsewhere.",
             _MODEL,
         ),
     ] = "auto"
