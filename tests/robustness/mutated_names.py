@@ -31,6 +31,7 @@ def write_names(seed: int, folder: Path) -> None:
     name = _name(chance, seed)
     path = folder / name
     if kind == "picture":
+        path.parent.mkdir(parents=True, exist_ok=True)  # "[/b]" is a folder and a file
         path.write_bytes(_picture())
     elif kind == "loop":
         path.symlink_to(chance.choice((name, ".")))

@@ -23,6 +23,7 @@ import torch
 
 from mrpose_cli.errors import WeightsError
 from mrpose_cli.pipeline.detectors.letterbox import Letterboxed, letterbox
+from mrpose_cli.pipeline.precision import full_float32
 from mrpose_cli.pipeline.profile import StageClock
 from mrpose_cli.poses import Detections, Frame
 
@@ -134,6 +135,7 @@ class YoloDetector:
             found.update((i, _detections(fitted[i], row)) for i, row in zip(indices, rows, strict=True))
         return [found[index] for index in range(len(frames))]
 
+    @full_float32()
     def _predict(self, images: list[np.ndarray[Any, Any]]) -> list[np.ndarray[Any, Any]]:
         """Rows x1 y1 x2 y2 score class, per image (h, w, 3) uint8 RGB of one shape."""
         pixels = torch.from_numpy(np.stack(images)).to(self._options["device"])
