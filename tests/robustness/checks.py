@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import av
+import safetensors.torch
+import torch
 from PIL import Image
 
 _TROUBLE = re.compile(
@@ -18,7 +20,7 @@ _TROUBLE = re.compile(
     r"|resource_tracker: There appear|WeightsUnpickler|Segmentation fault"
 )
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-_LEFTOVER = re.compile(r"\.mrpose")
+_LEFTOVER = re.compile(r"\.mrpose(\.lock|-[0-9a-f]{16}\..*)")
 _PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif"}
 _CLIPS = {".mp4", ".mkv", ".mov", ".webm"}
 
@@ -56,7 +58,7 @@ def broken_files(folder: Path, *, killed: bool = False) -> list[str]:
     """
     found = []
     for path in files(folder):
-        if _LEFTOVER.match(path.name):
+        if _LEFTOVER.fullmatch(path.name):
             if not killed:
                 found.append(f"left {path.name}")
             continue
@@ -82,12 +84,8 @@ def _read_whole(path: Path, *, killed: bool) -> None:
         with av.open(str(path)) as container:
             assert sum(1 for _ in container.decode(video=0)) > 0, "no frames"
     elif suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        load_file(path)
+        safetensors.torch.load_file(path)
     elif suffix == ".pt":
-        import torch
-
         torch.load(path, weights_only=True)
 
 
@@ -102,9 +100,15 @@ def files(folder: Path) -> Iterator[Path]:
 
 def hashes(folder: Path) -> dict[str, str]:
     """SHA-256 of every file below a folder by its relative path."""
-    return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files(folder)
-    }
+    return {str(path.relative_to(folder)): _hash(path) for path in files(folder)}
+
+
+def _hash(path: Path) -> str:
+    data = path.read_bytes()
+    if path.suffix == ".safetensors":  # whose header's order differs from file to file
+        tensors = safetensors.torch.load(data)
+        data = b"".join(name.encode() + tensors[name].numpy().tobytes() for name in sorted(tensors))
+    return hashlib.sha256(data).hexdigest()
 
 
 def changed(before: dict[str, str], folder: Path) -> list[str]:

@@ -26,9 +26,8 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Self, TypeVar
 
-HANG = 20.0  # seconds that nothing may take
-MEMORY = 2000  # MB that no process may have
-SERVERS = 2  # as many as the cores of the smallest machine
+from scale import HANG, SERVERS
+
 _STOP_AT = 5000  # MB at which a child is stopped for the sake of the machine
 _TICK = 0.004
 
@@ -170,8 +169,6 @@ def _serve() -> Command | None:
     """Answer commands; returns a command in the child that has to run it, None at the end of all."""
     for module in _IMPORTED:
         importlib.import_module(module)
-    sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
-    importlib.import_module("tiny").registered().__enter__()  # a network that trains in seconds
     gc.collect()
     gc.freeze()  # else the end of each child goes over, and copies, all that was imported
     print(os.getpid(), flush=True)
@@ -227,11 +224,13 @@ def _become(command: Command) -> None:
 
 
 def _main() -> None:
-    command = _serve()
-    if command is not None:
-        _become(command)
-        run: Any = importlib.import_module("mrpose_cli.__main__").main
-        run()
+    sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
+    with importlib.import_module("tiny").registered():  # a network that trains in seconds
+        command = _serve()
+        if command is not None:
+            _become(command)
+            run: Any = importlib.import_module("mrpose_cli.__main__").main
+            run()
 
 
 if __name__ == "__main__":

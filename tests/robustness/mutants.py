@@ -16,11 +16,11 @@ import mutated_json
 import mutated_weights
 import tiny
 from checks import broken_files, changed, files, hashes, strict_json, troubles_in_output
-from fork_server import HANG, MEMORY, Command, ForkServer
+from fork_server import Command, ForkServer
 from mutated_images import mutated_image
 from mutated_names import write_names
 from sample_crops import write_coco
-from scale import again
+from scale import HANG, MEMORY, again
 from small_weights import small_files
 
 _SAMPLES = Path(__file__).parents[2] / "samples"

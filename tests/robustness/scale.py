@@ -15,6 +15,10 @@ LONG = {
 
 CHOSEN = os.environ.get("MRPOSE_ROBUSTNESS", "short")
 
+SERVERS = 2  # as many as the machine of the long run has cores
+MEMORY = 2000  # MB that no process may have
+HANG = 20.0 if CHOSEN == "long" else 60.0  # seconds that no input may take; a developer's machine is busy
+
 
 def seeds(kind: str) -> range:
     """The seeds of a kind that this run tries."""
