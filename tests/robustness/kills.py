@@ -7,7 +7,7 @@ import shutil
 import signal
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import av
 import tiny
@@ -46,11 +46,38 @@ class Whole:
 
     Attributes:
         seconds: How long it takes.
+        size: Bytes of all its outputs.
         files: SHA-256 of its outputs by name.
     """
 
     seconds: float
+    size: int
     files: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run takes place.
+
+    Attributes:
+        folder: Its working folder; what it prints goes there, too.
+        out: Its output folder, as it sees it.
+        seen: The same folder as the tests see it.
+    """
+
+    folder: Path
+    out: Path
+    seen: Path
+
+    @classmethod
+    def within(cls, folder: Path) -> Self:
+        """Everything in one folder."""
+        return cls(folder, folder / "out", folder / "out")
+
+    @property
+    def scratch(self) -> Path:
+        """Its folder for temporary files."""
+        return self.folder / "tmp"
 
 
 def scenarios(folder: Path) -> list[Scenario]:
@@ -71,7 +98,9 @@ def scenarios(folder: Path) -> list[Scenario]:
         "--resume",
         frozenset({"report.json"}),
     )
-    trained = Scenario("train", train, "--resume", frozenset({"log.jsonl", "curve.png", "CARD.md", "last.pt"}))
+    trained = Scenario(
+        "train", train, "--resume", frozenset({"log.jsonl", "curve.png", "CARD.md", "last.pt"})
+    )
     detected = Scenario("detect", image, "--resume")
     # Two thirds are photos and clips; a detector takes seconds to import.
     return [boxed, filmed, scored, boxed, filmed, scored, trained, boxed, filmed, detected]
@@ -81,72 +110,73 @@ def run_whole(scenario: Scenario, server: ForkServer, folder: Path) -> Whole:
     """Run a scenario to its end, twice, since the first run also warms the machine up."""
     seconds = []
     for number in (1, 2):
-        here = folder / f"{scenario.name}-whole-{number}"
-        ending, log = _run(scenario, server, here, [])
+        place = Place.within(folder / f"{scenario.name}-whole-{number}")
+        ending, log = run(scenario, server, place, [])
         assert ending.code == 0, log.read_text()
-        assert not broken_files(here / "out")
+        assert not broken_files(place.seen)
         seconds.append(ending.seconds)
-    return Whole(min(seconds), hashes(here / "out"))
+    return Whole(min(seconds), sum(path.stat().st_size for path in files(place.seen)), hashes(place.seen))
 
 
 def kill_once(seed: int, scenario: Scenario, whole: Whole, server: ForkServer, folder: Path) -> list[str]:
     """Kill a scenario at a moment of the seed's, look at what is left, and go on; returns what is wrong."""
     chance = random.Random(seed)
     sent = chance.choice((signal.SIGKILL, *_ASKED))
-    here = folder / f"{scenario.name}-{seed}"
-    out = here / "out"
+    place = Place.within(folder / f"{scenario.name}-{seed}")
+    out = place.seen
     for name, content in _USERS.items():
         (out / name).parent.mkdir(parents=True, exist_ok=True)
         (out / name).write_bytes(content)
     users = hashes(out)
-    ending, log = _run(scenario, server, here, [], sent, chance.uniform(0, 1.1) * whole.seconds)
-    made = _made(out, users)
+    ending, log = run(scenario, server, place, [], sent, chance.uniform(0, 1.1) * whole.seconds)
+    made = made_files(out, users)
     begun = any(not name.startswith(".mrpose") for name in made)
-    asked = sent in _ASKED
-    # Before it has begun, a run may just die; there is nothing that it could lose.
-    died = ending.code == -sent and (not asked or not begun)
+    # Before it has begun and after its last file, a run may just die: there is nothing that it could lose.
+    over = not differences(scenario, whole, out, made)
+    died = ending.code == -sent and (sent not in _ASKED or not begun or over)
     troubles = _general(ending, log) + broken_files(out, killed=died) + changed(users, out)
     if ending.code != 0 and not died and ending.code != 130:
         troubles.append(f"ended with {ending.code}")
     if ending.code == 0:
-        troubles += _differences(scenario, whole, out, made)
+        troubles += differences(scenario, whole, out, made)
     elif not died:
         troubles += _disagreements(out)
-        troubles += [f"left {path.name} in the temporary folder" for path in files(here / "tmp")]
+        troubles += [f"left {path.name} in the temporary folder" for path in files(place.scratch)]
     if ending.code != 0:
-        troubles += _go_on(scenario, whole, server, here, users, begun=begun)
+        troubles += go_on(scenario, whole, server, place, users)
     if troubles:
         moment = f"{scenario.name}, {signal.Signals(sent).name} after {ending.seconds:.2f} s"
         return [f"{moment}: {'; '.join(troubles)}\n    {again('kills', range(seed, seed + 1))}\n    {log}"]
-    shutil.rmtree(here)
+    shutil.rmtree(place.folder)
     return []
 
 
-def _go_on(
-    scenario: Scenario, whole: Whole, server: ForkServer, here: Path, users: dict[str, str], *, begun: bool
+def go_on(
+    scenario: Scenario, whole: Whole, server: ForkServer, place: Place, users: dict[str, str]
 ) -> list[str]:
     """Go on after a kill; what comes out must be what an undisturbed run makes, and nothing else."""
-    out = here / "out"
-    ending, log = _run(scenario, server, here, [scenario.go_on])
-    if ending.code == 2 and whole.files.keys() <= _made(out, users):
+    out = place.seen
+    ending, log = run(scenario, server, place, [scenario.go_on])
+    if ending.code == 2 and whole.files.keys() <= made_files(out, users):
         return []  # it had been killed after the last file was there
     if ending.code == 2 and scenario.go_on == "--resume" and "resume" in log.read_text():
-        # Nothing had been done that one could go on with; then a first run is not in the way, either.
-        ending, log = _run(scenario, server, here, ["--overwrite"] if begun else [])
+        # Nothing had been done that one could go on with; then nothing may be in the way of a first run.
+        ending, log = run(scenario, server, place, [])
     troubles = _general(ending, log) + changed(users, out)
     if ending.code != 0:
         return [*troubles, f"going on ended with {ending.code} ({log})"]
-    troubles += broken_files(out) + _differences(scenario, whole, out, _made(out, users))
+    troubles += broken_files(out) + differences(scenario, whole, out, made_files(out, users))
     return [f"after going on: {trouble}" for trouble in troubles]
 
 
-def _run(
-    scenario: Scenario, server: ForkServer, here: Path, flags: list[str], sent: int = 0, after: float = 0.0
+def run(
+    scenario: Scenario, server: ForkServer, place: Place, flags: list[str], sent: int = 0, after: float = 0.0
 ) -> tuple[Ending, Path]:
-    (here / "tmp").mkdir(parents=True, exist_ok=True)
-    log = here / f"log{'-'.join(['', *flags])}"
-    argv = [*scenario.argv, "-o", str(here / "out"), *flags]
-    command = Command(argv, cwd=here, log=log, scratch=here / "tmp", signal=sent, after=after)
+    """Run a scenario; returns how it ended and the file of what it printed."""
+    place.scratch.mkdir(parents=True, exist_ok=True)
+    log = place.folder / f"log{'-'.join(['', *flags])}"
+    argv = [*scenario.argv, "-o", str(place.out), *flags]
+    command = Command(argv, cwd=place.folder, log=log, scratch=place.scratch, signal=sent, after=after)
     return server.run(command), log
 
 
@@ -159,12 +189,12 @@ def _general(ending: Ending, log: Path) -> list[str]:
     return troubles
 
 
-def _made(out: Path, users: dict[str, str]) -> set[str]:
+def made_files(out: Path, users: dict[str, str]) -> set[str]:
     """Names of files that are there and not the user's."""
     return {str(path.relative_to(out)) for path in files(out)} - users.keys()
 
 
-def _differences(scenario: Scenario, whole: Whole, out: Path, made: set[str]) -> list[str]:
+def differences(scenario: Scenario, whole: Whole, out: Path, made: set[str]) -> list[str]:
     found = [f"{name} is missing" for name in sorted(whole.files.keys() - made)]
     found += [f"{name} should not be there" for name in sorted(made - whole.files.keys())]
     now = hashes(out)

@@ -161,7 +161,9 @@ def _plain_png(chance: random.Random) -> tuple[str, bytes]:
     body = b"".join([packer.compress(row) for _ in range(height)] + [packer.flush()])
 
     def chunk(name: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+        return (
+            struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+        )
 
     header = struct.pack(">IIBBBBB", width, height, depth, kind, 0, 0, 0)
     return ".png", b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
