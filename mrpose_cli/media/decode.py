@@ -3,6 +3,7 @@
 import re
 import threading
 import warnings
+from collections.abc import Callable
 from io import BytesIO
 from typing import Final
 
@@ -40,12 +41,13 @@ _QUIET: Final = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 _quiet_lock = threading.Lock()
 
 
-def decode(data: bytes, *, upright: bool = True) -> Photo:
+def decode(data: bytes, *, upright: bool = True, admit: Callable[[int], None] | None = None) -> Photo:
     """Decodes a picture. May be called from several threads at once.
 
     Args:
         data: the content of the file.
         upright: turn it as its EXIF tag says; else the pixels stay as they are stored.
+        admit: told how many bytes the pixels will take before they are decoded; may wait.
 
     Returns:
         The picture as a viewer shows it.
@@ -58,6 +60,8 @@ def decode(data: bytes, *, upright: bool = True) -> Photo:
         with Image.open(BytesIO(data), formats=_FORMATS) as picture:
             if picture.width * picture.height > MAX_PIXELS:
                 raise Image.DecompressionBombError
+            if admit is not None:
+                admit(3 * picture.width * picture.height)
             notes = _notes(picture)
             picture.load()
             turn = _turn(picture) if upright else None

@@ -7,6 +7,7 @@ where they are needed.
 from __future__ import annotations
 
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
@@ -62,6 +63,7 @@ def read_image(
     upright: bool = True,
     timeout: float = 30.0,
     max_download: int = MAX_DOWNLOAD,
+    admit: Callable[[int], None] | None = None,
 ) -> Photo:
     """Reads one photo from a file or a link. May be called from several threads at once.
 
@@ -71,6 +73,7 @@ def read_image(
             are read without.
         timeout: for a link, the seconds its server may stay silent.
         max_download: for a link, the most bytes to download.
+        admit: told how many bytes the pixels will take before they are decoded; may wait.
 
     Returns:
         The photo.
@@ -89,7 +92,7 @@ def read_image(
         data = fetch(location, timeout=timeout, max_bytes=max_download)
     if not data:
         raise InputError("the file is empty")
-    return decode(data, upright=upright)
+    return decode(data, upright=upright, admit=admit)
 
 
 def write_image(path: Path, image: NDArray[np.uint8], *, like: Photo | None = None) -> None:

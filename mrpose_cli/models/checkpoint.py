@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from mrpose_cli.errors import WeightsError
 from mrpose_cli.models.layouts import Rule, State, rename
+from mrpose_cli.models.onnx_file import read_initializers
 from mrpose_cli.models.registry import ModelInfo, create_model, model_info
 
 # What training scripts put around the state dict, and what they leave in the keys.
@@ -95,7 +96,7 @@ def read_state_dict(path: Path) -> State:
     """The tensors of a checkpoint by key, on the CPU, without wrappers and without ``module.``.
 
     Args:
-        path: ``.safetensors``, or a PyTorch file of any name.
+        path: ``.safetensors``, ``.onnx``, or a PyTorch file of any name.
 
     Raises:
         WeightsError: the file is missing, damaged, holds code or no tensors.
@@ -105,6 +106,8 @@ def read_state_dict(path: Path) -> State:
             from safetensors.torch import load_file
 
             content: Any = load_file(path)
+        elif path.suffix == ".onnx":
+            content = read_initializers(path)
         else:
             with warnings.catch_warnings(), torch.serialization.safe_globals(_numpy_types()):
                 warnings.filterwarnings("ignore", "Detected pickle protocol")  # the error will say it

@@ -63,7 +63,7 @@ def load_pipeline(
             ``"whole-image"``, or an object with a ``detect`` method.
         weights: A file of the user's own, in any layout that ``mrpose weights convert`` understands.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
-        dtype: ``"auto"`` is fp16 on CUDA and fp32 elsewhere. ONNX files compute in their own type.
+        dtype: ``"auto"`` is fp16 on CUDA and fp32 elsewhere. On the CPU ONNX files compute in their own type.
         flip: Flip test; None for what the checkpoint was published with.
         batch_size: Crops a forward pass; None for the device's default.
         frame_batch: Frames a detector pass; None for the device's default.
@@ -84,7 +84,7 @@ def load_pipeline(
     store = store or WeightsStore()
     place = resolve_device(device)
     own = Path(weights) if weights else None
-    entry = _entry(model, own)
+    entry = for_device(_entry(model, own), place)
     precision = _resolve_dtype(dtype, place, entry)  # wrong usage is told before anything is downloaded
     if precision == torch.bfloat16 and place.type == "cuda" and not computes_bf16(place):
         remark("this GPU has no instructions for bf16 and emulates it; --dtype fp16 is faster")
@@ -128,6 +128,11 @@ def load_pipeline(
         frame_batch=frame_batch or _FRAME_BATCHES[place.type],
         clock=clock,
     )
+
+
+def for_device(entry: PoseEntry, device: torch.device) -> PoseEntry:
+    """A checkpoint's row as it runs on a device: ONNX Runtime is for the CPU, torch for everything else."""
+    return entry if device.type == "cpu" else entry.model_copy(update={"format": "torch"})
 
 
 def _entry(model: str | None, weights: Path | None) -> PoseEntry:

@@ -86,8 +86,9 @@ class TrainConfig:
     init: Annotated[
         str,
         Flag(
-            "imagenet, random, a row of `mrpose models`, or a file: of this network, or of its backbone. "
-            "auto is imagenet where the manifest has the backbone, random elsewhere.",
+            "backbone, imagenet, random, a row of `mrpose models`, or a file: of this network, or of its "
+            "backbone. backbone is that of the manifest: ImageNet's ResNet-18, RTMPose's CSPNeXt; auto is "
+            "that where there is one, random elsewhere.",
             _MODEL,
         ),
     ] = "auto"
@@ -129,6 +130,12 @@ class TrainConfig:
 
     batch_size: Annotated[int, Flag("Crops a step, in each process.", _OPTIMISE, 1)] = 32
     lr: Annotated[float, Flag("Highest learning rate of AdamW.", _OPTIMISE, 0)] = 1e-3
+    backbone_lr: Annotated[
+        float, Flag("Learning rate of the backbone, as a multiple of --lr.", _OPTIMISE, 0)
+    ] = 1.0
+    freeze_norms: Annotated[
+        bool, Flag("Keep the statistics of the backbone's batch norms as they start.", _OPTIMISE)
+    ] = False
     weight_decay: Annotated[float, Flag("AdamW's, on convolutions alone.", _OPTIMISE, 0)] = 0.01
     warmup: Annotated[int, Flag("Steps in which the learning rate rises.", _OPTIMISE, 0)] = 200
     final_lr: Annotated[float, Flag("Where the cosine ends, as a share of --lr.", _OPTIMISE, 0, 1)] = 0.01
