@@ -105,16 +105,15 @@ def load_pipeline(
         if isinstance(detector, str)
         else detector
     )
-    network = load_network(entry, path, place, precision)
-    by_onnx = {entry.name: network, finder.name: getattr(finder, "network", None)}
-    devices = {name: part.device for name, part in by_onnx.items() if isinstance(part, OnnxNetwork)}
-    if message := left_on_cpu(devices, place):
+    if isinstance(finder, YoloxDetector) and (
+        message := left_on_cpu(finder.name, finder.network.device, place)
+    ):
         remark(message)
-    runs_on = devices.get(entry.name, place)
+    network = load_network(entry, path, place, precision)
     estimator = PoseEstimator(
         network,
         entry,
-        device=runs_on,
+        device=place,
         dtype=torch.float32 if entry.format == "onnx" else precision,
         memory_format=torch.contiguous_format if entry.format == "onnx" else torch.channels_last,
         flip=entry.flip_test if flip is None else flip,
@@ -124,7 +123,7 @@ def load_pipeline(
     return Pipeline(
         finder,
         estimator,
-        batch_size=batch_size or _BATCH_SIZES[runs_on.type],
+        batch_size=batch_size or _BATCH_SIZES[place.type],
         frame_batch=frame_batch or _FRAME_BATCHES[place.type],
         clock=clock,
     )
