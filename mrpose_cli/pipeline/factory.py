@@ -105,10 +105,10 @@ def load_pipeline(
         if isinstance(detector, str)
         else detector
     )
-    if isinstance(finder, YoloxDetector) and (
-        message := left_on_cpu(finder.name, finder.network.device, place)
-    ):
-        remark(message)
+    if isinstance(finder, YoloxDetector):
+        note = left_on_cpu(finder.name, finder.network.device, place)
+        if note:
+            remark(note)
     network = load_network(entry, path, place, precision)
     estimator = PoseEstimator(
         network,
