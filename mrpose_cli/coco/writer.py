@@ -39,7 +39,7 @@ class _Spool:
         self.size = 0
 
     def add(self, row: Mapping[str, Any]) -> None:
-        text = f"{',' if self.count else ''}\n{json.dumps(row)}"
+        text = f"{',' if self.count else ''}\n{json.dumps(row, allow_nan=False)}"
         with writing(self._path):
             self._file.write(text)
         self.count += 1
