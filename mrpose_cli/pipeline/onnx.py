@@ -61,9 +61,10 @@ class OnnxNetwork:
         self._input = session.get_inputs()[0]
 
     @property
-    def input_size(self) -> tuple[int, int]:
-        """Height and width."""
-        return int(self._input.shape[2]), int(self._input.shape[3])
+    def input_size(self) -> tuple[int, int] | None:
+        """Height and width; None if the network takes any."""
+        height, width = self._input.shape[2:]
+        return (height, width) if isinstance(height, int) and isinstance(width, int) else None
 
     def run(self, images: NDArray[np.float32]) -> list[NDArray[Any]]:
         """The outputs, in the order they were asked for."""

@@ -1,12 +1,16 @@
 """Which network runs when the one that was meant cannot be had."""
 
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from mrpose_cli import load_pipeline
 from mrpose_cli.errors import UsageError, WeightsError
-from mrpose_cli.pipeline.factory import DEFAULT_MODEL, SHIPPED_MODEL
+from mrpose_cli.pipeline.factory import DEFAULT_MODEL, SHIPPED_MODEL, load_network
+from mrpose_cli.weights.manifest import find_pose
 from mrpose_cli.weights.store import WeightsStore
 
 
@@ -47,3 +51,10 @@ def test_wrong_usage_is_told_before_weights_are_looked_for(empty: WeightsStore) 
     with pytest.raises(UsageError, match="ONNX"):
         load_pipeline(detector="whole-image", store=empty, device="cpu", dtype="bf16", remark=remarks.append)
     assert remarks == []
+
+
+def test_an_onnx_file_of_another_size_is_turned_away(weights: Callable[[str], Path], tmp_path: Path) -> None:
+    mine = Path(shutil.copy(weights("rtmpose-s"), tmp_path / "mine.onnx"))
+    other = find_pose("rtmpose-s").model_copy(update={"input_size": (384, 288)})
+    with pytest.raises(WeightsError, match="takes crops of 256x192, rtmpose-s of 384x288"):
+        load_network(other, mine, torch.device("cpu"), torch.float32)
