@@ -88,6 +88,7 @@ def evaluate(
     ] = False,
     model: options.Model = None,
     weights: options.Weights = None,
+    input_size: options.InputSize = None,
     flip: options.Flip = None,
     offline: options.Offline = False,
     boxes: Annotated[
@@ -206,6 +207,7 @@ def evaluate(
             models=Models(
                 model=model,
                 weights=weights,
+                input_size=options.parsed(input_size),
                 flip=flip,
                 device=device,
                 dtype=dtype,

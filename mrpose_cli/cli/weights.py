@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mrpose_cli.cli.console import FAILED, complain, download_bars, errors_reported, table_console
+from mrpose_cli.cli import options
+from mrpose_cli.cli.console import FAILED, complain, download_bars, errors_reported, remark, table_console
 from mrpose_cli.errors import UsageError, WeightsError
 
 if TYPE_CHECKING:
@@ -133,6 +134,7 @@ def convert(
             show_default=False,
         ),
     ] = None,
+    input_size: options.InputSize = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")] = False,
 ) -> None:
     """Turn a checkpoint into a safetensors file that says itself what it is and what it expects.
@@ -141,14 +143,15 @@ def convert(
     `--weights OUT`.
 
     Examples: `mrpose weights convert pose_hrnet_w32_256x192.pth hrnet-w32.safetensors`,
-    `mrpose weights convert my_udp.pth my.safetensors --model hrnet-w32-udp-mmpose`
+    `mrpose weights convert my_udp.pth my.safetensors --model hrnet-w32-udp-mmpose`,
+    `mrpose weights convert best.pth my.safetensors --input-size 384x288`
     """
     with errors_reported():
         from mrpose_cli.models.identify import convert as write_converted
 
         if target.exists() and not overwrite:
             raise UsageError(f"{target} exists; replace it with --overwrite")
-        entry = write_converted(source, target, model)
+        entry = write_converted(source, target, model, options.parsed(input_size), remark)
         height, width = entry.input_size
         typer.echo(
             f"{target}: {entry.name} ({entry.arch}), {entry.joints} joints, {height}x{width}, {entry.color}, "

@@ -1,5 +1,6 @@
 """Which network runs when the one that was meant cannot be had."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -64,3 +65,10 @@ def test_onnx_files_run_in_torch_on_gpus(weights: Callable[[str], Path]) -> None
     with torch.inference_mode():
         for one, other in zip(*(network(crops) for network in both), strict=True):
             assert (one - other).abs().max() < 1e-5
+
+
+def test_an_onnx_file_of_another_size_is_turned_away(weights: Callable[[str], Path], tmp_path: Path) -> None:
+    mine = Path(shutil.copy(weights("rtmpose-s"), tmp_path / "mine.onnx"))
+    other = find_pose("rtmpose-s").model_copy(update={"input_size": (384, 288)})
+    with pytest.raises(WeightsError, match="takes crops of 256x192, rtmpose-s of 384x288"):
+        load_network(other, mine, torch.device("cpu"), torch.float32)
