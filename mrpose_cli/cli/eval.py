@@ -16,6 +16,7 @@ from mrpose_cli.cli.console import (
     complain,
     download_bars,
     errors_reported,
+    remark,
     say,
     table_console,
     warn,
@@ -249,7 +250,7 @@ def _evaluate(job: EvalJob, ranks: Ranks, *, offline: bool, quiet: bool, profile
         if job.predictions is None:
             with download_bars() as progress:
                 store = WeightsStore(offline=offline, progress=progress)
-                engine = load(job, plan.task, store, StageClock(synchronise=profile), ranks)
+                engine = load(job, plan.task, store, StageClock(synchronise=profile), ranks, remark)
         advance: Callable[[int], None] | None = None
 
         def start(images: int) -> None:

@@ -60,8 +60,14 @@ def conditions(pipeline: Pipeline) -> dict[str, Any]:
         "codec": estimator.entry.codec,
         "flip_test": estimator.flip,
         "dtype": str(estimator.dtype).removeprefix("torch."),
+        "device": device_name(estimator.device),
         "boxes": pipeline.detector.name,
     }
+
+
+def device_name(device: torch.device) -> str:
+    """Where a network runs, for reports: ``"cpu"`` or ``"cuda (NVIDIA L4)"``."""
+    return f"cuda ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else device.type
 
 
 @contextmanager

@@ -192,8 +192,15 @@ def _last_folder() -> Path:
     raise AssertionError
 
 
-def load(job: EvalJob, task: Task, store: WeightsStore, clock: StageClock, ranks: Ranks) -> Engine:
-    """Load the models.
+def load(
+    job: EvalJob,
+    task: Task,
+    store: WeightsStore,
+    clock: StageClock,
+    ranks: Ranks,
+    remark: Callable[[str], None] = lambda note: None,
+) -> Engine:
+    """Load the models; ``remark`` is told what should be known of them.
 
     Raises:
         UsageError: the model does not fit the dataset, or an unknown name.
@@ -217,6 +224,7 @@ def load(job: EvalJob, task: Task, store: WeightsStore, clock: StageClock, ranks
         imgsz=models.imgsz,
         store=store,
         clock=clock,
+        remark=remark if ranks.first else lambda note: None,
     )
     task.fit(pipeline.estimator.entry)
     boxes = task.boxes or detector_conditions(models, task.detector or "", store)

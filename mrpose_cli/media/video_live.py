@@ -15,8 +15,10 @@ from av.error import FFmpegError
 
 from mrpose_cli.errors import InputError
 from mrpose_cli.media.video import ClipFrame, ClipInfo, Packet, Window
+from mrpose_cli.media.video_filters import HDR, Deinterlacer
 from mrpose_cli.media.video_frames import Colour, FromYuv, Turn
-from mrpose_cli.media.video_reader import Clip, open_container, video_stream
+from mrpose_cli.media.video_open import open_container, video_stream
+from mrpose_cli.media.video_reader import Clip
 
 LIVE_SCHEMES: Final = ("rtsp", "rtsps", "rtmp", "rtmps", "udp", "tcp", "srt")
 """Schemes of links that never lead to a file."""
@@ -58,6 +60,7 @@ class LiveClip:
         dropped: Frames that nobody had time for so far.
         cut_off: Why it ended, if not by the user's wish.
         resized: Whether its size changed on the way.
+        hdr: How its HDR is encoded, which is made SDR; empty if it is SDR.
         whole: True: what there is ends when the user says so.
 
     Raises:
@@ -95,6 +98,7 @@ class LiveClip:
             raise InputError("it sends no pictures")
         self._begin = time.monotonic()
         picture = first[0]
+        self.hdr = HDR.get(picture.color_trc, "")
         turn = Turn.of(picture)
         self._size = width, height = picture.width, picture.height
         if turn.transpose:
@@ -107,7 +111,7 @@ class LiveClip:
             duration=None,
             frames=None,
             turn=turn,
-            colour=Colour.of(picture),
+            colour=Colour.shown(picture),
             aspect=Fraction(1),
             container="live",
             codec="",
@@ -216,13 +220,16 @@ def _stream(link: str, timeout: float) -> Pictures:
     try:
         video = video_stream(container)
         video.codec_context.thread_type = "SLICE"  # threads by frame hold frames back
-        for picture in container.decode(video):
-            stamp = picture.pts if picture.pts is not None else picture.dts
-            yield picture, None if stamp is None else float(stamp * (picture.time_base or _CLOCK))
-    except FFmpegError:
+        yield from Deinterlacer()((picture, _seconds(picture)) for picture in container.decode(video))
+    except (FFmpegError, IndexError):  # the latter from PyAV, where streams are added on the way
         return  # whatever broke, the connection is made again
     finally:
         container.close()
+
+
+def _seconds(picture: av.VideoFrame) -> float | None:
+    stamp = picture.pts if picture.pts is not None else picture.dts
+    return None if stamp is None else float(stamp * (picture.time_base or _CLOCK))
 
 
 def _camera(number: int) -> Pictures:

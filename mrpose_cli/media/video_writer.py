@@ -24,11 +24,14 @@ from mrpose_cli.disk import Reserve, SteadyFile
 from mrpose_cli.errors import OutputError, UsageError
 from mrpose_cli.media.video import ClipFrame, ClipInfo, Packet
 from mrpose_cli.media.video_frames import ToYuv
+from mrpose_cli.media.video_sound import FORMATS, Copies, fits
 
 CodecName = Literal["h264", "hevc", "vp9", "av1"]
 
 _BUFFER: Final = 2**20
 _FINEST: Final = Fraction(1, 1000)  # s; a clock at least this fine keeps times to within a millisecond
+_USUAL_CLOCK: Final = Fraction(1, 90_000)
+_LARGEST: Final = 2**31 - 1  # of the numbers that FFmpeg's fractions are made of
 _KEY_FRAMES: Final = 4  # seconds between two: how far a player decodes to jump somewhere
 _HIGHEST_RATE: Final = 240  # Hz; beyond, encoders ask for decoders nobody has
 _LARGE: Final = 10_000_000  # pixels a frame, from which encoders are told to keep fewer of them
@@ -56,12 +59,9 @@ _ENCODERS: Final[dict[str, _Encoder]] = {
     "av1": _Encoder("libsvtav1", 32, {"preset": "9"}, highest_crf=63),
 }
 
-_FORMATS: Final = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
-SUFFIXES: Final = tuple(_FORMATS)
+SUFFIXES: Final = tuple(FORMATS)
 """The suffixes that overlays may get."""
 
-# What players play in each container; FFmpeg would put more into an MP4 than browsers open.
-_MP4_SOUND: Final = frozenset({"aac", "mp3", "ac3", "eac3", "opus", "flac", "alac"})
 _WEBM_PICTURE: Final = frozenset({"vp9", "av1"})
 
 
@@ -106,21 +106,7 @@ def choose_suffix(info: ClipInfo, others: Sequence[Any], name: str, codec: Codec
     elif not ("mov" in info.container and suffix == ".mov"):
         suffix = ".mp4"
     sounds = [stream for stream in others if stream.type == "audio"]
-    return suffix if all(_fits(stream, suffix) for stream in sounds) else ".mkv"
-
-
-def _fits(stream: Any, suffix: str) -> bool:
-    if stream.codec_context is None:
-        return False
-    codec = stream.codec_context.codec.canonical_name
-    if suffix == ".mp4" and stream.type == "audio":
-        return codec in _MP4_SOUND
-    return stream.codec_context.codec.name in _supported(suffix)
-
-
-def _supported(suffix: str) -> set[str]:
-    with av.open(os.devnull, "w", format=_FORMATS[suffix]) as container:
-        return container.supported_codecs
+    return suffix if all(fits(stream, suffix) for stream in sounds) else ".mkv"
 
 
 class ClipWriter:
@@ -137,9 +123,6 @@ class ClipWriter:
         crf: Quality, lower is better; None for the codec's default.
         reserve: Space that finishing the file may take when the disk is full.
 
-    Attributes:
-        lost: Sound and subtitles that the container does not take.
-
     Raises:
         OutputError: the file cannot be written.
     """
@@ -155,17 +138,14 @@ class ClipWriter:
         reserve: Reserve | None = None,
     ) -> None:
         self.path = path
-        self.lost: list[str] = []
         self._size = (info.width + info.width % 2, info.height + info.height % 2)
         self._clock = _fine(info.time_base)
         self._offset: Fraction | None = None
         self._last = -1
         self._to_yuv = ToYuv(info.colour)
-        # Sound from before the beginning only warms its decoder up. From one Matroska file to another that
-        # is known and kept; from elsewhere it would push back all the rest.
-        self._no_warm_up = path.suffix in (".mkv", ".webm") and "matroska" not in info.container
-        self._waiting: list[Packet] = []
-        self._behind: dict[int, int] = {}
+        # Sound from before the beginning is known as such and kept from one Matroska file to another; from
+        # elsewhere it would push back all the rest.
+        warm_up = path.suffix not in (".mkv", ".webm") or "matroska" in info.container
         with ExitStack() as stack:
             file = stack.enter_context(replacing(path))
             # Unbuffered: FFmpeg buffers by itself, and moves the index to the front through a second handle.
@@ -175,12 +155,12 @@ class ClipWriter:
                 self._container = av.open(
                     steady,
                     "w",
-                    format=_FORMATS[path.suffix.lower()],
+                    format=FORMATS[path.suffix.lower()],
                     container_options={"movflags": "+faststart"} if path.suffix in (".mp4", ".mov") else {},
                     buffer_size=_BUFFER,
                 )
             self._video = self._add_video(info, codec, crf)
-            self._copies = {stream.index: copy for stream in others if (copy := self._add_copy(stream))}
+            self._copies = Copies(self._container, path.suffix.lower(), others, warm_up=warm_up)
             self._stack = stack.pop_all()
 
     def _add_video(self, info: ClipInfo, codec: CodecName, crf: int | None) -> VideoStream:
@@ -205,16 +185,15 @@ class ClipWriter:
             context.codec_tag = encoder.tag
         return stream
 
-    def _add_copy(self, stream: Any) -> Any:
-        if not _fits(stream, self.path.suffix.lower()):
-            context = stream.codec_context
-            kind = "sound" if stream.type == "audio" else "subtitles"
-            self.lost.append(f"{kind} ({context.codec.canonical_name if context else 'unknown'})")
-            return None
-        copy = self._container.add_stream_from_template(stream)
-        copy.metadata.update({k: v for k, v in stream.metadata.items() if k in ("language", "title")})
-        copy.disposition = stream.disposition
-        return copy
+    @property
+    def lost(self) -> list[str]:
+        """Sound and subtitles that the container does not take, in words."""
+        return self._copies.lost
+
+    @property
+    def left_out(self) -> int:
+        """Packets of sound and subtitles that were damaged or out of order."""
+        return self._copies.left_out
 
     def write(self, image: NDArray[np.uint8], frame: ClipFrame) -> None:
         """Add the next frame.
@@ -234,9 +213,9 @@ class ClipWriter:
         picture.pts = self._last = max(round(time / self._clock), self._last + 1)
         picture.time_base = self._clock
         picture.duration = round(frame.duration / self._clock)
-        self._waiting += frame.packets
+        self._copies.take(frame.packets)
         with self._writing():
-            self._copy_until(frame.time)
+            self._copies.write_until(frame.time, self._offset)
             self._container.mux(self._video.encode(picture))
 
     def close(self, tail: tuple[Packet, ...] = (), *, until: Fraction | None = None) -> None:
@@ -249,9 +228,9 @@ class ClipWriter:
         Raises:
             OutputError: it cannot be written; nothing is left behind.
         """
-        self._waiting += tail
+        self._copies.take(tail)
         with self._stack, self._writing():
-            self._copy_until(until)
+            self._copies.write_until(until, self._offset or Fraction(0))
             self._container.mux(self._video.encode(None))
             self._container.close()
 
@@ -261,34 +240,6 @@ class ClipWriter:
             with suppress(FFmpegError, OSError):  # the disk may be full; it does not matter any more
                 self._container.close()
             raise _DiscardedError
-
-    def _copy_until(self, time: Fraction | None) -> None:
-        """Write the waiting sound and subtitles that begin by ``time``, all of them if that is None."""
-        later = []
-        for packet in self._waiting:
-            stamp = (packet.pts if packet.pts is not None else packet.dts) * packet.time_base
-            if time is None or stamp <= time:
-                self._copy(packet, stamp)
-            else:
-                later.append(packet)
-        self._waiting = later
-
-    def _copy(self, packet: Packet, time: Fraction) -> None:
-        copy = self._copies.get(packet.stream.index)
-        offset = self._offset or Fraction(0)
-        if copy is None or (offset and time < offset):
-            return
-        if self._no_warm_up and time + (packet.duration or 0) * packet.time_base <= 0:
-            return
-        shift = round(offset / packet.time_base)
-        dts = (packet.dts if packet.dts is not None else packet.pts) - shift
-        if dts < self._behind.get(copy.index, dts):
-            return  # the source's clock went back; no container takes that
-        self._behind[copy.index] = dts
-        packet.pts = None if packet.pts is None else packet.pts - shift
-        packet.dts = dts
-        packet.stream = copy
-        self._container.mux(packet)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -309,7 +260,7 @@ def _fine(clock: Fraction) -> Fraction:
     """The source's clock, divided until it is fine enough for times that are no multiples of it."""
     while clock > _FINEST:
         clock /= 10
-    return clock
+    return clock if clock.denominator <= _LARGEST else _USUAL_CLOCK
 
 
 def _fit(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:

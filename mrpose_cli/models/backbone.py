@@ -144,6 +144,7 @@ def settle_norms(network: nn.Module, batches: Iterable[Tensor]) -> None:
     for norm, (count, total, squares) in zip(norms, sums, strict=True):
         mean = total / count
         variance = (squares / count - mean.square()).clamp(min=0)
+        assert norm.running_mean is not None and norm.running_var is not None
         old_mean, old_variance = norm.running_mean.cpu().double(), norm.running_var.cpu().double()
         gain = norm.weight.cpu().double() / (old_variance + norm.eps).sqrt()
         norm.bias.add_((gain * (mean - old_mean)).to(norm.bias))

@@ -111,10 +111,8 @@ def convert(source: Path, target: Path, model: str | None = None) -> PoseEntry:
     if target.suffix != ".safetensors":
         raise UsageError(f"{target} must end in .safetensors")
     entry = identify(source, model)
-    if entry.format == "onnx":
-        raise UsageError(f"{source} is an ONNX file; only PyTorch checkpoints can be converted")
     network = load_checkpoint(entry.arch, source, entry.joints, entry.input_size)
-    entry = entry.model_copy(update={"file": target.name, "sha256": None, "sources": ()})
+    entry = entry.model_copy(update={"file": target.name, "format": "torch", "sha256": None, "sources": ()})
     write_safetensors(target, network, entry)
     return entry
 
@@ -151,7 +149,7 @@ def load_model(source: str | Path, *, store: WeightsStore | None = None) -> nn.M
     path = Path(source).expanduser()
     if path.is_file():
         entry = read_entry(path)
-        if entry is None and path.suffix != ".onnx":
+        if entry is None:
             state = read_state_dict(path)
             found = recognise(state, origin=str(path))
             return model_from_state(found.name, state, found.joints, found.input_size, origin=str(path))
@@ -160,8 +158,6 @@ def load_model(source: str | Path, *, store: WeightsStore | None = None) -> nn.M
     else:
         entry = find_pose(str(source))
         path = (store or WeightsStore()).resolve(entry)
-    if entry is None or entry.format == "onnx":
-        raise WeightsError(f"{path} is an ONNX file; load_pipeline runs it, load_model cannot")
     return load_checkpoint(entry.arch, path, entry.joints, entry.input_size)
 
 

@@ -11,9 +11,11 @@ import torch
 
 from mrpose_cli.errors import UsageError, WeightsError
 from mrpose_cli.pipeline.detectors.base import Detector, WholeImage
-from mrpose_cli.pipeline.estimator import Network, Output, PoseEstimator
-from mrpose_cli.pipeline.onnx import open_session
+from mrpose_cli.pipeline.detectors.yolox import YoloxDetector
+from mrpose_cli.pipeline.estimator import Network, PoseEstimator
+from mrpose_cli.pipeline.onnx import OnnxNetwork, left_on_cpu
 from mrpose_cli.pipeline.pipeline import Pipeline
+from mrpose_cli.pipeline.precision import computes_bf16
 from mrpose_cli.pipeline.profile import StageClock
 from mrpose_cli.weights.manifest import DetectorEntry, PoseEntry, find_detector, find_pose, load_manifest
 from mrpose_cli.weights.store import WeightsStore
@@ -61,7 +63,7 @@ def load_pipeline(
             ``"whole-image"``, or an object with a ``detect`` method.
         weights: A file of the user's own, in any layout that ``mrpose weights convert`` understands.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
-        dtype: ``"auto"`` is fp16 on CUDA and fp32 elsewhere. ONNX files compute in their own type.
+        dtype: ``"auto"`` is fp16 on CUDA and fp32 elsewhere. On the CPU ONNX files compute in their own type.
         flip: Flip test; None for what the checkpoint was published with.
         batch_size: Crops a forward pass; None for the device's default.
         frame_batch: Frames a detector pass; None for the device's default.
@@ -71,7 +73,8 @@ def load_pipeline(
         keep_heatmaps: Return a map a person with the poses.
         store: Where weights are found; None for the user's cache.
         clock: Where the time goes.
-        remark: Told in one line when another network than the default runs; a warning if not given.
+        remark: Told in one line what should be known, such as that another network than the default runs; a
+            warning if not given.
 
     Raises:
         UsageError: an unknown name, or a device this machine does not have.
@@ -80,10 +83,11 @@ def load_pipeline(
     clock = clock or StageClock()
     store = store or WeightsStore()
     place = resolve_device(device)
-    kind = place.type
     own = Path(weights) if weights else None
-    entry = _entry(model, own)
+    entry = for_device(_entry(model, own), place)
     precision = _resolve_dtype(dtype, place, entry)  # wrong usage is told before anything is downloaded
+    if precision == torch.bfloat16 and place.type == "cuda" and not computes_bf16(place):
+        remark("this GPU has no instructions for bf16 and emulates it; --dtype fp16 is faster")
     try:
         path = store.resolve(entry, own)
     except WeightsError:
@@ -102,15 +106,17 @@ def load_pipeline(
         else detector
     )
     network = load_network(entry, path, place, precision)
-    memory_format = torch.channels_last
-    if entry.format == "onnx":  # ONNX Runtime takes and gives plain host memory
-        place, precision, memory_format = torch.device("cpu"), torch.float32, torch.contiguous_format
+    by_onnx = {entry.name: network, finder.name: getattr(finder, "network", None)}
+    devices = {name: part.device for name, part in by_onnx.items() if isinstance(part, OnnxNetwork)}
+    if message := left_on_cpu(devices, place):
+        remark(message)
+    runs_on = devices.get(entry.name, place)
     estimator = PoseEstimator(
         network,
         entry,
-        device=place,
-        dtype=precision,
-        memory_format=memory_format,
+        device=runs_on,
+        dtype=torch.float32 if entry.format == "onnx" else precision,
+        memory_format=torch.contiguous_format if entry.format == "onnx" else torch.channels_last,
         flip=entry.flip_test if flip is None else flip,
         keep_maps=keep_heatmaps,
         clock=clock,
@@ -118,10 +124,15 @@ def load_pipeline(
     return Pipeline(
         finder,
         estimator,
-        batch_size=batch_size or _BATCH_SIZES[kind],
-        frame_batch=frame_batch or _FRAME_BATCHES[kind],
+        batch_size=batch_size or _BATCH_SIZES[runs_on.type],
+        frame_batch=frame_batch or _FRAME_BATCHES[place.type],
         clock=clock,
     )
+
+
+def for_device(entry: PoseEntry, device: torch.device) -> PoseEntry:
+    """A checkpoint's row as it runs on a device: ONNX Runtime is for the CPU, torch for everything else."""
+    return entry if device.type == "cpu" else entry.model_copy(update={"format": "torch"})
 
 
 def _entry(model: str | None, weights: Path | None) -> PoseEntry:
@@ -183,22 +194,11 @@ def load_network(entry: PoseEntry, path: Path, device: torch.device, dtype: torc
         WeightsError: the file does not hold what the entry says.
     """
     if entry.format == "onnx":
-        return _onnx_network(path, device)
+        return OnnxNetwork(path, device, outputs=("simcc_x", "simcc_y"))
     from mrpose_cli.models import load_checkpoint
 
     network = load_checkpoint(entry.arch, path, entry.joints, entry.input_size)
     return network.to(device=device, dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
-
-
-def _onnx_network(path: Path, device: torch.device) -> Network:
-    session = open_session(path, device.type, outputs=("simcc_x", "simcc_y"))
-    name = session.get_inputs()[0].name
-
-    def forward(images: torch.Tensor) -> Output:
-        x, y = session.run(["simcc_x", "simcc_y"], {name: images.numpy()})
-        return torch.from_numpy(x), torch.from_numpy(y)
-
-    return forward
 
 
 def _load_detector(
@@ -223,9 +223,7 @@ def _load_detector(
         entry = find_detector(name)
         path = store.resolve(entry)
     if entry is not None and entry.format == "yolox-onnx":
-        from mrpose_cli.pipeline.detectors.yolox import YoloxDetector
-
-        return YoloxDetector(path, name=name, device=device.type, confidence=confidence, clock=clock)
+        return YoloxDetector(path, name=name, device=device, confidence=confidence, clock=clock)
     from mrpose_cli.pipeline.detectors.yolo import YoloDetector
 
     return YoloDetector(

@@ -100,7 +100,7 @@ def test_photos_with_such_names(samples: Path, tmp_path: Path) -> None:
     shutil.copy(samples / "camera.png", folder / "\udcfe\x1b[2J.png")
     (folder / "broken\r\udcff.png").write_bytes(b"no picture")
     out = folder / "out"
-    command = [sys.executable, "-m", "mrpose_cli", "image", folder, "--whole-image", "-o", out]
+    command = [sys.executable, "-m", "mrpose_cli", "image", str(folder), "--whole-image", "-o", str(out)]
     done = subprocess.run(command, capture_output=True, cwd=tmp_path, timeout=120)
     shown = (done.stdout + done.stderr).decode()
     assert done.returncode == 1, shown

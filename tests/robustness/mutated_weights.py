@@ -200,7 +200,7 @@ def _zip_fields(data: bytes, rng: random.Random) -> bytes:
     start = rng.choice(entries) + place
     if rng.random() < 0.2:
         start, size = ends[-1] + rng.choice((8, 10)), 2
-    new = (rng.choice(_NUMBERS) % 2 ** (8 * size)).to_bytes(size, "little")
+    new = int(rng.choice(_NUMBERS) % 2 ** (8 * size)).to_bytes(size, "little")
     return data[:start] + new + data[start + size :]
 
 
