@@ -16,6 +16,7 @@ from mrpose_cli.cli.console import (
     download_bars,
     errors_reported,
     remark,
+    say,
     table_console,
     work_bar,
 )
@@ -199,20 +200,19 @@ def _print_rows(report: ImageReport, *, overlays: bool) -> None:
     for row in report.rows[:_MOST_ROWS]:
         score = "-" if row.mean_score is None else f"{row.mean_score:.2f}"
         table.add_row(row.name, str(row.persons), score, f"{row.seconds * 1000:.0f}", "; ".join(row.notes))
-    console = table_console()
-    console.print(table)
+    table_console().print(table)
     if len(report.rows) > _MOST_ROWS:
-        console.print(f"  ... and {len(report.rows) - _MOST_ROWS} more photos")
+        say(f"  ... and {len(report.rows) - _MOST_ROWS} more photos")
     photos = len(report.rows)
     rate = f"{(photos - report.resumed) / max(report.seconds, 1e-9):.1f} photos/s"
-    typer.echo(f"  {report.persons} persons in {photos} photos, {report.seconds:.2f} s ({rate})")
+    say(f"  {report.persons} persons in {photos} photos, {report.seconds:.2f} s ({rate})")
     if report.resumed:
-        typer.echo(f"  {report.resumed} of these photos had been done before")
+        say(f"  {report.resumed} of these photos had been done before")
     if overlays:
-        typer.echo(f"  overlays   {report.dataset.parent}")
-    typer.echo(f"  COCO JSON  {report.dataset}")
+        say(f"  overlays   {report.dataset.parent}")
+    say(f"  COCO JSON  {report.dataset}")
     if report.results:
-        typer.echo(f"  results    {report.results}")
+        say(f"  results    {report.results}")
 
 
 def _print_profile(report: ImageReport) -> None:
