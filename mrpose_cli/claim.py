@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from types import TracebackType
@@ -37,6 +38,7 @@ class Claim:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._made = not folder.exists()
         self._lock: BaseFileLock | None = _lock(folder)
         if self._lock is None:
             raise UsageError(
@@ -81,12 +83,15 @@ class Claim:
                         path.unlink(missing_ok=True)
 
     def release(self) -> None:
-        """Let other runs write into the folder."""
+        """Let other runs write into the folder; one that was made for this claim and is empty is removed."""
         lock, self._lock = self._lock, None
         if lock is not None:
             # While the lock is held: whoever opened the file before finds it unlinked and tries again.
             Path(lock.lock_file).unlink(missing_ok=True)
             lock.release()
+            if self._made:
+                with suppress(OSError):
+                    self.folder.rmdir()
 
     def __enter__(self) -> Self:
         return self

@@ -49,7 +49,10 @@ def test_a_claim_leaves_nothing_and_can_be_taken_again(tmp_path: Path) -> None:
     for _ in range(2):
         with Claim(tmp_path / "new" / "out") as claim:
             assert claim.folder.is_dir()
-        assert not list(claim.folder.iterdir())
+        assert not claim.folder.exists()
+    with Claim(tmp_path / "new"):
+        pass
+    assert (tmp_path / "new").is_dir()  # was there before
 
 
 def test_temporary_files_of_killed_runs_are_removed_and_no_others(tmp_path: Path) -> None:
@@ -78,7 +81,8 @@ def test_the_first_free_folder_is_neither_used_nor_claimed(tmp_path: Path) -> No
         assert second.folder == tmp_path / "out-2"
         with Claim.first_free(name) as third:
             assert third.folder == tmp_path / "out-3"
-    assert is_free(tmp_path / "out-2")
+            (third.folder / "poses.json").write_text("{}")
+    assert is_free(tmp_path / "out-2") and not is_free(tmp_path / "out-3")
 
 
 def test_a_file_in_the_folders_place_is_one_line(tmp_path: Path) -> None:

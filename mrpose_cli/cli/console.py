@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from mrpose_cli.errors import MrposeError, UsageError
+from mrpose_cli.interrupt import terminations_interrupt
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,7 +35,8 @@ def remark(message: object) -> None:
 def errors_reported() -> Iterator[None]:
     """Turn errors that are meant for the user into one line and an exit code."""
     try:
-        yield
+        with terminations_interrupt():
+            yield
     except MrposeError as error:
         complain(error)
         raise typer.Exit(WRONG_USAGE if isinstance(error, UsageError) else FAILED) from None

@@ -241,13 +241,13 @@ def _evaluate(job: EvalJob, ranks: Ranks, *, offline: bool, quiet: bool, profile
     from mrpose_cli.pipeline.profile import StageClock
     from mrpose_cli.weights.store import WeightsStore
 
-    plan = prepare(job, ranks)
-    engine = None
-    if job.predictions is None:
-        with download_bars() as progress:
-            store = WeightsStore(offline=offline, progress=progress)
-            engine = load(job, plan.task, store, StageClock(synchronise=profile), ranks)
     with ExitStack() as stack:
+        plan = stack.enter_context(prepare(job, ranks))
+        engine = None
+        if job.predictions is None:
+            with download_bars() as progress:
+                store = WeightsStore(offline=offline, progress=progress)
+                engine = load(job, plan.task, store, StageClock(synchronise=profile), ranks)
         advance: Callable[[int], None] | None = None
 
         def start(images: int) -> None:

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import re
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -24,6 +20,7 @@ from mrpose_cli.cli.console import (
 )
 from mrpose_cli.cli.video_console import frame_bar, print_profile, print_rows
 from mrpose_cli.errors import UsageError
+from mrpose_cli.interrupt import interruptible
 
 _PART = "Part of the clip"
 _PEOPLE = "People from frame to frame"
@@ -295,7 +292,7 @@ def video(
                 clock=StageClock(synchronise=profile),
                 remark=remark,
             )
-        with _stopped_by_signals() as stop, frame_bar(pipeline.clock.seconds, quiet=quiet) as bar:
+        with interruptible() as stop, frame_bar(pipeline.clock.seconds, quiet=quiet) as bar:
             report = run_videos(job, plan, pipeline, stop, bar)
         if not quiet:
             print_rows(report)
@@ -308,25 +305,3 @@ def video(
             raise typer.Exit(INTERRUPTED)
         if report.failures or plan.problems:
             raise typer.Exit(FAILED)
-
-
-@contextmanager
-def _stopped_by_signals() -> Iterator[threading.Event]:
-    """An event that Ctrl-C sets, so that files are finished in order; a second Ctrl-C stops at once."""
-    stop = threading.Event()
-    before: dict[int, Any] = {}
-
-    def finish(number: int, frame: object) -> None:
-        stop.set()
-        restore()
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        before[number] = signal.signal(number, finish)
-    try:
-        yield stop
-    finally:
-        restore()

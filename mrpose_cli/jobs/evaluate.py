@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 import torch
 
 from mrpose_cli import __version__
-from mrpose_cli.atomic import writing
-from mrpose_cli.errors import InputError, UsageError
+from mrpose_cli.claim import Claim, is_free
+from mrpose_cli.errors import InputError, OutputError, UsageError
 from mrpose_cli.evaluation.published import compare_published
 from mrpose_cli.evaluation.report import (
     BoxConditions,
@@ -55,15 +57,26 @@ _NAMED = 5  # missing images that a message names
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EvalPlan:
-    """What an evaluation comes to, before any model is loaded.
+    """What an evaluation comes to, before any model is loaded; as a context, it holds the output folder.
 
     Attributes:
         task: The dataset.
         out: Folder of all that is written; it exists.
+        claim: This process's right to write there; None on every rank but the first.
     """
 
     task: Task
     out: Path
+    claim: Claim | None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.claim is not None:
+            self.claim.release()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,39 +128,66 @@ def prepare(job: EvalJob, ranks: Ranks | None = None) -> EvalPlan:
     if task.missing and job.strict:
         named = ", ".join(task.missing[:_NAMED])
         raise InputError(f"{len(task.missing)} images are missing from {job.images}: {named}")
-    return EvalPlan(task, ranks.agree(lambda: _folder(job)))
+    claim = _claim(job) if ranks.first else None
+    return EvalPlan(task, ranks.agree(lambda: claim.folder if claim else Path()), claim)
 
 
-def _folder(job: EvalJob) -> Path:
-    out = job.out or _default_folder(resume=job.resume)
+def _claim(job: EvalJob) -> Claim:
+    """Claim the output folder; nothing in it is changed before its replacement is ready."""
+    if job.out is None and not job.resume:
+        return Claim.first_free(DEFAULT_OUT)
+    claim = Claim(job.out or _last_folder())
+    try:
+        _check_folder(job, claim.folder)
+    except BaseException:
+        claim.release()
+        raise
+    return claim
+
+
+def _check_folder(job: EvalJob, out: Path) -> None:
     left = spools(out)
-    report = out / REPORT_FILE
-    if report.exists() and not job.overwrite:
+    if job.resume:
+        # Files that the run will replace may be there: it was begun with --overwrite, or ended while they
+        # were written.
+        if not left and (out / REPORT_FILE).exists():
+            raise UsageError(
+                f"there is nothing to resume: {out / REPORT_FILE} exists, so its run is finished"
+            )
+        if not left:
+            raise UsageError(f"there is nothing to resume in {out}")
+        return
+    if job.overwrite:
+        return
+    if left:
         raise UsageError(
-            f"{report} exists; choose another folder with --out, or begin anew in it with --overwrite"
+            f"{out} holds an unfinished run; go on with --resume, or start over with --overwrite"
         )
-    if job.resume and not left:
-        raise UsageError(f"there is nothing to resume in {out}")
-    if left and not job.resume and not job.overwrite:
-        raise UsageError(
-            f"{out} holds an unfinished run; go on with --resume, or begin anew in it with --overwrite"
-        )
-    with writing(out):
-        out.mkdir(parents=True, exist_ok=True)
-        if not job.resume:
-            # What this run may not write must not be taken for a part of it.
-            for path in (*left, report, out / SHEET_FILE, out / PAGE_FILE):
-                path.unlink(missing_ok=True)
-    return out
+    for path in _targets(job, out):
+        if path.exists():
+            raise UsageError(
+                f"{path} exists; choose another folder with --out, or replace it with --overwrite"
+            )
 
 
-def _default_folder(*, resume: bool) -> Path:
-    """``mrpose-eval`` or the first free ``mrpose-eval-N``; to resume, the last one that is not free."""
+def _targets(job: EvalJob, out: Path) -> list[Path]:
+    """The files that a run writes."""
+    wanted = {
+        REPORT_FILE: True,
+        RESULTS_FILE: job.predictions is None,
+        SHEET_FILE: job.worst > 0,
+        PAGE_FILE: job.html,
+    }
+    return [out / name for name, written in wanted.items() if written]
+
+
+def _last_folder() -> Path:
+    """The last of ``mrpose-eval``, ``mrpose-eval-2``, ... that holds anything."""
     last = Path(DEFAULT_OUT)
-    for number in count(1):
-        folder = Path(DEFAULT_OUT if number == 1 else f"{DEFAULT_OUT}-{number}")
-        if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
-            return last if resume else folder
+    for number in count(2):
+        folder = Path(f"{DEFAULT_OUT}-{number}")
+        if is_free(folder):
+            return last
         last = folder
     raise AssertionError
 
@@ -210,6 +250,10 @@ def run(
     ranks, progress = ranks or Ranks(), progress or Progress()
     if engine is None:
         return _finish(job, plan, None, None, (), ranks)
+    if ranks.first and not job.resume:
+        for path in spools(plan.out):  # of an unfinished run that --overwrite gives up
+            path.unlink()
+    ranks.wait()
     workers = suitable_workers(resolve_device(job.models.device).type) if job.workers is None else job.workers
     work = Work(
         plan.out,
@@ -221,10 +265,24 @@ def run(
     if not ranks.first:
         return None
     poses = read_spools(spools(plan.out), work.conditions)
-    report = _finish(job, plan, engine, outcome, poses, ranks)
-    for path in spools(plan.out):
-        path.unlink()
-    return report
+    return _finish(job, plan, engine, outcome, _complete(poses, plan), ranks)
+
+
+def _complete(poses: Iterable[ImagePoses], plan: EvalPlan) -> Iterator[ImagePoses]:
+    """See that every image that was run is among the poses.
+
+    Raises:
+        OutputError: some are missing.
+    """
+    missing = {shot.image for shot in plan.task.shots}
+    for one in poses:
+        missing.discard(one.image)
+        yield one
+    if missing:
+        raise OutputError(
+            f"the poses of {len(missing)} of {len(plan.task.shots)} images are missing from {plan.out}; "
+            "something else changed the files there; estimate them again with --resume"
+        )
 
 
 def _finish(
@@ -266,7 +324,14 @@ def _finish(
     _write_pictures(job, plan.out, scored, report)
     # Last: with it, the run counts as finished.
     write_report(plan.out / REPORT_FILE, report)
+    for path in (*spools(plan.out), *_stale(job, plan.out)):
+        path.unlink(missing_ok=True)
     return report
+
+
+def _stale(job: EvalJob, out: Path) -> set[Path]:
+    """Pictures of the report that was replaced, where the new one comes without."""
+    return {out / SHEET_FILE, out / PAGE_FILE} - set(_targets(job, out)) if job.overwrite else set()
 
 
 def _conditions(job: EvalJob, task: Task, engine: Engine | None, ranks: Ranks) -> Conditions:

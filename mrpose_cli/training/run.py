@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from mrpose_cli.atomic import writing
+from mrpose_cli.claim import Claim
 from mrpose_cli.errors import UsageError
+from mrpose_cli.interrupt import interruptible
 from mrpose_cli.jobs.evaluate_ranks import Ranks
 from mrpose_cli.models.checkpoint import load_checkpoint
 from mrpose_cli.models.identify import read_entry, write_safetensors
@@ -20,11 +22,10 @@ from mrpose_cli.training.batches import Augmenter
 from mrpose_cli.training.config import TrainConfig
 from mrpose_cli.training.crops import CropSet
 from mrpose_cli.training.data import Data, load_data, place
-from mrpose_cli.training.interrupt import interruptible
 from mrpose_cli.training.log import LOG_FILE, Log, draw_curve
 from mrpose_cli.training.precision import autocast_type
 from mrpose_cli.training.start import build, describe
-from mrpose_cli.training.state import STATE_FILE, State, load_state, sweep
+from mrpose_cli.training.state import STATE_FILE, State, load_state
 from mrpose_cli.training.teacher import Teacher
 from mrpose_cli.training.trainer import Hooks, Report, Trainer
 from mrpose_cli.training.validate import CocoScore, HeldOut, Validator, evaluate_coco
@@ -118,7 +119,13 @@ def run_training(
         WeightsError: weights cannot be had or do not fit.
         OutputError: something could not be written.
     """
-    store, screen = store or WeightsStore(), screen or Screen()
+    with Claim(request.config.out) if ranks.first else nullcontext():
+        return _run(request, ranks, device, store or WeightsStore(), screen or Screen())
+
+
+def _run(
+    request: Request, ranks: Ranks, device: torch.device, store: WeightsStore, screen: Screen
+) -> Outcome:
     config, state = _prepare(request, ranks)
     entry = describe(config)
     network, start = build(config if state is None else replace(config, init="random"), store)
@@ -141,17 +148,20 @@ def run_training(
     with interruptible() as interrupted:
         trainer = Trainer(
             config, network, train, held_out, augmenter, teacher, ranks, device, config.out, data.digest,
-            start, Hooks(screen.stepped, screen.reported, keep, interrupted),
+            start, Hooks(screen.stepped, screen.reported, keep, interrupted.is_set),
         )  # fmt: skip
         if state is not None:
             trainer.resume(state)
+        elif ranks.first:
+            for path in _left(config.out):  # not before all is ready to take its place
+                path.unlink()
         log = Log(config.out, None if state is None else state.step) if ranks.first else None
         try:
             finished = trainer.run(log)
         finally:
             if log is not None:
                 log.close()
-        stopped = interrupted() and not finished
+        stopped = interrupted.is_set() and not finished
     outcome = Outcome(finished, stopped, config.out, trainer.samples, trainer.seconds, None, None)
     if not ranks.first:
         return outcome
@@ -189,24 +199,22 @@ def _prepare(request: Request, ranks: Ranks) -> tuple[TrainConfig, State | None]
         state = load_state(out)
         if state.ranks != ranks.size:
             raise UsageError(f"{out} was trained by {state.ranks} processes; it resumes with as many")
-        ranks.wait()
-        if ranks.first:
-            sweep(out)
         config = TrainConfig.from_plain(state.config).resumed(request.config, request.explicit)
         return replace(config, out=out), state
     config = request.config.check()
-    left = [name for name in (STATE_FILE, LOG_FILE, BEST_FILE) if (out / name).exists()]
+    left = _left(out)
     ranks.wait()
     if left and not request.overwrite:
         raise UsageError(
-            f"{out} holds a run ({left[0]}); go on with --resume, choose another --out, or pass --overwrite"
+            f"{out} holds a run ({left[0].name}); go on with --resume, choose another --out, or pass "
+            "--overwrite"
         )
-    if ranks.first:
-        with writing(out):
-            out.mkdir(parents=True, exist_ok=True)
-            for name in left:
-                (out / name).unlink()
     return config, None
+
+
+def _left(out: Path) -> list[Path]:
+    """What makes a folder that of a run."""
+    return [path for path in (out / STATE_FILE, out / LOG_FILE, out / BEST_FILE) if path.exists()]
 
 
 def _evaluate(best: Path, held_out: CropSet | None, augmenter: Augmenter, entry: PoseEntry) -> HeldOut | None:

@@ -85,9 +85,3 @@ def load_state(folder: Path) -> State:
     if not isinstance(content, dict) or content.pop("format", None) != _FORMAT:
         raise WeightsError(f"{path} was not written by this version of mrpose train")
     return State(**content)
-
-
-def sweep(folder: Path) -> None:
-    """Remove what a run that was killed left half written."""
-    for part in folder.glob(".mrpose-*.part"):
-        part.unlink(missing_ok=True)

@@ -158,9 +158,9 @@ def evaluate_coco(checkpoint: Path, annotations: Path, images: Path, out: Path, 
 
     models = Models(weights=checkpoint, flip=True, device=device, dtype="fp32")
     job = EvalJob(annotations, images, models=models, out=out, overwrite=True)
-    plan = prepare(job)
-    engine = load(job, plan.task, WeightsStore(), StageClock(), Ranks())
-    report = run(job, plan, engine)
+    with prepare(job) as plan:
+        engine = load(job, plan.task, WeightsStore(), StageClock(), Ranks())
+        report = run(job, plan, engine)
     assert report is not None and isinstance(report.figures, CocoFigures)
     figures, dataset = report.figures, report.conditions.dataset
     return CocoScore(

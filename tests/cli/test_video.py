@@ -356,7 +356,7 @@ def _long_clip(path: Path, rounds: int) -> Path:
     return path
 
 
-@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_ctrl_c_leaves_playable_and_valid_files(tmp_path: Path, signal_number: signal.Signals) -> None:
     clip = _long_clip(tmp_path / "long.mp4", 20)
     args = [str(clip), "-o", "out", "--whole-image", "--jsonl"]

@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 from sample_crops import PHOTOS, write_coco, write_shard
 from typer.testing import CliRunner
 
+from mrpose_cli.claim import Claim
 from mrpose_cli.cli import app
 from mrpose_cli.models.identify import read_entry
 from mrpose_cli.pipeline.factory import load_pipeline
@@ -125,6 +126,20 @@ def test_the_checkpoint_says_what_it_is_and_runs(whole: Path, samples: Path) -> 
     assert poses.keypoints.shape == (1, 17, 2)
 
 
+def test_overwrite_takes_nothing_away_before_the_new_run_can_begin(shard: Path, whole: Path) -> None:
+    before = {path.name: path.read_bytes() for path in whole.iterdir()}
+    for flags in ((), ("--overwrite", "--init", "nothing.pth")):
+        result = CliRunner().invoke(app, _command(shard, whole, *flags))
+        assert result.exit_code in (1, 2)
+        assert {path.name: path.read_bytes() for path in whole.iterdir()} == before
+
+
+def test_one_run_at_a_time_trains_in_a_folder(shard: Path, tmp_path: Path) -> None:
+    with Claim(tmp_path / "out"):
+        refused = CliRunner().invoke(app, _command(shard, tmp_path / "out"))
+    assert refused.exit_code == 2 and "another run of mrpose is writing into" in refused.output
+
+
 def test_a_run_that_was_killed_ends_with_the_same_losses(whole: Path, shard: Path, tmp_path: Path) -> None:
     out = tmp_path / "killed"
     process = _start(*_command(shard, out, "--checkpoint-every", "0.005"))
@@ -223,7 +238,7 @@ def test_a_run_that_is_stopped_while_it_evaluates_stops_and_resumes(tmp_path: Pa
         for line in process.stdout:
             if line.startswith("evaluating"):
                 process.send_signal(signal.SIGTERM)
-    assert process.returncode == -signal.SIGTERM
+    assert process.returncode == 130
     assert not (out / "CARD.md").exists()
     output = _run("train", "--resume", "--out", str(out))
     assert "evaluated on" in output and (out / "CARD.md").exists()
