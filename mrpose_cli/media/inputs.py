@@ -148,7 +148,8 @@ def expand(
     one input per line, or a link. What exists is taken for what it is, even if its name could be read as a
     pattern. A pattern gives what it would in a shell, except that one like `*` passes over files that are no
     photos. The photos of folders and patterns come in natural order (img2 before img10), without hidden ones.
-    A photo that is reached twice is taken once. Only folders and lists are opened here.
+    A photo that is reached twice is taken once. Only folders and lists are opened here, and links that lead
+    in circles, pipes and devices stop nothing.
 
     Args:
         inputs: what the user typed.
@@ -262,23 +263,22 @@ class _Search:
     def _photos_within(self, folder: Path, entry: str, listed: str) -> list[Path]:
         """The photos of a folder, relative to it, in natural order."""
         photos: list[Path] = []
-        waiting = [Path()]
+        waiting = [str(folder)]
         while waiting:
-            within = waiting.pop()
+            place = waiting.pop()
             try:
-                with os.scandir(folder / within) as scan:
+                with os.scandir(place) as scan:
                     found = [item for item in scan if not item.name.startswith(".")]
             except OSError as error:
-                name = str(entry / within)
+                name = str(entry / Path(place).relative_to(folder))
                 self._complain(name, f"the folder cannot be opened ({_reason(error)})", listed)
                 continue
             for item in found:
-                path = within / item.name
                 if is_folder(item, follow=False):
-                    if self._recursive and not self._is_excluded(folder / path):
-                        waiting.append(path)
-                elif path.suffix.lower() in self._kind.suffixes and not is_folder(item):
-                    photos.append(path)
+                    if self._recursive and not self._is_excluded(Path(item.path)):
+                        waiting.append(item.path)
+                elif Path(item.name).suffix.lower() in self._kind.suffixes and not is_folder(item):
+                    photos.append(Path(item.path).relative_to(folder))
         return sorted(photos, key=_natural)
 
     def _take_file(self, path: Path, entry: str, listed: str) -> None:

@@ -34,27 +34,29 @@ def matches(pattern: str, base: Path, on_error: Callable[[OSError], object]) -> 
         folders.
     """
     searched: set[tuple[int, int, tuple[str, ...]]] = set()
-    all_parts = Path(pattern).parts
+    anchor = Path(pattern).anchor
+    everything = Path(pattern).parts[bool(anchor) :]
     if pattern.endswith(("/", os.sep)):
-        all_parts = (*all_parts, ".")  # which only folders have
-    waiting = [(Path(), all_parts)]
+        everything = (*everything, ".")  # which only folders have
+    waiting = [(Path(anchor), everything)]
     while waiting:
         path, parts = waiting.pop()
         if not parts:
             yield path
             continue
         part, rest = parts[0], parts[1:]
+        place = base / path
         if not is_pattern(part):
-            if os.path.lexists(os.path.join(base, path, part)):
+            if os.path.lexists(f"{place}{os.sep}{part}"):
                 waiting.append((path / part, rest))
             continue
         try:
-            info = (base / path).stat()
+            info = place.stat()
             key = (info.st_dev, info.st_ino, parts)
             if key in searched:
                 continue
             searched.add(key)
-            found = _entries(base / path, part, folders=bool(rest) or part == "**")
+            found = _entries(place, part, folders=bool(rest) or part == "**")
         except OSError as error:
             if error.errno not in _ABSENT:
                 on_error(error)

@@ -104,7 +104,7 @@ def test_memory_holds_the_picture_and_the_result_and_no_more(mode: str, stored: 
         "read_image(Path(sys.argv[1])); before = peak(); read_image(Path(sys.argv[2]))\n"
         "print(1024 * (peak() - before))"
     )
-    command = [sys.executable, "-c", script, small, path]
+    command = [sys.executable, "-c", script, str(small), str(path)]
     run = subprocess.run(command, capture_output=True, text=True, check=True)
     assert int(run.stdout) < 4000 * 3000 * (stored + 3) + path.stat().st_size + 12e6
 
