@@ -72,7 +72,7 @@ def read_image(
         source: where the photo is.
         upright: turn it as its EXIF tag says. Datasets whose annotations are in stored pixels, like COCO,
             are read without.
-        timeout: for a link, the seconds its server may stay silent.
+        timeout: for a link, the seconds for its server to answer, and then for each 64 kB.
         max_download: for a link, the most bytes to download.
 
     Returns:
