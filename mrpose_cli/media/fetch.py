@@ -41,13 +41,19 @@ def fetch(url: str, *, timeout: float, max_bytes: int) -> bytes:
             the link.
     """
     download = _download(url, timeout, max_bytes)
+    if not _in_event_loop():
+        return asyncio.run(download)
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, download).result()
+
+
+def _in_event_loop() -> bool:
+    """Whether this thread runs an event loop already, as in a notebook."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(download)
-    # A notebook already runs a loop in this thread.
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(asyncio.run, download).result()
+        return False
+    return True
 
 
 async def _download(url: str, timeout: float, max_bytes: int) -> bytes:
@@ -123,6 +129,6 @@ def _too_large(max_bytes: int) -> InputError:
 
 def _root(error: BaseException) -> BaseException:
     """What an error came from in the first place."""
-    while error.__cause__ is not None:
-        error = error.__cause__
+    while deeper := error.__cause__ or error.__context__:
+        error = deeper
     return error

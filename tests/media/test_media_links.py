@@ -93,7 +93,7 @@ def test_links_are_read_within_an_event_loop(server: str) -> None:
 def test_no_server() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        with pytest.raises(InputError, match=r"^the server could not be reached \(.+\)$"):
+        with pytest.raises(InputError, match=r"^the server could not be reached \(\[Errno .+\)$"):
             read(f"http://127.0.0.1:{free.getsockname()[1]}/a.jpg")
 
 
