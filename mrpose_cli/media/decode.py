@@ -34,6 +34,10 @@ _WANTED: Final = (
 Image.init()
 _FORMATS: Final = tuple(name for name in _WANTED if name in Image.OPEN)
 
+_SCAN: Final = b"\xff\xda"
+_MAX_SCANNED: Final = 5_000_000_000
+"""Pixels times scans of a progressive JPEG: ten seconds. Ten scans are usual; empty ones take 20 bytes."""
+
 _STRIP: Final = 1 << 18
 """Pixels that are converted at a time, few enough for the processor's cache."""
 
@@ -70,6 +74,7 @@ def decode(data: bytes, *, upright: bool = True) -> Photo:
     """
     with _explained(data), Image.open(BytesIO(data), formats=_FORMATS) as picture:
         _refuse_bombs(picture)
+        _refuse_endless_scans(picture, data)
         notes = _notes(picture)
         return Photo(
             image=_to_rgb(picture, upright=upright),
@@ -145,6 +150,13 @@ def _refuse_bombs(picture: Image.Image) -> None:
     limit = _MAX_PIXELS.get(picture.format or "", MAX_PIXELS)
     if picture.width * picture.height > limit:
         raise InputError(_too_large(limit))
+
+
+def _refuse_endless_scans(picture: Image.Image, data: bytes) -> None:
+    """Refuse a progressive JPEG that goes over its pixels more often than any encoder does."""
+    scans = data.count(_SCAN) if picture.info.get("progressive") else 0
+    if scans * picture.width * picture.height > _MAX_SCANNED:
+        raise InputError(f"a JPEG of {scans} scans; open it in an image editor and save it anew")
 
 
 def _too_large(limit: int) -> str:

@@ -154,3 +154,11 @@ def test_frames_are_not_counted() -> None:
     assert time.perf_counter() - began < 1
     assert (photo.image == 77).all()
     assert photo.notes == ("animated: only the first frame is used",)
+
+
+def test_a_jpeg_that_repeats_its_scans_is_refused() -> None:
+    data = encoded(Image.new("L", (4000, 4000), 120), "JPEG", progressive=True)
+    last = data[data.rindex(b"\xff\xda") : -2]
+    assert decode(data[:-2] + 20 * last + data[-2:]).image.shape == (4000, 4000, 3)
+    with pytest.raises(InputError, match=r"^a JPEG of 406 scans; open it in an image editor"):
+        decode(data[:-2] + 400 * last + data[-2:])
