@@ -156,6 +156,8 @@ def test_one_bad_file_does_not_stop_the_rest(run: Run, samples: Path, tmp_path: 
     (folder / "empty.jpg").write_bytes(b"")
     (folder / "cut.jpg").write_bytes(whole[: len(whole) // 2])
     (folder / "text.png").write_text("not a picture")
+    (folder / "circle.jpg").symlink_to("circle.jpg")
+    (folder / "up").symlink_to("..")
     Image.new("RGB", (1, 1)).save(folder / "dot.png")
     Image.open(samples / "basketball1.png").convert("L").save(folder / "grey.png")
     Image.open(samples / "basketball1.png").convert("RGBA").save(folder / "rgba.png")
@@ -165,7 +167,7 @@ def test_one_bad_file_does_not_stop_the_rest(run: Run, samples: Path, tmp_path: 
 
     result = run("image", folder, "missing.jpg", "-o", "out")
     assert result.exit_code == 1
-    for name in ("empty.jpg", "cut.jpg", "text.png", "missing.jpg"):
+    for name in ("empty.jpg", "cut.jpg", "text.png", "circle.jpg", "missing.jpg"):
         lines = [line for line in result.stderr.splitlines() if name in line]
         assert len(lines) == 1, result.stderr
         assert lines[0].startswith("mrpose: error: ")
