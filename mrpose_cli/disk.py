@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import secrets
+import shutil
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,11 +19,14 @@ class Reserve:
     """A hidden file that holds space, to be given up when the disk is full.
 
     Files that are put together at the end of a run (an index, a footer, a JSON from its spooled rows) then
-    still find their room.
+    still find their room. A small disk is shared: at least half of what is free is left to the outputs.
 
     Args:
         folder: Where the outputs lie.
-        size: Bytes to hold at first.
+        size: Bytes to hold at first, where there are so many.
+
+    Attributes:
+        spent: Whether the disk is full and the space was given up.
 
     Raises:
         OutputError: the disk is full already, or cannot be written to.
@@ -33,22 +38,29 @@ class Reserve:
         self._file: IO[bytes] | None = None
         self.spent = False
         with writing(folder):
+            held = min(size, shutil.disk_usage(folder).free // 2)
             self._file = self._path.open("xb", buffering=0)
             try:
-                self._fill(size)
+                while not self._fill(max(held, 1)):  # where quotas allow less than is free
+                    if not held:
+                        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                    held //= 2
             except OSError:
                 self.release()
                 raise
+        self._missing = size - held
 
     def grow(self, size: int) -> None:
-        """Hold at least this many bytes; where there is no room for them, the reserve is spent."""
+        """Hold at least this many bytes, less what was missing at first; without room for them, be spent."""
+        size -= self._missing
         if self._file is None or size <= self._size:
             return
         try:
-            self._fill(size + size // 8 + _STEP)
+            enough = self._fill(size + size // 8 + _STEP) or self._fill(size)
         except OSError:
-            self.release()
-            self.spent = True
+            enough = False
+        if not enough:
+            self.spend()
 
     def spend(self) -> bool:
         """Give the space to whoever just found the disk full; False if there is none left to give."""
@@ -64,15 +76,27 @@ class Reserve:
         self._path.unlink(missing_ok=True)
         return True
 
-    def _fill(self, size: int) -> None:
+    def _fill(self, size: int) -> bool:
+        """Make the file larger; False if the disk has no room for that.
+
+        Raises:
+            OSError: something else is wrong.
+        """
         assert self._file is not None
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(self._file.fileno(), 0, size)
-        else:
-            self._file.seek(self._size)
-            for _ in range(self._size, size, _STEP):
-                self._file.write(bytes(_STEP))
+        try:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(self._file.fileno(), 0, size)
+            else:
+                self._file.seek(self._size)
+                for _ in range(self._size, size, _STEP):
+                    self._file.write(bytes(_STEP))
+        except OSError as error:
+            if error.errno not in DISK_FULL:
+                raise
+            self._file.truncate(self._size)
+            return False
         self._size = size
+        return True
 
 
 class SteadyFile(io.RawIOBase):

@@ -88,3 +88,49 @@ def test_a_steady_file_is_a_file(tmp_path: Path) -> None:
     assert steady.truncate(3) == 3
     steady.close()
     assert (tmp_path / "data").read_bytes() == b"one"
+
+
+_SHARE = """
+import sys
+from pathlib import Path
+from mrpose_cli.disk import Reserve, SteadyFile
+from mrpose_cli.errors import OutputError
+folder = Path(sys.argv[1])
+everything = (folder / "everything").open("wb", buffering=0)
+try:
+    while True:
+        everything.write(bytes(4096))
+except OSError:
+    pass
+try:
+    Reserve(folder, 8_000_000)
+except OutputError as error:
+    print(str(error).split(":")[0])
+everything.truncate(0)
+
+reserve = Reserve(folder, 8_000_000)
+file = SteadyFile((folder / "data").open("xb", buffering=0), reserve)
+for row in range(400):
+    file.write(b"x" * 1000)
+    reserve.grow(8_000_000 + 10 * row)
+if not reserve.spent:
+    print("fits")
+for row in range(300):
+    file.write(b"x" * 1000)
+reserve.grow(8_300_000)
+if reserve.spent and len(list(folder.iterdir())) == 2:
+    print("full")
+"""
+
+
+def test_a_small_disk_is_shared_with_the_outputs(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = f"mount -t tmpfs -o size=1m tmpfs {disk}"
+    if subprocess.run(["unshare", "--mount", "sh", "-c", mount], capture_output=True).returncode:
+        pytest.skip("mounting a small disk needs the rights for it")
+    (tmp_path / "fill.py").write_text(_SHARE)
+    script = f"{mount} && {sys.executable} {tmp_path}/fill.py {disk}"
+    run = subprocess.run(["unshare", "--mount", "sh", "-c", script], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.splitlines() == ["no space left on the disk", "fits", "full"]

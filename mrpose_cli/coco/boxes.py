@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
 
 from mrpose_cli.coco.ids import numeric_id
+from mrpose_cli.coco.reader import Box, Flag, Id, Number, Row, find_person, read_json, read_rows
+from mrpose_cli.coco.writer import PERSON
 from mrpose_cli.errors import UsageError
 from mrpose_cli.poses import Detections
+
+_NAMED = 3  # names that a message lists
+
+
+class _Image(Row):
+    id: Id
+    file_name: str | None = None
+
+
+class _Box(Row):
+    image_id: Id
+    category_id: Id = PERSON
+    bbox: Box
+    score: Number = 1.0
+    box_score: Number | None = None
+    iscrowd: Flag = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,23 +45,39 @@ class BoxFile:
     boxes: Mapping[int, Detections]
     ids: Mapping[str, int]
 
-    def match(self, names: Iterable[str]) -> dict[str, int]:
-        """Ids of those photos that the file knows.
+    def match(self, names: Collection[str]) -> dict[str, int]:
+        """Ids of those photos that the file knows, each id once.
 
-        A photo is known by its relative path, by its plain file name, or by the number in its name.
+        A photo is known by its relative path, else by its plain file name, or by the number in its name where
+        the file has no names.
 
         Args:
             names: Relative paths of photos.
+
+        Raises:
+            UsageError: photos or entries of the file share a plain name, so that it does not tell whose boxes
+                are whose.
         """
-        by_base = {PurePosixPath(name).name: image_id for name, image_id in self.ids.items()}
-        matched: dict[str, int] = {}
+        matched = {name: self.ids[name] for name in names if name in self.ids}
+        alike: dict[str | int, list[str]] = {}
         for name in names:
-            image_id = self.ids.get(name, by_base.get(PurePosixPath(name).name))
-            if image_id is None and not self.ids:
-                number = numeric_id(name)
-                image_id = number if number in self.boxes else None
-            if image_id is not None:
-                matched[name] = image_id
+            key = PurePosixPath(name).name if self.ids else numeric_id(name)
+            if name not in matched and key is not None:
+                alike.setdefault(key, []).append(name)
+        known: dict[str | int, list[str]] = {} if self.ids else {number: [] for number in self.boxes}
+        for name in self.ids.keys() - matched.keys():
+            known.setdefault(PurePosixPath(name).name, []).append(name)
+        for key, photos in alike.items():
+            entries = known.get(key)
+            if entries is None:
+                continue
+            if len(photos) > 1 or len(entries) > 1:
+                raise UsageError(
+                    f"the boxes file {self.name} does not tell which boxes are for which photo: "
+                    f"{_listed(entries) or f'image {key}'} could be {_listed(photos)}; give the photos the "
+                    "names they have there, with folders, or run one folder at a time"
+                )
+            matched[photos[0]] = self.ids[entries[0]] if isinstance(key, str) else key
         return matched
 
 
@@ -53,57 +85,42 @@ def read_boxes(path: Path) -> BoxFile:
     """Read the person boxes of a COCO annotation file or a COCO results file.
 
     Annotations (an object with ``images`` and ``annotations``) count with score 1 unless they have a
-    ``score``; results (a list with ``image_id``, ``bbox``, ``score``) are used as they are. Other
-    categories than person (id 1, or what the file's own categories call person) are left out.
+    ``score``; results (a list with ``image_id``, ``bbox``, ``score``) are used as they are. A ``box_score``,
+    which mrpose writes, goes before the ``score`` of the whole person. Other categories than person (id 1, or
+    what the file's own categories call person) are left out.
 
     Raises:
-        UsageError: the file is missing or is neither.
+        UsageError: the file is missing, is neither, or has an entry that is not what it should be.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"the boxes file {path} cannot be read: {error.strerror}") from None
-    except ValueError as error:
-        raise UsageError(f"the boxes file {path} is not JSON: {error}") from None
+    content = read_json(path, "the boxes file")
     ids: dict[str, int] = {}
-    person = 1
+    person = None
     if isinstance(content, dict) and isinstance(content.get("annotations"), list):
-        rows = content["annotations"]
-        ids = {
-            str(image["file_name"]): int(image["id"])
-            for image in content.get("images", ())
-            if "file_name" in image
-        }
-        named = [c["id"] for c in content.get("categories", ()) if c.get("name") == "person"]
-        person = named[0] if named else 1
+        name, rows = "annotations", content["annotations"]
+        person = find_person(path, content)
+        images = read_rows(path, "images", content.get("images", []), _Image, unique=("id", "file_name"))
+        ids = {image.file_name: image.id for image in images if image.file_name is not None}
     elif isinstance(content, list):
-        rows = content
+        name, rows = "results", content
     else:
         raise UsageError(
             f"the boxes file {path} is neither a COCO annotation file nor a list of COCO results"
         )
-    grouped: dict[int, list[tuple[float, list[float]]]] = {}
-    for index, row in enumerate(rows):
-        try:
-            if row.get("category_id", person) != person or row.get("iscrowd"):
-                continue
-            grouped.setdefault(int(row["image_id"]), []).append(
-                (float(row.get("score", 1.0)), _xyxy(row["bbox"]))
-            )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise UsageError(
-                f"entry {index} of the boxes file {path} has no usable image_id and bbox: {error!r}"
-            ) from None
+    grouped: dict[int, list[_Box]] = {}
+    for row in read_rows(path, name, rows, _Box, category=person.id if person else PERSON):
+        if not row.iscrowd:
+            grouped.setdefault(row.image_id, []).append(row)
     return BoxFile(path.name, {image_id: _detections(found) for image_id, found in grouped.items()}, ids)
 
 
-def _xyxy(bbox: Any) -> list[float]:
-    x, y, width, height = (float(value) for value in bbox)
-    return [x, y, x + max(width, 0.0), y + max(height, 0.0)]
+def _detections(found: list[_Box]) -> Detections:
+    scores = np.array([row.score if row.box_score is None else row.box_score for row in found], np.float32)
+    boxes = np.array([row.bbox for row in found], np.float64)
+    boxes[:, 2:] = boxes[:, :2] + np.maximum(boxes[:, 2:], 0)
+    best_first = np.argsort(-scores, kind="stable")
+    return Detections(boxes[best_first].astype(np.float32), scores[best_first])
 
 
-def _detections(found: list[tuple[float, list[float]]]) -> Detections:
-    ranked = sorted(found, key=lambda pair: -pair[0])
-    return Detections(
-        np.array([box for _, box in ranked], np.float32), np.array([score for score, _ in ranked], np.float32)
-    )
+def _listed(names: list[str]) -> str:
+    shown = sorted(names)[:_NAMED]
+    return " or ".join([*shown, *(["others"] if len(names) > _NAMED else [])])

@@ -66,7 +66,7 @@ class JsonlWriter(_LineFile):
     def add(self, frame: Mapping[str, Any], poses: Poses) -> None:
         """Add a frame, by its entry in a COCO file's ``images``, and its people as COCO annotates them."""
         people = [person_row(poses, person, self._threshold) for person in range(len(poses))]
-        self._write(json.dumps({**frame, "annotations": people}) + "\n")
+        self._write(json.dumps({**frame, "annotations": people}, allow_nan=False) + "\n")
 
 
 class CsvWriter(_LineFile):

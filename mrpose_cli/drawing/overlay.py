@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -17,6 +17,7 @@ _COLORS = {"left": (255, 140, 0), "right": (30, 150, 255), "middle": (90, 220, 9
 _OUTLINE = (20, 20, 20)
 _BOX = (235, 235, 235)
 SHIFT = 4  # fractional bits of cv2's drawing coordinates
+_FAR = 2.0**23  # pixels; cv2's coordinates are 32 bits, fractional ones included
 _HEATMAP_OPACITY = 0.65
 
 
@@ -50,10 +51,18 @@ def draw_poses(image: NDArray[np.uint8], poses: Poses, style: Style | None = Non
     Returns:
         (H, W, 3) uint8 RGB.
     """
-    style = style or Style()
+    style, poses = style or Style(), drawable(poses)
     canvas = prepare_canvas(image, poses, style)
     draw_people(canvas, poses, style)
     return canvas
+
+
+def drawable(poses: Poses) -> Poses:
+    """The same people, with no coordinate farther away than OpenCV can draw."""
+    keypoints, boxes = (
+        np.clip(np.nan_to_num(values, nan=-_FAR), -_FAR, _FAR) for values in (poses.keypoints, poses.boxes)
+    )
+    return replace(poses, keypoints=keypoints, boxes=boxes)
 
 
 def prepare_canvas(image: NDArray[np.uint8], poses: Poses, style: Style) -> NDArray[np.uint8]:
@@ -85,8 +94,8 @@ def _line_width(box: NDArray[np.float32]) -> int:
 
 
 def fixed(point: NDArray[np.float32]) -> tuple[int, int]:
-    """cv2's fixed-point coordinates, kept within what its integers hold."""
-    x, y = np.clip(np.round(point.astype(np.float64) * (1 << SHIFT)), -(2**28), 2**28)
+    """cv2's fixed-point coordinates."""
+    x, y = np.round(point.astype(np.float64) * (1 << SHIFT))
     return int(x), int(y)
 
 
@@ -164,7 +173,7 @@ def _draw_heatmaps(canvas: NDArray[np.uint8], heatmaps: PersonHeatmaps) -> NDArr
     heat = np.zeros((height, width), np.float32)
     for values, affine in zip(heatmaps.maps, heatmaps.affines, strict=True):
         peak = float(values.max())
-        if peak <= 0:
+        if not 0 < peak < np.inf:
             continue
         # Cell c stands for crop pixel c times the stride, as the decoding rules have it.
         cell = np.array([values.shape[1] / heatmaps.crop_size[1], values.shape[0] / heatmaps.crop_size[0]])

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mrpose_cli.drawing.overlay import SHIFT, Style, draw_people, fixed, id_color, prepare_canvas
+from mrpose_cli.drawing.overlay import SHIFT, Style, draw_people, drawable, fixed, id_color, prepare_canvas
 from mrpose_cli.poses import Poses
 
 
@@ -37,6 +37,7 @@ class Painter:
         Returns:
             (H, W, 3) uint8 RGB.
         """
+        poses = drawable(poses)
         canvas = prepare_canvas(image, poses, self._style)
         if self._trail:
             self._remember(poses, time)

@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 import hashlib
-import json
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import AfterValidator, Field
 
+from mrpose_cli.coco.reader import (
+    Box,
+    Category,
+    Count,
+    FileName,
+    Flag,
+    Id,
+    Number,
+    Row,
+    find_person,
+    read_json,
+    read_rows,
+)
 from mrpose_cli.errors import UsageError
 from mrpose_cli.skeletons import COCO17
 from mrpose_cli.weights.store import file_sha256
 
 
-@dataclass(frozen=True, slots=True)
-class ImageRow:
+class ImageRow(Row):
     """One image of a dataset.
 
     Attributes:
@@ -27,10 +40,31 @@ class ImageRow:
         height: In pixels as stored.
     """
 
-    id: int
-    file_name: str
-    width: int
-    height: int
+    id: Id
+    file_name: FileName
+    width: Annotated[Count, Field(gt=0)]
+    height: Annotated[Count, Field(gt=0)]
+
+
+def _of_17_joints(values: list[float]) -> list[float]:
+    if len(values) != 3 * len(COCO17.joints):
+        raise ValueError(f"{len(values) / 3:g} joints; COCO's people have {len(COCO17.joints)}")
+    return values
+
+
+Joints = Annotated[list[Number], AfterValidator(_of_17_joints)]
+"""x y and another number of each of COCO's 17 joints."""
+
+
+class _Person(Row):
+    id: Id
+    image_id: Id
+    category_id: Id
+    bbox: Box
+    keypoints: Joints
+    num_keypoints: Count | None = None
+    iscrowd: Flag = 0
+    area: Annotated[float, Field(ge=0, le=1e18)] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,8 +75,8 @@ class Annotations:
         name: The file's name.
         sha256: Of the file.
         images: Those to be evaluated, in the file's order.
-        persons: Annotations of those images as they stand in the file, without segmentations and with
-            ``keypoints`` as arrays (51,).
+        persons: Annotations of those images with all that COCO's evaluation needs, whatever the file leaves
+            out, and with ``keypoints`` as arrays (51,).
         category: The file's row for persons.
         total_images: How many images the whole file has.
         total_persons: How many people with keypoints the whole file has.
@@ -52,7 +86,7 @@ class Annotations:
     sha256: str
     images: tuple[ImageRow, ...]
     persons: Sequence[Mapping[str, Any]]
-    category: Mapping[str, Any]
+    category: Category
     total_images: int
     total_persons: int
 
@@ -93,24 +127,6 @@ def sha256_of(path: Path) -> str:
         raise UsageError(f"{path} cannot be read ({error.strerror})") from None
 
 
-def read_json(path: Path, what: str) -> Any:
-    """A JSON file's content.
-
-    Args:
-        path: The file.
-        what: What the user was asked for, for messages.
-
-    Raises:
-        UsageError: it cannot be read or is not JSON.
-    """
-    try:
-        return json.loads(path.read_bytes())
-    except OSError as error:
-        raise UsageError(f"{what} {path} cannot be read ({error.strerror})") from None
-    except ValueError as error:
-        raise UsageError(f"{what} {path} is not JSON: {error}") from None
-
-
 def read_annotations(path: Path) -> Annotations:
     """Read a COCO keypoint annotation file such as ``person_keypoints_val2017.json``.
 
@@ -128,17 +144,16 @@ def read_annotations(path: Path) -> Annotations:
         raise UsageError(
             f"{path} has no annotations to evaluate against, as the files of a test set have none"
         )
-    if "caption" in rows[0]:
+    if isinstance(rows[0], dict) and "caption" in rows[0]:
         raise UsageError(f"{path} holds captions; evaluation needs person_keypoints_*.json")
-    if not any("keypoints" in row for row in rows):
+    if not any(isinstance(row, dict) and "keypoints" in row for row in rows):
         raise UsageError(f"{path} has boxes but no keypoints; evaluation needs person_keypoints_*.json")
-    category = _person(path, content.get("categories"))
+    category = _person(path, content)
+    images = tuple(read_rows(path, "images", content["images"], ImageRow, unique=("id",)))
     persons = [
-        _checked(path, index, row)
-        for index, row in enumerate(rows)
-        if row.get("category_id") == category["id"]
+        _completed(row)
+        for row in read_rows(path, "annotations", rows, _Person, category=category.id, unique=("id",))
     ]
-    images = tuple(_image(path, index, row) for index, row in enumerate(content["images"]))
     strays = {row["image_id"] for row in persons} - {image.id for image in images}
     if strays:
         raise UsageError(f"{path} annotates image {min(strays)}, which is not in its list of images")
@@ -146,46 +161,26 @@ def read_annotations(path: Path) -> Annotations:
     return Annotations(path.name, sha256_of(path), images, persons, category, len(images), labelled)
 
 
-def _person(path: Path, categories: Any) -> dict[str, Any]:
-    by_name = {row.get("name"): row for row in categories or ()}
-    if "person" not in by_name:
+def _person(path: Path, content: dict[str, Any]) -> Category:
+    category = find_person(path, content)
+    if category is None:
         raise UsageError(f"{path} has no category 'person'")
-    category: dict[str, Any] = by_name["person"]
-    joints = category.get("keypoints", list(COCO17.joints))
+    joints = COCO17.joints if category.keypoints is None else category.keypoints
     if len(joints) != len(COCO17.joints):
         raise UsageError(f"{path} has {len(joints)} joints a person; COCO's evaluation is made for 17")
     other = [(theirs, ours) for theirs, ours in zip(joints, COCO17.joints, strict=True) if theirs != ours]
     if other:
-        raise UsageError(f"{path} calls a joint '{other[0][0]}' where COCO has '{other[0][1]}'")
+        raise UsageError(f"{path} calls a joint {reprlib.repr(other[0][0])} where COCO has '{other[0][1]}'")
     return category
 
 
-def _checked(path: Path, index: int, row: Mapping[str, Any]) -> dict[str, Any]:
-    keypoints = row.get("keypoints")
-    if not isinstance(keypoints, list) or len(keypoints) != 3 * len(COCO17.joints):
-        number = len(keypoints) / 3 if isinstance(keypoints, list) else 0
-        raise UsageError(f"{path}: annotation {index} has {number:g} joints; COCO's people have 17")
-    kept = {key: value for key, value in row.items() if key != "segmentation"}
-    kept["keypoints"] = np.array(keypoints, np.float64)  # a fifth of a list's memory
-    try:
-        kept["num_keypoints"] = int(row.get("num_keypoints", sum(v > 0 for v in keypoints[2::3])))
-        kept["iscrowd"] = int(row.get("iscrowd", 0))
-        for key in ("id", "image_id"):
-            kept[key] = int(row[key])
-        _, _, width, height = (float(value) for value in row["bbox"])
-        # Files of other tools may leave the area out; COCO's own is the segmentation's.
-        kept["area"] = float(row.get("area", width * height))
-    except (KeyError, TypeError, ValueError) as error:
-        raise UsageError(
-            f"{path}: annotation {index} has no usable id, image_id and bbox ({error!r})"
-        ) from None
-    return kept
-
-
-def _image(path: Path, index: int, row: Mapping[str, Any]) -> ImageRow:
-    try:
-        return ImageRow(int(row["id"]), str(row["file_name"]), int(row["width"]), int(row["height"]))
-    except (KeyError, TypeError, ValueError) as error:
-        raise UsageError(
-            f"{path}: image {index} has no usable id, file_name, width and height ({error!r})"
-        ) from None
+def _completed(person: _Person) -> dict[str, Any]:
+    """What files of other tools may leave out; COCO's own area is the segmentation's."""
+    _, _, width, height = person.bbox
+    seen = sum(v > 0 for v in person.keypoints[2::3])
+    return {
+        **vars(person),
+        "keypoints": np.array(person.keypoints, np.float64),  # a fifth of a list's memory
+        "num_keypoints": seen if person.num_keypoints is None else person.num_keypoints,
+        "area": max(width * height, 0.0) if person.area is None else person.area,
+    }

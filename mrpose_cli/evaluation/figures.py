@@ -5,20 +5,29 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mrpose_cli.coco.reader import Box, Id, Number, Row, read_json, read_rows
 from mrpose_cli.errors import UsageError
-from mrpose_cli.evaluation.annotations import Annotations, read_json
+from mrpose_cli.evaluation.annotations import Annotations, Joints
 from mrpose_cli.evaluation.persons import Found, Truth
 from mrpose_cli.evaluation.report import CocoFigures, Curve
-from mrpose_cli.skeletons import COCO17
 
 _CURVES = (0.5, 0.75, 0.95)
-Row = dict[str, Any]
+Result = dict[str, Any]
+"""A row of a results file."""
+
+
+class _Result(Row):
+    image_id: Id
+    category_id: Id
+    keypoints: Joints
+    score: Number
+    bbox: Box | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,38 +49,31 @@ class CocoScore:
     annotation_ids: tuple[int, ...]
 
 
-def read_results(path: Path, annotations: Annotations) -> list[Row]:
+def read_results(path: Path, annotations: Annotations) -> list[Result]:
     """Read a COCO results file, of any tool.
 
-    Rows of images that are not to be evaluated (``--limit``, ``--ids``) are left out.
+    Rows of images that are not to be evaluated (``--limit``, ``--ids``) and of other categories are left out.
 
     Raises:
         UsageError: it is not a results file, or not for these annotations.
     """
-    rows = read_json(path, "the results file")
-    if not isinstance(rows, list):
-        hint = "; a COCO annotation file is not a results file" if isinstance(rows, dict) else ""
+    content = read_json(path, "the results file")
+    if not isinstance(content, list):
+        hint = "; a COCO annotation file is not a results file" if isinstance(content, dict) else ""
         raise UsageError(f"{path} is not a list of COCO results{hint}")
-    for index, row in enumerate(rows):
-        if not isinstance(row, dict) or not {"image_id", "category_id", "score"} <= row.keys():
-            raise UsageError(f"entry {index} of {path} lacks image_id, category_id or score")
-        keypoints = row.get("keypoints")
-        if not isinstance(keypoints, list) or len(keypoints) != 3 * len(COCO17.joints):
-            raise UsageError(f"entry {index} of {path} has no keypoints of 17 joints (x, y, score each)")
-    try:
-        numbers = np.array([[*row["keypoints"], row["score"]] for row in rows], np.float64)
-    except (ValueError, TypeError):
-        raise UsageError(f"{path} has keypoints or scores that are not numbers") from None
-    if not np.isfinite(numbers).all():
-        raise UsageError(f"{path} has keypoints or scores that are not finite")
     wanted = {image.id for image in annotations.images}
-    kept = [row for row in rows if row["image_id"] in wanted]
-    if not kept:
+    person = annotations.category.id
+    rows = [
+        row for row in read_rows(path, "results", content, _Result, category=person) if row.image_id in wanted
+    ]
+    if not rows:
         raise UsageError(f"{path} has no results for any of the images to be evaluated")
-    return kept
+    # pycocotools looks at the first row to tell whether all have boxes, whose areas it then takes.
+    without = None if all(row.bbox is not None for row in rows) else {"bbox"}
+    return [row.model_dump(exclude=without) for row in rows]
 
 
-def score_coco(annotations: Annotations, rows: Sequence[Row]) -> CocoScore:
+def score_coco(annotations: Annotations, rows: Sequence[Result]) -> CocoScore:
     """Evaluate results.
 
     Args:
@@ -84,9 +86,9 @@ def score_coco(annotations: Annotations, rows: Sequence[Row]) -> CocoScore:
     with redirect_stdout(io.StringIO()):
         truth = COCO()
         truth.dataset = {
-            "images": [asdict(image) for image in annotations.images],
+            "images": [image.model_dump() for image in annotations.images],
             "annotations": [dict(row) for row in annotations.persons],
-            "categories": [dict(annotations.category)],
+            "categories": [annotations.category.model_dump()],
         }
         truth.createIndex()
         # loadRes looks at the first row, so it takes no empty list.
@@ -102,7 +104,7 @@ def score_coco(annotations: Annotations, rows: Sequence[Row]) -> CocoScore:
         CocoFigures(**dict(zip(names, figures, strict=True))),
         _curves(evaluation),
         Truth.of(people),
-        Found.of([row for row in results.anns.values() if row["category_id"] == annotations.category["id"]]),
+        Found.of([row for row in results.anns.values() if row["category_id"] == annotations.category.id]),
         tuple(row["id"] for row in people),
     )
 

@@ -62,8 +62,14 @@ def conditions(pipeline: Pipeline) -> dict[str, Any]:
         "codec": estimator.entry.codec,
         "flip_test": estimator.flip,
         "dtype": str(estimator.dtype).removeprefix("torch."),
+        "device": device_name(estimator.device),
         "boxes": pipeline.detector.name,
     }
+
+
+def device_name(device: torch.device) -> str:
+    """Where a network runs, for reports: ``"cpu"`` or ``"cuda (NVIDIA L4)"``."""
+    return f"cuda ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else device.type
 
 
 @contextmanager
@@ -87,9 +93,9 @@ def few_threads(pipeline: Pipeline) -> Iterator[None]:
 
 
 def reason_of(error: BaseException | None) -> str:
-    """What to tell the user about an error."""
+    """What to tell the user about an error, in one line."""
     if isinstance(error, MrposeError):
         return str(error)
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return "not enough memory for this picture"
-    return f"{type(error).__name__}: {error}"
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -192,8 +192,15 @@ def _last_folder() -> Path:
     raise AssertionError
 
 
-def load(job: EvalJob, task: Task, store: WeightsStore, clock: StageClock, ranks: Ranks) -> Engine:
-    """Load the models.
+def load(
+    job: EvalJob,
+    task: Task,
+    store: WeightsStore,
+    clock: StageClock,
+    ranks: Ranks,
+    remark: Callable[[str], None] = lambda note: None,
+) -> Engine:
+    """Load the models; ``remark`` is told what should be known of them.
 
     Raises:
         UsageError: the model does not fit the dataset, or an unknown name.
@@ -207,6 +214,7 @@ def load(job: EvalJob, task: Task, store: WeightsStore, clock: StageClock, ranks
         models.model or (DEFAULT_MODEL if models.weights is None else None),
         task.detector or WholeImage(),  # in its place come the dataset's boxes
         weights=models.weights,
+        input_size=models.input_size,
         device=models.device,
         dtype=models.dtype,
         flip=models.flip,
@@ -217,6 +225,7 @@ def load(job: EvalJob, task: Task, store: WeightsStore, clock: StageClock, ranks
         imgsz=models.imgsz,
         store=store,
         clock=clock,
+        remark=remark if ranks.first else lambda note: None,
     )
     task.fit(pipeline.estimator.entry)
     boxes = task.boxes or detector_conditions(models, task.detector or "", store)

@@ -16,7 +16,7 @@ from mrpose_cli.evaluation.annotations import Annotations, ImageRow, read_annota
 from mrpose_cli.evaluation.boxes import BoxRule, ground_truth_boxes
 from mrpose_cli.evaluation.breakdown import assign, break_down
 from mrpose_cli.evaluation.calibration import calibrate
-from mrpose_cli.evaluation.figures import CocoScore, Row, read_results, score_coco
+from mrpose_cli.evaluation.figures import CocoScore, Result, read_results, score_coco
 from mrpose_cli.evaluation.mistakes import find_mistakes
 from mrpose_cli.evaluation.oks import oks_nms, soft_oks_nms
 from mrpose_cli.evaluation.persons import Ints, Pairs, pair_up
@@ -47,7 +47,7 @@ class CocoTask:
         self._wanted = _selected(read_annotations(job.annotations), job)
         self._annotations = self._wanted  # less the images that are not there or cannot be read
         self._unreadable: tuple[str, ...] = ()
-        self._results: list[Row] = []
+        self._results: list[Result] = []
         self.shots: tuple[Shot, ...] = ()
         self.missing: tuple[str, ...] = ()
         self.boxes: BoxConditions | None = None
@@ -131,9 +131,9 @@ class CocoTask:
             worst=self._worst(score, pairs, assigned),
         )
 
-    def _kept(self, poses: Iterable[ImagePoses]) -> list[Row]:
+    def _kept(self, poses: Iterable[ImagePoses]) -> list[Result]:
         """Rows of a results file, by image id; images that could not be read leave the evaluation."""
-        rows: dict[int, list[Row]] = {}
+        rows: dict[int, list[Result]] = {}
         estimated: dict[int, int] = {}
         failed: set[int] = set()
         wanted = {image.id for image in self._annotations.images}
@@ -152,7 +152,7 @@ class CocoTask:
         self.estimated = sum(estimated.values())
         return [row for image in sorted(rows) for row in rows[image]]
 
-    def _suppressed(self, poses: ImagePoses) -> list[Row]:
+    def _suppressed(self, poses: ImagePoses) -> list[Result]:
         order = np.argsort(-poses.scores, kind="stable")
         if self._job.suppression != "none" and len(order):
             suppress = soft_oks_nms if self._job.suppression == "soft" else oks_nms
@@ -162,7 +162,7 @@ class CocoTask:
         return [
             {
                 "image_id": poses.image,
-                "category_id": self._annotations.category["id"],
+                "category_id": self._annotations.category.id,
                 "keypoints": poses.keypoints[person].ravel().tolist(),
                 "score": float(poses.scores[person]),
             }
@@ -274,8 +274,8 @@ def _count(boxes: Mapping[int, Detections]) -> int:
     return sum(len(found) for found in boxes.values())
 
 
-def _write(file: IO[Any], rows: list[Row]) -> None:
+def _write(file: IO[Any], rows: list[Result]) -> None:
     file.write("[\n")
     for index, row in enumerate(rows):
-        file.write((",\n" if index else "") + json.dumps(row))
+        file.write((",\n" if index else "") + json.dumps(row, allow_nan=False))
     file.write("\n]\n")

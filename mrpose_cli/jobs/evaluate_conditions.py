@@ -7,15 +7,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from mrpose_cli import __version__
 from mrpose_cli.evaluation.annotations import sha256_of
 from mrpose_cli.evaluation.report import BoxConditions, DatasetConditions, ModelConditions
+from mrpose_cli.jobs.common import device_name
 from mrpose_cli.jobs.evaluate_options import Models
-from mrpose_cli.pipeline.factory import resolve_device
 from mrpose_cli.pipeline.pipeline import Pipeline
-from mrpose_cli.weights.manifest import PoseEntry, find_detector
+from mrpose_cli.weights.manifest import find_detector
 from mrpose_cli.weights.store import WeightsStore
 
 _SCORING = ("numpy", "pycocotools")
@@ -55,19 +53,8 @@ def model_conditions(models: Models, pipeline: Pipeline, store: WeightsStore) ->
         flip_shift=entry.flip_shift,
         person_score=entry.score,
         dtype=str(estimator.dtype).removeprefix("torch."),
-        device=_device_name(models.device, entry),
+        device=device_name(estimator.device),
     )
-
-
-def _device_name(name: str, entry: PoseEntry) -> str:
-    """Where the network runs, for instance ``"cpu"`` or ``"cuda (NVIDIA L4)"``."""
-    device = resolve_device(name)
-    if entry.format == "onnx" and device.type != "cpu":
-        import onnxruntime
-
-        if device.type != "cuda" or "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
-            return "cpu"
-    return f"cuda ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else device.type
 
 
 def detector_conditions(models: Models, name: str, store: WeightsStore) -> BoxConditions:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mrpose_cli.atomic import replacing
 from mrpose_cli.errors import UsageError
-from mrpose_cli.evaluation.annotations import read_json, sha256_of
-from mrpose_cli.evaluation.joint_sets import JointSet, read_joint_set
+from mrpose_cli.evaluation.annotations import sha256_of
+from mrpose_cli.evaluation.joint_sets import JointSet, read_joint_results, read_joint_set
 from mrpose_cli.evaluation.pck import pck, pckh
 from mrpose_cli.evaluation.report import BoxConditions, DatasetConditions, PckFigures, PredictionConditions
 from mrpose_cli.evaluation.sheet import WorstCase
@@ -52,7 +51,7 @@ class PckTask:
         self.suppression: str | None = None
         self.estimated = 0
         if job.predictions is not None:
-            self._joints, self._predicted = _read_results(job.predictions, self._people)
+            self._joints, self._predicted = read_joint_results(job.predictions, self._people)
             self.predictions = PredictionConditions(
                 name=job.predictions.name, sha256=sha256_of(job.predictions), persons=len(self._people.rows)
             )
@@ -155,7 +154,7 @@ class PckTask:
             )
         ]
         with replacing(path, "x") as file:
-            json.dump({"joints": self._joints, "people": people}, file)
+            json.dump({"joints": self._joints, "people": people}, file, allow_nan=False)
 
     def _worst(self, points: dict[str, NDArray[np.float64]], figures: PckFigures) -> tuple[WorstCase, ...]:
         """People with the smallest share of joints within the first threshold."""
@@ -220,20 +219,3 @@ def _part(joints: list[str]) -> Skeleton:
         tuple(joints),
         tuple((joints.index(a), joints.index(b)) for a, b in limbs if a in joints and b in joints),
     )
-
-
-def _read_results(path: Path, people: JointSet) -> tuple[tuple[str, ...], NDArray[np.float64]]:
-    """Names of the joints and (N, J, 3) of the people to be evaluated."""
-    content: Any = read_json(path, "the results file")
-    try:
-        joints = tuple(str(name) for name in content["joints"])
-        rows = {int(row["row"]): row["keypoints"] for row in content["people"]}
-        found = np.array([rows[row] for row in people.rows.tolist()], np.float64)
-        points = found.reshape(len(people.rows), len(joints), 3)
-    except KeyError as error:
-        raise UsageError(f"{path} lacks {error} of the people to be evaluated") from None
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"{path} is not a results.json of mrpose eval for {people.name} ({error})") from None
-    if people.kind == "mpii" and set(joints) != set(MPII16.joints):
-        raise UsageError(f"{path} does not hold MPII's 16 joints")
-    return joints, points

@@ -1,23 +1,16 @@
-"""Predictions on their way to the disk: one line an image, so that a run that was killed can go on.
-
-The first line states the conditions of the run. Lines are appended and handed to the operating system one by
-one; what a killed run leaves behind is whole but for, at most, its last line, which is then done again.
-"""
+"""Predictions on their way to the disk, one line an image."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mrpose_cli.atomic import writing
-from mrpose_cli.errors import UsageError
+from mrpose_cli.jobs.spool import Spool, read_spool
 from mrpose_cli.poses import Poses
 
 _PATTERN = "poses-*.jsonl"
@@ -58,22 +51,8 @@ def spools(folder: Path) -> list[Path]:
     return sorted(folder.glob(_PATTERN))
 
 
-class SpoolWriter:
-    """Appends to a spool; makes it, or cuts a torn last line off first.
-
-    Args:
-        path: The file.
-        conditions: Of the run.
-    """
-
-    def __init__(self, path: Path, conditions: Mapping[str, Any]) -> None:
-        self._path = path
-        with writing(path):
-            whole = _whole_bytes(path)
-            self._file = path.open("ab")
-            self._file.truncate(whole)
-        if not whole:
-            self._append({"conditions": conditions})
+class SpoolWriter(Spool):
+    """Appends what was predicted; see :class:`mrpose_cli.jobs.spool.Spool`."""
 
     def add(self, image: int, poses: Poses, areas: NDArray[np.float64]) -> None:
         """Append what was predicted for an image."""
@@ -81,7 +60,7 @@ class SpoolWriter:
             [_rounded(poses.keypoints, _COORDINATE_DIGITS), _rounded(poses.scores, _SCORE_DIGITS)[..., None]],
             axis=2,
         )
-        self._append(
+        self.append(
             {
                 "image": image,
                 "scores": _rounded(poses.person_scores, _SCORE_DIGITS).tolist(),
@@ -94,20 +73,7 @@ class SpoolWriter:
 
     def fail(self, image: int, reason: str) -> None:
         """Note that an image could not be read; it is tried again when the run is resumed."""
-        self._append({"image": image, "failure": reason})
-
-    def _append(self, row: Mapping[str, Any]) -> None:
-        with writing(self._path):
-            self._file.write(json.dumps(row).encode() + b"\n")
-            self._file.flush()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._file.close()
+        self.append({"image": image, "failure": reason})
 
 
 def read_spools(paths: Sequence[Path], conditions: Mapping[str, Any]) -> Iterator[ImagePoses]:
@@ -117,53 +83,8 @@ def read_spools(paths: Sequence[Path], conditions: Mapping[str, Any]) -> Iterato
         UsageError: a spool was made under other conditions, or is damaged.
     """
     for path in paths:
-        rows = _rows(path)
-        for row in rows:
-            _check(path, row.get("conditions"), conditions)
-            break
-        for row in rows:
+        for _, row in read_spool(path, conditions):
             yield _poses(row)
-
-
-def _check(path: Path, theirs: Any, ours: Mapping[str, Any]) -> None:
-    if not isinstance(theirs, dict):
-        raise UsageError(f"{path} does not state its conditions; start anew with --overwrite")
-    for key in (*ours, *theirs):
-        if theirs.get(key) != ours.get(key):
-            raise UsageError(
-                f"the run in {path.parent} cannot be resumed: its {key} was {_short(theirs.get(key))} and is "
-                f"now {_short(ours.get(key))}; repeat the first command, or start anew with --overwrite"
-            )
-
-
-def _short(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def _rows(path: Path) -> Iterator[dict[str, Any]]:
-    try:
-        with path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                if not line.endswith(b"\n"):
-                    return
-                try:
-                    yield json.loads(line)
-                except ValueError:
-                    raise UsageError(
-                        f"line {number} of {path} is damaged; start anew with --overwrite"
-                    ) from None
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read ({error.strerror})") from None
-
-
-def _whole_bytes(path: Path) -> int:
-    """How much of a file ends with a line break."""
-    whole = 0
-    if path.exists():
-        with path.open("rb") as file:
-            whole = sum(len(line) for line in file if line.endswith(b"\n"))
-    return whole
 
 
 def _poses(row: Mapping[str, Any]) -> ImagePoses:

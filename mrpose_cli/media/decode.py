@@ -60,12 +60,13 @@ _QUIET: Final = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 _quiet_lock = threading.Lock()
 
 
-def decode(data: bytes, *, upright: bool = True) -> Photo:
+def decode(data: bytes, *, upright: bool = True, admit: Callable[[int], None] | None = None) -> Photo:
     """Decodes a picture. May be called from several threads at once.
 
     Args:
         data: the content of the file.
         upright: turn it as its EXIF tag says; else the pixels stay as they are stored.
+        admit: told how many bytes the pixels will take before they are decoded; may wait.
 
     Returns:
         The picture as a viewer shows it.
@@ -76,6 +77,8 @@ def decode(data: bytes, *, upright: bool = True) -> Photo:
     with _explained(data), Image.open(BytesIO(data), formats=_FORMATS) as picture:
         _refuse_bombs(picture)
         _refuse_endless_scans(picture, data)
+        if admit is not None:
+            admit(3 * picture.width * picture.height)
         notes = _notes(picture)
         return Photo(
             image=_to_rgb(picture, upright=upright),

@@ -7,6 +7,7 @@ where they are needed.
 from __future__ import annotations
 
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
@@ -65,6 +66,7 @@ def read_image(
     upright: bool = True,
     timeout: float = 30.0,
     max_download: int = MAX_DOWNLOAD,
+    admit: Callable[[int], None] | None = None,
 ) -> Photo:
     """Reads one photo from a file or a link. May be called from several threads at once.
 
@@ -74,6 +76,7 @@ def read_image(
             are read without.
         timeout: for a link, the seconds for its server to answer, and then for each 64 kB.
         max_download: for a link, the most bytes to download.
+        admit: told how many bytes the pixels will take before they are decoded; may wait.
 
     Returns:
         The photo.
@@ -92,7 +95,7 @@ def read_image(
         data = fetch(location, timeout=timeout, max_bytes=max_download)
     if not data:
         raise InputError("the file is empty")
-    return decode(data, upright=upright)
+    return decode(data, upright=upright, admit=admit)
 
 
 def write_image(path: Path, image: NDArray[np.uint8], *, like: Photo | None = None) -> None:
@@ -129,10 +132,16 @@ def overlay_name(name: str, photo: Photo) -> str:
         The same name if that format is written and holds true colour and the photo's size; else with ".png"
         added.
     """
+    same, other = possible_overlays(name)
     kind = _FORMATS.get(PurePosixPath(name).suffix.lower())
     side = max(photo.image.shape[:2])
     fits = side <= _LONGEST_SIDE.get(photo.format, side)
-    return name if kind == photo.format and fits else f"{name}.png"
+    return same if kind == photo.format and fits else other
+
+
+def possible_overlays(name: str) -> tuple[str, str]:
+    """What `overlay_name` may give for a photo of this name."""
+    return name, f"{name}.png"
 
 
 def _read_file(path: Path) -> bytes:

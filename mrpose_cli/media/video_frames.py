@@ -11,6 +11,9 @@ from av import VideoFrame
 from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
+from mrpose_cli.errors import InputError
+from mrpose_cli.media.video_filters import HDR, ToneMap
+
 # Without accurate rounding swscale's result is 1 of 255 too dark on average, which adds up from
 # generation to generation of a clip.
 _EXACT: Final = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
@@ -19,6 +22,10 @@ _EXACT: Final = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolat
 _MATRICES: Final = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
 _BT709: Final = 1
 _BT601: Final = 6
+_BT2020: Final = 9
+_TONE_MAPPED: Final = frozenset(
+    {0, 1, 2, 9, 10}
+)  # matrices of HDR that can be; ICtCp and Dolby Vision's cannot
 _HD_HEIGHT: Final = 720
 
 
@@ -87,7 +94,9 @@ class Colour:
     def of(cls, frame: VideoFrame) -> Self:
         """The colours of a decoded frame; where the clip is silent, what players assume."""
         space = frame.colorspace
-        if space not in _MATRICES:
+        if space not in _MATRICES and frame.color_trc in HDR:
+            space = _BT2020
+        elif space not in _MATRICES:
             space = _BT709 if frame.height >= _HD_HEIGHT else _BT601
         full = frame.color_range == ColorRange.JPEG
         if frame.color_range == ColorRange.UNSPECIFIED:
@@ -97,6 +106,22 @@ class Colour:
         return cls(
             space, int(ColorRange.JPEG if full else ColorRange.MPEG), frame.color_primaries, frame.color_trc
         )
+
+    @classmethod
+    def shown(cls, frame: VideoFrame) -> Self:
+        """The colours that the frame's pixels have once :class:`FromYuv` has made them SDR.
+
+        Raises:
+            InputError: they are HDR of a kind that cannot be.
+        """
+        if frame.color_trc not in HDR:
+            return cls.of(frame)
+        if frame.colorspace not in _TONE_MAPPED:
+            raise InputError(
+                "its HDR colors (ICtCp, or Dolby Vision without a base layer) cannot be tone-mapped; "
+                "convert it to SDR"
+            )
+        return cls(_BT709, int(ColorRange.MPEG), _BT709, _BT709)
 
     @property
     def matrix(self) -> int:
@@ -109,21 +134,27 @@ class FromYuv:
 
     def __init__(self) -> None:
         self._reformatter = VideoReformatter()
+        self._mapped_reformatter = VideoReformatter()
+        self._tone_map = ToneMap()
 
     def __call__(self, frame: VideoFrame, turn: Turn) -> NDArray[np.uint8]:
-        """(H, W, 3) uint8 RGB, upright, C-contiguous."""
+        """(H, W, 3) uint8 RGB, upright, C-contiguous; HDR is made SDR."""
+        hdr = frame.color_trc in HDR
+        target = "gbrp16le" if hdr else "rgb24"
         if frame.format.is_rgb:
-            converted = self._reformatter.reformat(frame, format="rgb24")
+            converted = self._reformatter.reformat(frame, format=target)
         else:
             colour = Colour.of(frame)
             converted = self._reformatter.reformat(
                 frame,
-                format="rgb24",
+                format=target,
                 src_colorspace=colour.matrix,
                 src_color_range=colour.range,
                 dst_color_range=ColorRange.JPEG,
                 interpolation=_EXACT,
             )
+        if hdr:
+            converted = self._mapped_reformatter.reformat(self._tone_map(converted), format="rgb24")
         return turn.apply(np.ascontiguousarray(converted.to_ndarray(), np.uint8))
 
 

@@ -15,8 +15,10 @@ from av.error import FFmpegError
 
 from mrpose_cli.errors import InputError
 from mrpose_cli.media.video import ClipFrame, ClipInfo, Packet, Window
+from mrpose_cli.media.video_filters import HDR, Deinterlacer
 from mrpose_cli.media.video_frames import Colour, FromYuv, Turn
-from mrpose_cli.media.video_reader import Clip, open_container, video_stream
+from mrpose_cli.media.video_open import open_container, video_stream
+from mrpose_cli.media.video_reader import Clip
 
 LIVE_SCHEMES: Final = ("rtsp", "rtsps", "rtmp", "rtmps", "udp", "tcp", "srt")
 """Schemes of links that never lead to a file."""
@@ -58,6 +60,7 @@ class LiveClip:
         dropped: Frames that nobody had time for so far.
         cut_off: Why it ended, if not by the user's wish.
         resized: Whether its size changed on the way.
+        hdr: How its HDR is encoded, which is made SDR; empty if it is SDR.
         whole: True: what there is ends when the user says so.
 
     Raises:
@@ -84,17 +87,19 @@ class LiveClip:
         self.exact_index, self.resized, self.whole = True, False, True
         self.tail: tuple[Packet, ...] = ()
         self.others: list[Any] = []
+        self._deinterlacer = Deinterlacer()
         self._changed = threading.Condition()
         self._newest: _Newest | None = None
         self._seen = -1
         self._taken = -self._window.every
         self._ended = self._left = False
-        pictures = self._connect()
+        pictures = self._deinterlacer(self._connect())
         first = next(pictures, None)
         if first is None:
             raise InputError("it sends no pictures")
         self._begin = time.monotonic()
         picture = first[0]
+        self.hdr = HDR.get(picture.color_trc, "")
         turn = Turn.of(picture)
         self._size = width, height = picture.width, picture.height
         if turn.transpose:
@@ -107,7 +112,7 @@ class LiveClip:
             duration=None,
             frames=None,
             turn=turn,
-            colour=Colour.of(picture),
+            colour=Colour.shown(picture),
             aspect=Fraction(1),
             container="live",
             codec="",
@@ -135,6 +140,11 @@ class LiveClip:
                 index=newest.index,
                 time=newest.time,
             )
+
+    @property
+    def interlaced(self) -> bool:
+        """Whether some of its pictures were interlaced so far; they are made whole frames."""
+        return self._deinterlacer.used
 
     def close(self) -> None:
         """Let the source go."""
@@ -175,7 +185,7 @@ class LiveClip:
             time.sleep(min(wait, self._patience))
             wait = min(2 * wait, _LONGEST_WAIT)
             try:
-                pictures = self._connect()
+                pictures = self._deinterlacer(self._connect())
                 again = next(pictures, None)
             except InputError as error:
                 reason = str(error)
@@ -219,7 +229,7 @@ def _stream(link: str, timeout: float) -> Pictures:
         for picture in container.decode(video):
             stamp = picture.pts if picture.pts is not None else picture.dts
             yield picture, None if stamp is None else float(stamp * (picture.time_base or _CLOCK))
-    except FFmpegError:
+    except (FFmpegError, IndexError):  # the latter from PyAV, where streams are added on the way
         return  # whatever broke, the connection is made again
     finally:
         container.close()

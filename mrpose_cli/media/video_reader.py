@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import av
 from av.error import FFmpegError
-from av.stream import Disposition
 
-from mrpose_cli import __version__
 from mrpose_cli.errors import InputError
 from mrpose_cli.media.video import ClipFrame, ClipInfo, Packet, Window
+from mrpose_cli.media.video_end import is_whole_matroska
+from mrpose_cli.media.video_filters import HDR, Deinterlacer
 from mrpose_cli.media.video_frames import Colour, FromYuv, Turn
+from mrpose_cli.media.video_open import open_container, video_stream
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -30,6 +31,7 @@ _MICROSECOND: Final = Fraction(1, 1_000_000)
 _USUAL_RATE: Final = Fraction(25)
 _HIGHEST_RATE: Final = 1000
 _JUMP: Final = 1  # seconds back in time that are a new start of the source's clock and not disorder
+_LEAP: Final = 6 * 3600  # seconds between two pictures that are a broken clock; MP4 holds hardly more
 _FAULTS: Final = 3  # timestamps out of order that are an oversight and not the rule
 _SEEK_BACK: Final = (0, 2, 10)  # seconds; some containers find a place only roughly, or not at all
 _SOUND_BEHIND: Final = 2  # seconds by which sound may lie behind its pictures in the file
@@ -49,10 +51,11 @@ class Clip:
     Attributes:
         info: What it is.
         broken: Packets that could not be decoded so far.
-        jumps: How often its clock went back so far.
+        jumps: How often its clock jumped so far.
         cut_off: Why it ended before its time; empty if it did not.
         exact_index: Whether frame indices are counted rather than worked out from the time.
         resized: Whether its size changed on the way.
+        hdr: How its HDR is encoded, which was made SDR; empty if it is SDR.
         whole: Whether all wanted frames are through.
         tail: Sound and subtitles after the last frame, once the frames are through.
 
@@ -69,6 +72,7 @@ class Clip:
         self.cut_off = ""
         self.exact_index, self.resized, self.whole = True, False, False
         self.tail: tuple[Packet, ...] = ()
+        self._deinterlacer = Deinterlacer()
         self._reading = threading.Lock()
         self._location, self._timeout = location, timeout
         self._container, self._video = self._opened()
@@ -83,6 +87,7 @@ class Clip:
             if first is None:
                 raise InputError(self._nothing_found())
             self.info = self._describe(first[0], rate)
+            self.hdr = HDR.get(first[0].color_trc, "")
             self._first = first
         except BaseException:
             self._container.close()
@@ -103,6 +108,11 @@ class Clip:
     def others(self) -> list[Any]:
         """The streams of sound and subtitles whose packets come along."""
         return [*self._container.streams.audio, *self._container.streams.subtitles]
+
+    @property
+    def interlaced(self) -> bool:
+        """Whether some of its pictures were interlaced so far; they were made whole frames."""
+        return self._deinterlacer.used
 
     def close(self) -> None:
         """Close the file, unless a thread is still waiting for a server: it would not survive that."""
@@ -137,7 +147,7 @@ class Clip:
                 name=f"{self._name}/{index + number:06}.jpg",
                 index=index + number,
                 time=time,
-                duration=(picture.duration or 0) * Fraction(picture.time_base or 0) * window.every,
+                duration=self._shown(picture) * window.every,
                 packets=packets,
             )
         else:
@@ -178,7 +188,10 @@ class Clip:
         return Fraction(self._video.time_base or _MICROSECOND)
 
     def _decoded(self) -> Iterator[tuple[av.VideoFrame, Fraction]]:
-        """Pictures with their time from where the file stands; the times grow without exception."""
+        """Whole pictures with their time from where the file stands; the times grow without exception."""
+        return self._deinterlacer(self._timed())
+
+    def _timed(self) -> Iterator[tuple[av.VideoFrame, Fraction]]:
         shift, last = Fraction(0), None
         self._packets.clear()
         chosen = _Stamps("avi" in self._container.format.name)
@@ -188,16 +201,21 @@ class Clip:
                 time = Fraction(0) if last is None else last + self._step
             else:
                 time = stamp * Fraction(picture.time_base or self._tick) - self._origin + shift
-            if last is not None and time <= last:
-                if last - time > _JUMP:
-                    shift += last + self._step - time
-                    time = last + self._step
-                    self.jumps += 1
-                else:
-                    time = last + min(self._step / 2, Fraction(1, 1000))
+            before = self._window.start - self._step if last is None else last
+            if time - before > _LEAP or (last is not None and last - time > _JUMP):
+                shift += before + self._step - time
+                time = before + self._step
+                self.jumps += 1
+            elif last is not None and time <= last:
+                time = last + min(self._step / 2, Fraction(1, 1000))
             last = time
-            self._read_until = max(self._read_until, time + self._step)
+            self._read_until = max(self._read_until, time + max(self._step, self._shown(picture)))
             yield picture, time
+
+    def _shown(self, picture: av.VideoFrame) -> Fraction:
+        """Seconds a picture is shown; 0 if that is not known."""
+        seconds = (picture.duration or 0) * Fraction(picture.time_base or self._tick)
+        return seconds if 0 < seconds <= _LEAP else Fraction(0)
 
     def _decode(self) -> Iterator[av.VideoFrame]:
         try:
@@ -211,6 +229,8 @@ class Clip:
                     self.broken += 1
                     continue
                 yield from (picture for picture in pictures if isinstance(picture, av.VideoFrame))
+        except IndexError:
+            return  # PyAV at the end of a file in which streams were added on the way; the others are through
         except FFmpegError as error:
             self.cut_off = f"it breaks off at {float(self._read_until):.2f} s ({error.strerror or error})"
 
@@ -236,7 +256,7 @@ class Clip:
                     time = packet.dts * packet.time_base - self._origin
                     if time > end + _SOUND_BEHIND:
                         return
-        except FFmpegError:
+        except (FFmpegError, IndexError):
             return  # what was there is there
 
     def _look_for_the_end(self) -> None:
@@ -246,7 +266,11 @@ class Clip:
             promised = Fraction(self._container.duration) * _MICROSECOND
         else:
             return
-        if not self.cut_off and promised - self._origin - self._read_until > _CUT:
+        if self.cut_off or promised - self._origin - self._read_until <= _CUT:
+            return
+        # Matroska does not say how long its last picture stays.
+        silent = "matroska" in self._container.format.name and isinstance(self._location, Path)
+        if not (silent and is_whole_matroska(Path(self._location))):
             self.cut_off = f"it is cut off at {float(self._read_until):.2f} s of {float(promised):.2f} s"
 
     def _nothing_found(self) -> str:
@@ -274,7 +298,7 @@ class Clip:
             duration=duration,
             frames=self._expected(duration, rate),
             turn=turn,
-            colour=Colour.of(picture),
+            colour=Colour.shown(picture),
             aspect=aspect,
             container=self._container.format.name,
             codec=video.codec_context.name,
@@ -330,65 +354,9 @@ class _Stamps:
         return decoded if shown is None or self._faults[0] > self._faults[1] + _FAULTS else shown
 
 
-def open_container(
-    location: Path | str, timeout: float, options: dict[str, str] | None = None
-) -> InputContainer:
-    """Open a file or a link.
-
-    Raises:
-        InputError: it cannot be read; the message does not name it.
-    """
-    options = dict(options or {})
-    if isinstance(location, Path):
-        target = f"file:{location}"  # else a colon in the name would be a protocol
-        if not location.is_file():
-            raise InputError("it is a folder" if location.is_dir() else "no such file")
-        if not location.stat().st_size:
-            raise InputError("the file is empty")
-    else:
-        target = location
-        if location.startswith("http"):
-            options["user_agent"] = f"mrpose/{__version__}"
-    try:
-        return av.open(target, options=options, timeout=timeout, metadata_errors="replace")
-    except FFmpegError as error:
-        raise InputError(_reason(error)) from error
-
-
-def video_stream(container: InputContainer) -> VideoStream:
-    """The stream of moving pictures that players show.
-
-    Raises:
-        InputError: there is none.
-    """
-    # Covers of songs are video streams, too.
-    moving = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
-    if not moving:
-        if container.streams.audio:
-            raise InputError("it holds sound only")
-        raise InputError("it holds no video")
-    best = container.streams.best("video")
-    stream = best if best in moving else moving[0]
-    if stream.codec_context is None:
-        raise InputError("its codec is not one that FFmpeg can decode")
-    return stream
-
-
 def _rate(video: VideoStream) -> Fraction:
     """Frames a second; some files state the resolution of their clock instead."""
     for rate in (video.average_rate, video.guessed_rate, video.base_rate):
-        if rate and 0 < rate < _HIGHEST_RATE:
+        if rate and Fraction(1, _LEAP) <= rate < _HIGHEST_RATE:
             return Fraction(rate)
     return _USUAL_RATE
-
-
-def _reason(error: FFmpegError) -> str:
-    if isinstance(error, av.error.InvalidDataError):
-        return "not a video that can be read, or cut off before its index; copy it again"
-    if isinstance(error, av.error.EOFError):
-        return "it holds no frames"
-    if isinstance(error, av.error.HTTPError | av.error.HTTPClientError):
-        return f"the server refused it ({error.strerror})"
-    if isinstance(error, av.error.TimeoutError | av.error.ExitError):
-        return "the server does not answer"
-    return f"it cannot be opened ({error.strerror or error})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -24,13 +25,17 @@ from mrpose_cli.disk import Reserve, SteadyFile
 from mrpose_cli.errors import OutputError, UsageError
 from mrpose_cli.media.video import ClipFrame, ClipInfo, Packet
 from mrpose_cli.media.video_frames import ToYuv
+from mrpose_cli.media.video_sound import FORMATS, Copies, fits
 
 CodecName = Literal["h264", "hevc", "vp9", "av1"]
 
 _BUFFER: Final = 2**20
 _FINEST: Final = Fraction(1, 1000)  # s; a clock at least this fine keeps times to within a millisecond
+_USUAL_CLOCK: Final = Fraction(1, 90_000)
+_LARGEST: Final = 2**31 - 1  # of the numbers that FFmpeg's fractions are made of
 _KEY_FRAMES: Final = 4  # seconds between two: how far a player decodes to jump somewhere
 _HIGHEST_RATE: Final = 240  # Hz; beyond, encoders ask for decoders nobody has
+_LONGEST_SIDE: Final = 16_384  # pixels that H.264 and HEVC can have
 _LARGE: Final = 10_000_000  # pixels a frame, from which encoders are told to keep fewer of them
 
 
@@ -56,12 +61,9 @@ _ENCODERS: Final[dict[str, _Encoder]] = {
     "av1": _Encoder("libsvtav1", 32, {"preset": "9"}, highest_crf=63),
 }
 
-_FORMATS: Final = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
-SUFFIXES: Final = tuple(_FORMATS)
+SUFFIXES: Final = tuple(FORMATS)
 """The suffixes that overlays may get."""
 
-# What players play in each container; FFmpeg would put more into an MP4 than browsers open.
-_MP4_SOUND: Final = frozenset({"aac", "mp3", "ac3", "eac3", "opus", "flac", "alac"})
 _WEBM_PICTURE: Final = frozenset({"vp9", "av1"})
 
 
@@ -106,28 +108,14 @@ def choose_suffix(info: ClipInfo, others: Sequence[Any], name: str, codec: Codec
     elif not ("mov" in info.container and suffix == ".mov"):
         suffix = ".mp4"
     sounds = [stream for stream in others if stream.type == "audio"]
-    return suffix if all(_fits(stream, suffix) for stream in sounds) else ".mkv"
-
-
-def _fits(stream: Any, suffix: str) -> bool:
-    if stream.codec_context is None:
-        return False
-    codec = stream.codec_context.codec.canonical_name
-    if suffix == ".mp4" and stream.type == "audio":
-        return codec in _MP4_SOUND
-    return stream.codec_context.codec.name in _supported(suffix)
-
-
-def _supported(suffix: str) -> set[str]:
-    with av.open(os.devnull, "w", format=_FORMATS[suffix]) as container:
-        return container.supported_codecs
+    return suffix if all(fits(stream, suffix) for stream in sounds) else ".mkv"
 
 
 class ClipWriter:
     """An overlay that is being written; its file appears when it is whole.
 
     Sides of odd length, which 4:2:0 cannot have, grow by one repeated row or column. Frames of another size
-    than the clip's are scaled into it.
+    than the clip's are scaled into it, and all frames where a side is longer than encoders take.
 
     Args:
         path: The file; its suffix is one of `SUFFIXES`.
@@ -138,7 +126,8 @@ class ClipWriter:
         reserve: Space that finishing the file may take when the disk is full.
 
     Attributes:
-        lost: Sound and subtitles that the container does not take.
+        size: Width and height of its picture.
+        copies: The sound and subtitles that are copied.
 
     Raises:
         OutputError: the file cannot be written.
@@ -155,17 +144,16 @@ class ClipWriter:
         reserve: Reserve | None = None,
     ) -> None:
         self.path = path
-        self.lost: list[str] = []
-        self._size = (info.width + info.width % 2, info.height + info.height % 2)
+        self.size = _encodable(info.width, info.height)
         self._clock = _fine(info.time_base)
         self._offset: Fraction | None = None
-        self._last = -1
+        self._last = -1  # times of pictures, in units of the clock
+        self._end = 0
+        self._origin: tuple[int, int] | None = None  # where the pictures begin, as shown and as decoded
         self._to_yuv = ToYuv(info.colour)
-        # Sound from before the beginning only warms its decoder up. From one Matroska file to another that
-        # is known and kept; from elsewhere it would push back all the rest.
-        self._no_warm_up = path.suffix in (".mkv", ".webm") and "matroska" not in info.container
-        self._waiting: list[Packet] = []
-        self._behind: dict[int, int] = {}
+        # Sound from before the beginning is known as such and kept from one Matroska file to another; from
+        # elsewhere it would push back all the rest.
+        warm_up = path.suffix not in (".mkv", ".webm") or "matroska" in info.container
         with ExitStack() as stack:
             file = stack.enter_context(replacing(path))
             # Unbuffered: FFmpeg buffers by itself, and moves the index to the front through a second handle.
@@ -175,24 +163,24 @@ class ClipWriter:
                 self._container = av.open(
                     steady,
                     "w",
-                    format=_FORMATS[path.suffix.lower()],
+                    format=FORMATS[path.suffix.lower()],
                     container_options={"movflags": "+faststart"} if path.suffix in (".mp4", ".mov") else {},
                     buffer_size=_BUFFER,
                 )
             self._video = self._add_video(info, codec, crf)
-            self._copies = {stream.index: copy for stream in others if (copy := self._add_copy(stream))}
+            self.copies = Copies(self._container, path.suffix.lower(), others, warm_up=warm_up)
             self._stack = stack.pop_all()
 
     def _add_video(self, info: ClipInfo, codec: CodecName, crf: int | None) -> VideoStream:
         encoder = _ENCODERS[codec]
         os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 introduces itself on stderr otherwise
         options = {**encoder.options, "crf": str(encoder.crf if crf is None else crf)}
-        if self._size[0] * self._size[1] > _LARGE:
+        if self.size[0] * self.size[1] > _LARGE:
             options |= encoder.large
         rate = min(info.rate, Fraction(_HIGHEST_RATE))
         stream = self._container.add_stream(encoder.coder, rate=rate, options=options)
         assert isinstance(stream, VideoStream)
-        stream.width, stream.height = self._size
+        stream.width, stream.height = self.size
         stream.pix_fmt = "yuv420p"
         stream.sample_aspect_ratio = info.aspect
         context = stream.codec_context
@@ -204,17 +192,6 @@ class ClipWriter:
         if encoder.tag and self.path.suffix != ".mkv":
             context.codec_tag = encoder.tag
         return stream
-
-    def _add_copy(self, stream: Any) -> Any:
-        if not _fits(stream, self.path.suffix.lower()):
-            context = stream.codec_context
-            kind = "sound" if stream.type == "audio" else "subtitles"
-            self.lost.append(f"{kind} ({context.codec.canonical_name if context else 'unknown'})")
-            return None
-        copy = self._container.add_stream_from_template(stream)
-        copy.metadata.update({k: v for k, v in stream.metadata.items() if k in ("language", "title")})
-        copy.disposition = stream.disposition
-        return copy
 
     def write(self, image: NDArray[np.uint8], frame: ClipFrame) -> None:
         """Add the next frame.
@@ -229,15 +206,16 @@ class ClipWriter:
         if self._offset is None:
             # What begins in the middle of its source begins at 0; what begins late in it, late.
             self._offset = frame.time if frame.index else Fraction(0)
-        picture = self._to_yuv(_fit(image, self._size))
+        picture = self._to_yuv(_fit(image, self.size))
         time = frame.time - self._offset
         picture.pts = self._last = max(round(time / self._clock), self._last + 1)
         picture.time_base = self._clock
         picture.duration = round(frame.duration / self._clock)
-        self._waiting += frame.packets
+        self._end = picture.pts + picture.duration
+        self.copies.take(frame.packets)
         with self._writing():
-            self._copy_until(frame.time)
-            self._container.mux(self._video.encode(picture))
+            self.copies.write_until(frame.time, self._offset)
+            self._mux(self._video.encode(picture))
 
     def close(self, tail: tuple[Packet, ...] = (), *, until: Fraction | None = None) -> None:
         """Finish the file and put it in its place.
@@ -249,11 +227,22 @@ class ClipWriter:
         Raises:
             OutputError: it cannot be written; nothing is left behind.
         """
-        self._waiting += tail
+        self.copies.take(tail)
         with self._stack, self._writing():
-            self._copy_until(until)
-            self._container.mux(self._video.encode(None))
+            self.copies.write_until(until, self._offset or Fraction(0))
+            self._mux(self._video.encode(None), last=True)
             self._container.close()
+
+    def _mux(self, packets: Sequence[Packet], *, last: bool = False) -> None:
+        if packets and self._origin is None:
+            self._origin = packets[0].pts, packets[0].dts
+        if packets and last:
+            # MP4 counts to the end of the packet that is decoded last, which need not be the one shown last.
+            assert self._origin is not None
+            shown, decoded = self._origin
+            rest = self._end - shown - (packets[-1].dts - decoded)
+            packets[-1].duration = max(packets[-1].duration or 0, rest)
+        self._container.mux(packets)
 
     def discard(self) -> None:
         """Leave no file behind."""
@@ -261,34 +250,6 @@ class ClipWriter:
             with suppress(FFmpegError, OSError):  # the disk may be full; it does not matter any more
                 self._container.close()
             raise _DiscardedError
-
-    def _copy_until(self, time: Fraction | None) -> None:
-        """Write the waiting sound and subtitles that begin by ``time``, all of them if that is None."""
-        later = []
-        for packet in self._waiting:
-            stamp = (packet.pts if packet.pts is not None else packet.dts) * packet.time_base
-            if time is None or stamp <= time:
-                self._copy(packet, stamp)
-            else:
-                later.append(packet)
-        self._waiting = later
-
-    def _copy(self, packet: Packet, time: Fraction) -> None:
-        copy = self._copies.get(packet.stream.index)
-        offset = self._offset or Fraction(0)
-        if copy is None or (offset and time < offset):
-            return
-        if self._no_warm_up and time + (packet.duration or 0) * packet.time_base <= 0:
-            return
-        shift = round(offset / packet.time_base)
-        dts = (packet.dts if packet.dts is not None else packet.pts) - shift
-        if dts < self._behind.get(copy.index, dts):
-            return  # the source's clock went back; no container takes that
-        self._behind[copy.index] = dts
-        packet.pts = None if packet.pts is None else packet.pts - shift
-        packet.dts = dts
-        packet.stream = copy
-        self._container.mux(packet)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -309,7 +270,18 @@ def _fine(clock: Fraction) -> Fraction:
     """The source's clock, divided until it is fine enough for times that are no multiples of it."""
     while clock > _FINEST:
         clock /= 10
-    return clock
+    return clock if clock.denominator <= _LARGEST else _USUAL_CLOCK
+
+
+def _encodable(width: int, height: int) -> tuple[int, int]:
+    """The size of a picture that encoders take."""
+    scale = min(1.0, _LONGEST_SIDE / max(width, height))
+    return _even(width * scale), _even(height * scale)
+
+
+def _even(length: float) -> int:
+    """The next even number from a length on."""
+    return 2 * math.ceil(length / 2)
 
 
 def _fit(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:

@@ -1,32 +1,37 @@
-"""MRFeaNet1 and MRFeaNet2: the four resolutions of a ResNet, each brought to stride 4, averaged.
+"""MRFeaNet1 and MRFeaNet2: the four resolutions of a backbone, each brought to stride 4, averaged.
 
 Tran, Nguyen, Kim, "Simple Multi-Resolution Representation Learning for Human Pose Estimation", ICPR 2020.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from torch import Tensor, nn
 
+from mrpose_cli.models.cspnext import CSPNeXt
 from mrpose_cli.models.registry import register
 from mrpose_cli.models.resnet import DEPTHS, ResNetBackbone, deconv, init_head
 
 
-class MRFeaNet(ResNetBackbone):
-    """Mean of four feature maps at stride 4, then one 1x1 convolution.
+class FeatureAverage(nn.Module):
+    """The head, on any backbone: mean of four feature maps at stride 4, then one 1x1 convolution.
 
-    Both variants end at layer1's channels C (256 from ResNet-50 on, 64 below). In MRFeaNet1 every
-    deconvolution gives C channels at once; in MRFeaNet2 each halves the channels on its way there.
-
-    Args:
-        joints: Output channels K.
-        depth: Depth of the ResNet.
-        halving: False for MRFeaNet1, True for MRFeaNet2.
+    Both variants end at the first map's channels C. In MRFeaNet1 every deconvolution gives C channels at
+    once; in MRFeaNet2 each halves the channels on its way there.
     """
 
-    def __init__(self, joints: int, depth: int, *, halving: bool) -> None:
-        super().__init__(depth)
+    channels: tuple[int, ...]
+    features: Callable[[Tensor], tuple[Tensor, Tensor, Tensor, Tensor]]
+
+    def add_head(self, joints: int, *, halving: bool) -> None:
+        """Give the backbone its head.
+
+        Args:
+            joints: Output channels K.
+            halving: False for MRFeaNet1, True for MRFeaNet2.
+        """
         c1, c2, c3, c4 = self.channels
 
         def width(halved: int) -> int:
@@ -51,8 +56,28 @@ class MRFeaNet(ResNetBackbone):
         return heatmaps
 
 
-def _build(joints: int, input_size: tuple[int, int], *, depth: int, halving: bool) -> nn.Module:
+class MRFeaNet(FeatureAverage, ResNetBackbone):
+    """On a ResNet of depth ``depth``; C is 256 from ResNet-50 on, 64 below."""
+
+    def __init__(self, joints: int, depth: int, *, halving: bool) -> None:
+        super().__init__(depth)
+        self.add_head(joints, halving=halving)
+
+
+class MRFeaNetCSP(FeatureAverage, CSPNeXt):
+    """On a CSPNeXt of size ``size``, whose stages have a ResNet-18's channels at size s; not in the paper."""
+
+    def __init__(self, joints: int, size: str, *, halving: bool) -> None:
+        super().__init__(size)
+        self.add_head(joints, halving=halving)
+
+
+def _on_resnet(joints: int, input_size: tuple[int, int], *, depth: int, halving: bool) -> nn.Module:
     return MRFeaNet(joints, depth, halving=halving)
+
+
+def _on_cspnext(joints: int, input_size: tuple[int, int], *, size: str) -> nn.Module:
+    return MRFeaNetCSP(joints, size, halving=True)
 
 
 for _variant, _halving in ((1, False), (2, True)):
@@ -61,5 +86,13 @@ for _variant, _halving in ((1, False), (2, True)):
             f"mrfea{_variant}-r{_depth}",
             family=f"MRFeaNet{_variant}",
             paper="Tran et al., ICPR 2020",
-            build=partial(_build, depth=_depth, halving=_halving),
+            build=partial(_on_resnet, depth=_depth, halving=_halving),
         )
+
+for _size in ("t", "s", "m"):
+    register(
+        f"mrfea2-cspnext-{_size}",
+        family="MRFeaNet2",
+        paper="Tran et al., ICPR 2020",
+        build=partial(_on_cspnext, size=_size),
+    )

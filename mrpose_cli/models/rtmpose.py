@@ -3,115 +3,28 @@
 Jiang et al., "RTMPose: Real-Time Multi-Person Pose Estimation based on MMPose", 2023; the backbone is
 CSPNeXt of Lyu et al., "RTMDet", 2022, the coordinate classification is Li et al., "SimCC", ECCV 2022, the
 attention between joints Hua et al., "Transformer Quality in Linear Time" (GAU), ICML 2022. Keys are
-mmpose's without their prefixes.
+mmpose's without their prefixes. mmpose's ONNX files hold the same network with its norms folded into the
+convolutions; :func:`remap` takes those, too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cache, partial
+from itertools import pairwise
 from typing import Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mrpose_cli.models.cspnext import SIZES, ConvBN, CSPNeXt
 from mrpose_cli.models.layouts import MMPOSE_PREFIXES, State, rename
 from mrpose_cli.models.registry import register
 
-# Size -> share of the full depth, share of the full width.
-SIZES = {"t": (0.167, 0.375), "s": (0.33, 0.5), "m": (0.67, 0.75), "l": (1.0, 1.0)}
-STAGES = ((64, 128, 3), (128, 256, 6), (256, 512, 6), (512, 1024, 3))  # channels in, out, blocks
 HIDDEN, EXPANDED, QUERY = 256, 512, 128  # widths of the head: token, gate and value, query and key
 BINS_PER_PIXEL = 2
-
-
-class ConvBN(nn.Module):
-    """Convolution without bias, batch norm, SiLU."""
-
-    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False)
-        self.bn = nn.BatchNorm2d(outputs)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, inputs, h, w) to (N, outputs, h / stride, w / stride)."""
-        return F.silu(self.bn(self.conv(x)))
-
-
-class SeparableConv(nn.Module):
-    """5x5 convolution per channel, then 1x1 across channels."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.depthwise_conv = ConvBN(channels, channels, 5, groups=channels)
-        self.pointwise_conv = ConvBN(channels, channels, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, channels, h, w) to the same shape."""
-        x = self.depthwise_conv(x)
-        return self.pointwise_conv(x)  # type: ignore[no-any-return]
-
-
-class Block(nn.Module):
-    """3x3 convolution and separable 5x5 convolution, with a shortcut around both where asked for."""
-
-    def __init__(self, channels: int, *, shortcut: bool) -> None:
-        super().__init__()
-        self.conv1 = ConvBN(channels, channels, 3)
-        self.conv2 = SeparableConv(channels)
-        self.shortcut = shortcut
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, channels, h, w) to the same shape."""
-        y: Tensor = self.conv2(self.conv1(x))
-        return x + y if self.shortcut else y
-
-
-class ChannelAttention(nn.Module):
-    """Each channel times a weight that depends on the average of all."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.fc = nn.Conv2d(channels, channels, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, channels, h, w) to the same shape."""
-        return x * F.hardsigmoid(self.fc(x.mean((2, 3), keepdim=True)))
-
-
-class CrossStage(nn.Module):
-    """Half the channels go through the blocks, the other half past them; then channel attention."""
-
-    def __init__(self, channels: int, blocks: int, *, shortcut: bool) -> None:
-        super().__init__()
-        half = channels // 2
-        self.main_conv = ConvBN(channels, half, 1)
-        self.short_conv = ConvBN(channels, half, 1)
-        self.blocks = nn.Sequential(*(Block(half, shortcut=shortcut) for _ in range(blocks)))
-        self.attention = ChannelAttention(channels)
-        self.final_conv = ConvBN(channels, channels, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, channels, h, w) to the same shape."""
-        both = torch.cat([self.blocks(self.main_conv(x)), self.short_conv(x)], 1)
-        return self.final_conv(self.attention(both))  # type: ignore[no-any-return]
-
-
-class PyramidPooling(nn.Module):
-    """Maxima over windows of 5, 9 and 13 pixels beside the features themselves."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        half = channels // 2
-        self.conv1 = ConvBN(channels, half, 1)
-        self.conv2 = ConvBN(4 * half, channels, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, channels, h, w) to the same shape."""
-        x = self.conv1(x)
-        pooled = [F.max_pool2d(x, window, stride=1, padding=window // 2) for window in (5, 9, 13)]
-        return self.conv2(torch.cat([x, *pooled], 1))  # type: ignore[no-any-return]
+_MATRICES = tuple(f"{name}.weight" for name in ("mlp.1", "gau.uv", "gau.o", "cls_x", "cls_y"))
 
 
 class ScaleNorm(nn.Module):
@@ -161,28 +74,19 @@ class GatedAttention(nn.Module):
         return self.res_scale(x) + attended  # type: ignore[no-any-return]
 
 
-class RTMPose(nn.Module):
+class RTMPose(CSPNeXt):
     """CSPNeXt to stride 32, one token per joint, attention between joints, one classifier per axis.
 
     Args:
         joints: Number of joints K.
         input_size: Height and width of the crops; the head's layers depend on it.
-        depth: Share of the full number of blocks.
-        width: Share of the full number of channels.
+        size: Of the backbone, one of :data:`~mrpose_cli.models.cspnext.SIZES`.
     """
 
-    def __init__(self, joints: int, input_size: tuple[int, int], *, depth: float, width: float) -> None:
-        super().__init__()
+    def __init__(self, joints: int, input_size: tuple[int, int], *, size: str) -> None:
+        super().__init__(size)
         height, columns = input_size
-        stem = int(64 * width)
-        self.stem = nn.Sequential(
-            ConvBN(3, stem // 2, 3, 2), ConvBN(stem // 2, stem // 2, 3), ConvBN(stem // 2, stem, 3)
-        )
-        self.stage1, self.stage2, self.stage3, self.stage4 = (
-            _stage(int(inputs * width), int(outputs * width), max(round(blocks * depth), 1), last=last)
-            for (inputs, outputs, blocks), last in zip(STAGES, (False, False, False, True), strict=True)
-        )
-        self.final_layer = nn.Conv2d(int(STAGES[-1][1] * width), joints, 7, padding=3)
+        self.final_layer = nn.Conv2d(self.channels[-1], joints, 7, padding=3)
         cells = (height // 32) * (columns // 32)
         self.mlp = nn.Sequential(ScaleNorm(cells), nn.Linear(cells, HIDDEN, bias=False))
         self.gau = GatedAttention()
@@ -207,18 +111,11 @@ class RTMPose(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Scores over columns (N, K, 2W) and rows (N, K, 2H) of normalised crops (N, 3, H, W)."""
-        x = self.stage2(self.stage1(self.stem(x)))  # (N, C, H/8, W/8)
-        x = self.stage4(self.stage3(x))  # (N, C, H/32, W/32)
+        x = self.features(x)[-1]  # (N, C, H/32, W/32)
         x = self.final_layer(x.to(self.final_layer.weight.dtype))  # (N, K, H/32, W/32)
         tokens = self.mlp(x.flatten(2))  # (N, K, 256)
         tokens = self.gau(tokens)
         return self.cls_x(tokens), self.cls_y(tokens)
-
-
-def _stage(inputs: int, outputs: int, blocks: int, *, last: bool) -> nn.Sequential:
-    pooling = [PyramidPooling(outputs)] if last else []
-    down = ConvBN(inputs, outputs, 3, 2)
-    return nn.Sequential(down, *pooling, CrossStage(outputs, blocks, shortcut=not last))
 
 
 def _input_size(state: Mapping[str, Tensor]) -> tuple[int, int]:
@@ -227,20 +124,55 @@ def _input_size(state: Mapping[str, Tensor]) -> tuple[int, int]:
 
 
 def remap(state: Mapping[str, Tensor]) -> State:
-    """Keys of mmpose's RTMPose as this network's."""
-    return rename(state, (MMPOSE_PREFIXES,))
+    """Keys of mmpose's RTMPose, of its checkpoints or its ONNX files, as this network's."""
+    own = rename(state, (MMPOSE_PREFIXES,))
+    return _unfolded(own) if "gau.ln.g" in own and "gau.uv.weight" not in own else own
 
 
-def _build(joints: int, input_size: tuple[int, int], *, depth: float, width: float) -> nn.Module:
-    return RTMPose(joints, input_size, depth=depth, width=width)
+def _unfolded(state: State) -> State:
+    """The tensors of an ONNX file, in the graph's order, by this network's keys.
+
+    Its convolutions, which have their norms folded in, and its transposed matrices have no names: they come
+    in the order of the modules. The norms get the biases and do nothing else until they are given statistics.
+    """
+    named = {key: value for key, value in state.items() if "." in key and "::" not in key}
+    rest = [value for key, value in state.items() if key not in named]
+    folded = [pair for pair in pairwise(rest) if pair[0].ndim == 4 and pair[1].ndim == 1]
+    matrices = [value.mT.contiguous() for value in rest if value.ndim == 2]
+    gammas = [value for value in rest if value.shape == (1, 1, 2, QUERY)]
+    bodies = [body for body in map(_conv_norms, SIZES) if len(body) == len(folded)]
+    if not bodies or len(matrices) != len(_MATRICES) or len(gammas) != 1:
+        return state
+    own = named | dict(zip(_MATRICES, matrices, strict=True)) | {"gau.gamma": gammas[0][0, 0]}
+    for (name, eps), (weight, bias) in zip(bodies[0], folded, strict=True):
+        own |= {
+            f"{name}.conv.weight": weight,
+            f"{name}.bn.weight": torch.full_like(bias, (1 + eps) ** 0.5),
+            f"{name}.bn.bias": bias,
+            f"{name}.bn.running_mean": torch.zeros_like(bias),
+            f"{name}.bn.running_var": torch.ones_like(bias),
+        }
+    return own
 
 
-for _size, (_depth, _width) in SIZES.items():
+@cache
+def _conv_norms(size: str) -> list[tuple[str, float]]:
+    """Names of a CSPNeXt's convolutions with norms, in the order they are called in, and the norms' eps."""
+    with torch.device("meta"):
+        network = CSPNeXt(size)
+    return [(name, part.bn.eps) for name, part in network.named_modules() if isinstance(part, ConvBN)]
+
+
+def _build(joints: int, input_size: tuple[int, int], *, size: str) -> nn.Module:
+    return RTMPose(joints, input_size, size=size)
+
+
+for _size in SIZES:
     register(
         f"rtmpose-{_size}",
         family="RTMPose",
         paper="Jiang et al., 2023",
-        build=partial(_build, depth=_depth, width=_width),
+        build=partial(_build, size=_size),
         remap=remap,
         input_size=_input_size,
     )

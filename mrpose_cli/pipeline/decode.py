@@ -21,9 +21,9 @@ from functools import cache
 import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from mrpose_cli.pipeline.precision import full_float32
 from mrpose_cli.weights.manifest import CodecName
 
 # Widths of the blurs, in cells: DARK's and UDP's has the training targets' sigma of 2; mmpose's MSPN and
@@ -45,7 +45,8 @@ def decode_heatmaps(
     Returns:
         Keypoints (N, K, 2) in crop pixels and scores (N, K), float32. The score is the map's highest
         value v (``megvii`` and ``second-peak``: v / 255 + 0.5). A joint whose map has no positive value
-        has no place; its coordinates are the crop's corner, (0, 0).
+        has no place; its coordinates are the crop's corner, (0, 0). So are those of a joint that does not
+        come out finite, and its score is 0.
     """
     maps = maps.float()
     height, width = maps.shape[-2:]
@@ -76,7 +77,7 @@ def decode_heatmaps(
     grid = torch.tensor([width, height], device=maps.device, dtype=torch.float32)
     stride = (size - 1) / (grid - 1) if codec == "udp" else size / grid
     placed = torch.where((highest > 0)[..., None], cells + offset, 0.0)
-    return placed * stride, scores
+    return _finite(placed * stride, scores)
 
 
 def decode_simcc(x: Tensor, y: Tensor, split: float = 2.0) -> tuple[Tensor, Tensor]:
@@ -88,11 +89,14 @@ def decode_simcc(x: Tensor, y: Tensor, split: float = 2.0) -> tuple[Tensor, Tens
         split: Bins per crop pixel.
 
     Returns:
-        Keypoints (N, K, 2) in crop pixels; scores (N, K), the lower of the two peaks.
+        Keypoints (N, K, 2) in crop pixels; scores (N, K), the lower of the two peaks. A joint with a peak
+        that is not finite lies in the crop's corner, (0, 0), with a score of 0.
     """
     best_x, at_x = x.float().max(-1)
     best_y, at_y = y.float().max(-1)
-    return torch.stack([at_x, at_y], -1).float() / split, torch.minimum(best_x, best_y)
+    finite = torch.maximum(best_x, best_y) < torch.inf
+    scores = torch.where(finite, torch.minimum(best_x, best_y), torch.nan)
+    return _finite(torch.stack([at_x, at_y], -1).float() / split, scores)
 
 
 def flip_heatmaps(maps: Tensor, pairs: tuple[tuple[int, int], ...], *, shift: bool) -> Tensor:
@@ -114,6 +118,12 @@ def flip_simcc(x: Tensor, y: Tensor, pairs: tuple[tuple[int, int], ...]) -> tupl
     """Bring SimCC's distributions (N, K, bins) of mirrored crops back."""
     order = _swap(x.shape[1], pairs)
     return x.flip(-1)[:, order], y[:, order]
+
+
+def _finite(keypoints: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
+    """Joints as they are, (0, 0) with a score of 0 where any of the three numbers is not finite."""
+    finite = keypoints.isfinite().all(-1) & scores.isfinite()
+    return torch.where(finite[..., None], keypoints, 0.0), torch.where(finite, scores, 0.0)
 
 
 def _swap(joints: int, pairs: tuple[tuple[int, int], ...]) -> list[int]:
@@ -155,17 +165,22 @@ def _slope_sign(maps: Tensor, cells: Tensor) -> Tensor:
 
 
 @cache
-def _gaussian(kernel: int) -> Tensor:
-    return torch.from_numpy(cv2.getGaussianKernel(kernel, 0).astype(np.float32)).flatten()
+def _gaussian(length: int, kernel: int, device: torch.device) -> Tensor:
+    """The blur along an axis as a banded matrix (length, length); beyond the axis's ends are zeros."""
+    taps = cv2.getGaussianKernel(kernel, 0).ravel()
+    half = kernel // 2
+    padded = sum(tap * np.eye(length, k=step - half) for step, tap in enumerate(taps))
+    with torch.inference_mode(False):  # later callers may be outside of that mode
+        return torch.from_numpy(np.asarray(padded, np.float32)).to(device)
 
 
 def _towards_second(maps: Tensor, cells: Tensor) -> Tensor:
     """Unit vectors from each map's highest cell to its second highest, (N, K, 2)."""
-    index = maps.flatten(2).topk(2, -1).indices[..., 1]
-    width = maps.shape[-1]
-    step = torch.stack([index % width, index // width], -1).float() - cells
+    peak = (cells[..., 1] * maps.shape[-1] + cells[..., 0]).long()[..., None]
+    second, _ = _peaks(maps.flatten(2).scatter(-1, peak, 0.0).view_as(maps))
+    step = second - cells
     length: Tensor = step.norm(dim=-1, keepdim=True)
-    return step / length
+    return step / length.clamp(min=1.0)
 
 
 def _blur(maps: Tensor, kernel: int) -> Tensor:
@@ -175,15 +190,12 @@ def _blur(maps: Tensor, kernel: int) -> Tensor:
     return blurred * maps.amax((-2, -1), keepdim=True) / highest.masked_fill(highest == 0, 1.0)
 
 
+@full_float32()
 def _smooth(maps: Tensor, kernel: int) -> Tensor:
     """Gaussian blur with zeros beyond the border."""
-    n, k, height, width = maps.shape
-    weight = _gaussian(kernel).to(maps.device)
-    flat = maps.reshape(n * k, 1, height, width)
-    half = kernel // 2
-    flat = F.conv2d(flat, weight.view(1, 1, 1, -1), padding=(0, half))
-    flat = F.conv2d(flat, weight.view(1, 1, -1, 1), padding=(half, 0))
-    return flat.view(n, k, height, width)
+    rows, columns = (_gaussian(length, kernel, maps.device) for length in maps.shape[-2:])
+    smooth: Tensor = rows @ (maps @ columns)  # both matrices are symmetric
+    return smooth
 
 
 def _newton_dark(blurred: Tensor, cells: Tensor) -> Tensor:

@@ -11,9 +11,11 @@ import torch
 
 from mrpose_cli.errors import UsageError, WeightsError
 from mrpose_cli.pipeline.detectors.base import Detector, WholeImage
-from mrpose_cli.pipeline.estimator import Network, Output, PoseEstimator
-from mrpose_cli.pipeline.onnx import open_session
+from mrpose_cli.pipeline.detectors.yolox import YoloxDetector
+from mrpose_cli.pipeline.estimator import Network, PoseEstimator
+from mrpose_cli.pipeline.onnx import OnnxNetwork, left_on_cpu
 from mrpose_cli.pipeline.pipeline import Pipeline
+from mrpose_cli.pipeline.precision import computes_bf16
 from mrpose_cli.pipeline.profile import StageClock
 from mrpose_cli.weights.manifest import DetectorEntry, PoseEntry, find_detector, find_pose, load_manifest
 from mrpose_cli.weights.store import WeightsStore
@@ -39,6 +41,7 @@ def load_pipeline(
     detector: str | Detector = DEFAULT_DETECTOR,
     *,
     weights: Path | str | None = None,
+    input_size: tuple[int, int] | None = None,
     device: str = "auto",
     dtype: Dtype = "auto",
     flip: bool | None = None,
@@ -60,8 +63,9 @@ def load_pipeline(
         detector: A detector of ``mrpose weights list``, the path of an ultralytics ``.pt`` file,
             ``"whole-image"``, or an object with a ``detect`` method.
         weights: A file of the user's own, in any layout that ``mrpose weights convert`` understands.
+        input_size: Height and width of the crops that ``weights`` was trained on; None for what it says.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
-        dtype: ``"auto"`` is fp16 on CUDA and fp32 elsewhere. ONNX files compute in their own type.
+        dtype: ``"auto"`` is fp16 on CUDA and fp32 elsewhere. On the CPU ONNX files compute in their own type.
         flip: Flip test; None for what the checkpoint was published with.
         batch_size: Crops a forward pass; None for the device's default.
         frame_batch: Frames a detector pass; None for the device's default.
@@ -71,7 +75,8 @@ def load_pipeline(
         keep_heatmaps: Return a map a person with the poses.
         store: Where weights are found; None for the user's cache.
         clock: Where the time goes.
-        remark: Told in one line when another network than the default runs; a warning if not given.
+        remark: Told in one line what should be known, such as that another network than the default runs; a
+            warning if not given.
 
     Raises:
         UsageError: an unknown name, or a device this machine does not have.
@@ -80,10 +85,11 @@ def load_pipeline(
     clock = clock or StageClock()
     store = store or WeightsStore()
     place = resolve_device(device)
-    kind = place.type
     own = Path(weights) if weights else None
-    entry = _entry(model, own)
+    entry = for_device(_entry(model, own, input_size, remark), place)
     precision = _resolve_dtype(dtype, place, entry)  # wrong usage is told before anything is downloaded
+    if precision == torch.bfloat16 and place.type == "cuda" and not computes_bf16(place):
+        remark("this GPU has no instructions for bf16 and emulates it; --dtype fp16 is faster")
     try:
         path = store.resolve(entry, own)
     except WeightsError:
@@ -101,16 +107,17 @@ def load_pipeline(
         if isinstance(detector, str)
         else detector
     )
+    if isinstance(finder, YoloxDetector):
+        note = left_on_cpu(finder.name, finder.network.device, place)
+        if note:
+            remark(note)
     network = load_network(entry, path, place, precision)
-    memory_format = torch.channels_last
-    if entry.format == "onnx":  # ONNX Runtime takes and gives plain host memory
-        place, precision, memory_format = torch.device("cpu"), torch.float32, torch.contiguous_format
     estimator = PoseEstimator(
         network,
         entry,
         device=place,
-        dtype=precision,
-        memory_format=memory_format,
+        dtype=torch.float32 if entry.format == "onnx" else precision,
+        memory_format=torch.contiguous_format if entry.format == "onnx" else torch.channels_last,
         flip=entry.flip_test if flip is None else flip,
         keep_maps=keep_heatmaps,
         clock=clock,
@@ -118,13 +125,20 @@ def load_pipeline(
     return Pipeline(
         finder,
         estimator,
-        batch_size=batch_size or _BATCH_SIZES[kind],
-        frame_batch=frame_batch or _FRAME_BATCHES[kind],
+        batch_size=batch_size or _BATCH_SIZES[place.type],
+        frame_batch=frame_batch or _FRAME_BATCHES[place.type],
         clock=clock,
     )
 
 
-def _entry(model: str | None, weights: Path | None) -> PoseEntry:
+def for_device(entry: PoseEntry, device: torch.device) -> PoseEntry:
+    """A checkpoint's row as it runs on a device: ONNX Runtime is for the CPU, torch for everything else."""
+    return entry if device.type == "cpu" else entry.model_copy(update={"format": "torch"})
+
+
+def _entry(
+    model: str | None, weights: Path | None, input_size: tuple[int, int] | None, remark: Callable[[str], None]
+) -> PoseEntry:
     from mrpose_cli.models.identify import identify
     from mrpose_cli.models.registry import canonical, list_models
 
@@ -133,7 +147,9 @@ def _entry(model: str | None, weights: Path | None) -> PoseEntry:
         path = weights.expanduser()
         if not path.is_file():
             raise WeightsError(f"there is no weights file at {path}")
-        return identify(path, name)
+        return identify(path, name, input_size, remark)
+    if input_size is not None:
+        raise UsageError("--input-size is for a file of your own; pass it with --weights")
     if name in list_models() and name not in {row.name for row in load_manifest().pose}:
         raise UsageError(f"nobody published weights for {name}; pass a file of your own with --weights")
     return find_pose(name or DEFAULT_MODEL)
@@ -183,22 +199,15 @@ def load_network(entry: PoseEntry, path: Path, device: torch.device, dtype: torc
         WeightsError: the file does not hold what the entry says.
     """
     if entry.format == "onnx":
-        return _onnx_network(path, device)
+        by_onnx = OnnxNetwork(path, device, outputs=("simcc_x", "simcc_y"))
+        if by_onnx.input_size not in (None, entry.input_size):
+            sizes = "crops of {}x{}, {} of {}x{}".format(*by_onnx.input_size, entry.name, *entry.input_size)
+            raise WeightsError(f"{path} takes {sizes}; name the model that it is with --model")
+        return by_onnx
     from mrpose_cli.models import load_checkpoint
 
     network = load_checkpoint(entry.arch, path, entry.joints, entry.input_size)
     return network.to(device=device, dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
-
-
-def _onnx_network(path: Path, device: torch.device) -> Network:
-    session = open_session(path, device.type, outputs=("simcc_x", "simcc_y"))
-    name = session.get_inputs()[0].name
-
-    def forward(images: torch.Tensor) -> Output:
-        x, y = session.run(["simcc_x", "simcc_y"], {name: images.numpy()})
-        return torch.from_numpy(x), torch.from_numpy(y)
-
-    return forward
 
 
 def _load_detector(
@@ -223,9 +232,7 @@ def _load_detector(
         entry = find_detector(name)
         path = store.resolve(entry)
     if entry is not None and entry.format == "yolox-onnx":
-        from mrpose_cli.pipeline.detectors.yolox import YoloxDetector
-
-        return YoloxDetector(path, name=name, device=device.type, confidence=confidence, clock=clock)
+        return YoloxDetector(path, name=name, device=device, confidence=confidence, clock=clock)
     from mrpose_cli.pipeline.detectors.yolo import YoloDetector
 
     return YoloDetector(

@@ -1,43 +1,124 @@
-"""Opening ONNX files with ONNX Runtime."""
+"""Networks in ONNX files, run by ONNX Runtime."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
 from mrpose_cli.errors import WeightsError
+from mrpose_cli.models.onnx_file import check_alone
+
+_CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
 
-def open_session(path: Path, device: str, *, outputs: tuple[str, ...]) -> Any:
-    """An inference session on ``device`` (``"cpu"`` or ``"cuda"``).
+class OnnxNetwork:
+    """A network in an ONNX file with one input. It takes and gives float32 in host memory.
 
-    CUDA is used where the installed ONNX Runtime has it (package ``onnxruntime-gpu``), the CPU
-    otherwise.
+    CUDA is used where the installed ONNX Runtime can use it (package ``onnxruntime-gpu`` and its
+    libraries), the CPU otherwise.
+
+    Args:
+        path: The file.
+        device: Where it should run.
+        outputs: Names of what is asked for.
+
+    Attributes:
+        device: Where it does run.
 
     Raises:
         WeightsError: the file is not a network with these outputs.
     """
-    # Read once, when the library is loaded: without it recent versions keep a device id in the user's
-    # cache folder and send usage data. Their disable_telemetry_events() comes too late for both.
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-    import onnxruntime
 
-    onnxruntime.set_default_logger_severity(3)  # its warnings speak of graph internals
-    options = onnxruntime.SessionOptions()
-    # Its threads would otherwise burn the cores between two runs, which are the other stages' turn.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    providers = ["CPUExecutionProvider"]
-    if device == "cuda" and "CUDAExecutionProvider" in onnxruntime.get_available_providers():
-        providers.insert(0, "CUDAExecutionProvider")
-    try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=providers)
-    except Exception as error:  # the runtime's exception classes are not part of its public interface
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
-        raise WeightsError(f"{path} is not a readable ONNX network ({reason})") from error
-    names = {output.name for output in session.get_outputs()}
-    if not names.issuperset(outputs):
-        raise WeightsError(
-            f"{path} has the outputs {', '.join(sorted(names))}; expected {', '.join(outputs)}"
-        )
-    return session
+    def __init__(self, path: Path, device: torch.device, *, outputs: Sequence[str]) -> None:
+        # Read once, when the library is loaded: without it recent versions keep a device id in the user's
+        # cache folder and send usage data. Their disable_telemetry_events() comes too late for both.
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+        import onnxruntime
+
+        onnxruntime.set_default_logger_severity(3)  # its warnings speak of graph internals
+        options = onnxruntime.SessionOptions()
+        # Its threads would otherwise burn the cores between two runs, which are the other stages' turn.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        providers = wanted_providers(device, onnxruntime.get_available_providers())
+        check_alone(path)
+        try:
+            session = onnxruntime.InferenceSession(str(path), options, providers=providers)
+        except Exception as error:  # the runtime's exception classes are not part of its public interface
+            reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
+            raise WeightsError(f"{path} is not a readable ONNX network ({reason})") from error
+        names = {output.name for output in session.get_outputs()}
+        if not names.issuperset(outputs):
+            raise WeightsError(
+                f"{path} has the outputs {', '.join(sorted(names))}; expected {', '.join(outputs)}"
+            )
+        self.device = device_of(session.get_providers(), device)
+        self._session, self._outputs, self._path = session, list(outputs), path
+        self._input = session.get_inputs()[0]
+
+    @property
+    def input_size(self) -> tuple[int, int] | None:
+        """Height and width; None if the network takes any."""
+        height, width = self._input.shape[2:]
+        return (height, width) if isinstance(height, int) and isinstance(width, int) else None
+
+    def run(self, images: NDArray[np.float32]) -> list[NDArray[Any]]:
+        """The outputs, in the order they were asked for."""
+        try:
+            arrays: list[NDArray[Any]] = self._session.run(self._outputs, {self._input.name: images})
+        except Exception as error:  # as above
+            reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
+            raise WeightsError(
+                f"{self._path} cannot be run on {images.shape[2:]} pixels ({reason})"
+            ) from error
+        return arrays
+
+    def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """The two outputs of a pose network."""
+        x, y = self.run(images.numpy())
+        return torch.from_numpy(x), torch.from_numpy(y)
+
+
+def wanted_providers(device: torch.device, available: Sequence[str]) -> list[Any]:
+    """What ONNX Runtime is asked to run a network with, best first.
+
+    Args:
+        device: Where it should run.
+        available: What the installed package was built with.
+    """
+    if device.type != "cuda" or _CUDA not in available:
+        return [_CPU]
+    # Float32 is to be float32; by default it computes in TF32.
+    return [(_CUDA, {"device_id": device.index or 0, "use_tf32": 0}), _CPU]
+
+
+def device_of(providers: Sequence[str], device: torch.device) -> torch.device:
+    """Where a network runs: a package may be built with CUDA and not find CUDA's libraries.
+
+    Args:
+        providers: What its session says it runs with, best first.
+        device: Where it should run.
+    """
+    return device if providers[0] == _CUDA else torch.device("cpu")
+
+
+def left_on_cpu(name: str, device: torch.device, asked: torch.device) -> str | None:
+    """What to say of a network that runs on the CPU though there is CUDA; None if there is nothing to say.
+
+    Args:
+        name: The network's.
+        device: Where it runs.
+        asked: Where it should run.
+    """
+    if asked.type != "cuda" or device.type == "cuda":
+        return None
+    return (
+        f"{name} runs on the CPU, since ONNX Runtime cannot use CUDA here; install onnxruntime-gpu in place "
+        "of onnxruntime, with the CUDA and cuDNN that it needs"
+    )

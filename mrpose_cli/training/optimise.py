@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import copy
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from mrpose_cli.models.backbone import backbone_parts
 from mrpose_cli.training.config import TrainConfig
 
 
 def make_optimiser(network: nn.Module, config: TrainConfig, device: torch.device) -> torch.optim.AdamW:
-    """AdamW; only weights of convolutions and matrices decay, neither biases nor norms."""
-    decaying = [p for p in network.parameters() if p.ndim > 1]
-    others = [p for p in network.parameters() if p.ndim <= 1]
-    groups = [
-        {"params": decaying, "weight_decay": config.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
+    """AdamW; only weights of convolutions and matrices decay, neither biases nor norms.
+
+    Each group of parameters knows its ``share`` of the learning rate.
+    """
+    slow = {id(p) for part in backbone_parts(network) for p in part.parameters() if config.backbone_lr != 1}
+    groups: list[dict[str, Any]] = []
+    for within in (True, False) if slow else (False,):
+        own = [p for p in network.parameters() if (id(p) in slow) == within]
+        share = config.backbone_lr if within else 1.0
+        groups += [
+            {"params": [p for p in own if p.ndim > 1], "weight_decay": config.weight_decay, "share": share},
+            {"params": [p for p in own if p.ndim <= 1], "weight_decay": 0.0, "share": share},
+        ]
     # Fused, it also takes the gradient scaler's verdict without waiting for the device.
     return torch.optim.AdamW(groups, lr=config.lr, fused=device.type in ("cuda", "cpu"))
 

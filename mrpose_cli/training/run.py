@@ -15,13 +15,16 @@ from mrpose_cli.claim import Claim
 from mrpose_cli.errors import UsageError
 from mrpose_cli.interrupt import interruptible
 from mrpose_cli.jobs.evaluate_ranks import Ranks
+from mrpose_cli.models.backbone import settle_norms
 from mrpose_cli.models.checkpoint import load_checkpoint
 from mrpose_cli.models.identify import read_entry, write_safetensors
+from mrpose_cli.pipeline.precision import full_float32
 from mrpose_cli.training import card
 from mrpose_cli.training.batches import Augmenter
 from mrpose_cli.training.config import TrainConfig
 from mrpose_cli.training.crops import CropSet
 from mrpose_cli.training.data import Data, load_data, place
+from mrpose_cli.training.geometry import central
 from mrpose_cli.training.log import LOG_FILE, Log, draw_curve
 from mrpose_cli.training.precision import autocast_type
 from mrpose_cli.training.start import build, describe
@@ -34,6 +37,7 @@ from mrpose_cli.weights.store import WeightsStore
 
 BEST_FILE = "best.safetensors"
 EVAL_FOLDER = "eval"
+_SETTLED_ON, _SETTLED_BATCH = 256, 32  # crops
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,7 @@ class Outcome:
     coco: CocoScore | None
 
 
+@full_float32()
 def run_training(
     request: Request,
     ranks: Ranks,
@@ -128,27 +133,29 @@ def _run(
 ) -> Outcome:
     config, state = _prepare(request, ranks)
     entry = describe(config)
-    network, start = build(config if state is None else replace(config, init="random"), store)
-    start = start if state is None else state.start
-    teacher = Teacher.load(config.teacher, config, device, store) if config.teacher else None
+    start = build(config if state is None else replace(config, init="random"), store)
+    words = start.words if state is None else state.start
+    teacher = Teacher.load(config.teacher, config, device, store, screen.said) if config.teacher else None
     data = load_data(config, ranks, screen.decoded)
     if state is not None and state.digest != data.digest:
         raise UsageError(f"{config.out} was trained on other crops or labels; a run resumes on its own")
     precision = str(autocast_type(config.precision, device)).removeprefix("torch.")
-    screen.said(_opening(entry, start, data, card.device_name(device), precision))
+    screen.said(_opening(entry, words, data, card.device_name(device), precision))
     torch.backends.cudnn.benchmark = True  # all batches are of one size
     train = place(data.train, device, on_host=config.keep_on_host)
     held_out = place(data.held_out, device, on_host=config.keep_on_host) if data.held_out else None
     augmenter = Augmenter(config, entry, device)
     best = config.out / BEST_FILE
+    if start.folded:
+        _settle(start.network.to(device), train, augmenter)
 
     def keep(averaged: nn.Module) -> None:
         _write(best, averaged, entry, half=config.half)
 
     with interruptible() as interrupted:
         trainer = Trainer(
-            config, network, train, held_out, augmenter, teacher, ranks, device, config.out, data.digest,
-            start, Hooks(screen.stepped, screen.reported, keep, interrupted.is_set),
+            config, start.network, train, held_out, augmenter, teacher, ranks, device, config.out,
+            data.digest, words, Hooks(screen.stepped, screen.reported, keep, interrupted.is_set),
         )  # fmt: skip
         if state is not None:
             trainer.resume(state)
@@ -183,7 +190,7 @@ def _run(
             _write(best, kept, entry.model_copy(update={"metrics": (metric,)}), half=config.half)
         outcome = replace(outcome, held_out=figures, coco=coco)
     facts = card.RunFacts(
-        start, trainer.step, trainer.planned, trainer.samples, trainer.seconds,
+        words, trainer.step, trainer.planned, trainer.samples, trainer.seconds,
         trainer.best_step or trainer.step, card.device_name(device), precision, ranks.size,
     )  # fmt: skip
     written = read_entry(best) or entry
@@ -215,6 +222,13 @@ def _prepare(request: Request, ranks: Ranks) -> tuple[TrainConfig, State | None]
 def _left(out: Path) -> list[Path]:
     """What makes a folder that of a run."""
     return [path for path in (out / STATE_FILE, out / LOG_FILE, out / BEST_FILE) if path.exists()]
+
+
+def _settle(network: nn.Module, crops: CropSet, augmenter: Augmenter) -> None:
+    """Give norms that came folded into their convolutions the statistics of some crops."""
+    some = torch.arange(min(len(crops), _SETTLED_ON), device=crops.pixels.device).split(_SETTLED_BATCH)
+    views = (central(len(rows), crops.size, augmenter.size, crops.points.device) for rows in some)
+    settle_norms(network, (augmenter.plain(crops, *pair) for pair in zip(some, views, strict=True)))
 
 
 def _evaluate(best: Path, held_out: CropSet | None, augmenter: Augmenter, entry: PoseEntry) -> HeldOut | None:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from mrpose_cli.errors import UsageError, WeightsError
-from mrpose_cli.models.backbone import load_backbone, read_backbone
+from mrpose_cli.models.backbone import backbone_norms, backbone_parts, load_backbone, read_backbone
+from mrpose_cli.models.checkpoint import load_checkpoint
 from mrpose_cli.models.identify import identify
 from mrpose_cli.models.registry import canonical, create_model, model_info
-from mrpose_cli.pipeline.factory import load_network
 from mrpose_cli.skeletons import COCO17
 from mrpose_cli.training.config import TrainConfig
-from mrpose_cli.weights.manifest import PoseEntry, find_backbone, find_pose, load_manifest
+from mrpose_cli.weights.manifest import BackboneEntry, Entry, PoseEntry, find_pose, load_manifest
 from mrpose_cli.weights.store import WeightsStore, file_sha256
 
 _CONVENTIONS = "mrpose"
@@ -40,8 +41,24 @@ def describe(config: TrainConfig) -> PoseEntry:
     )
 
 
-def build(config: TrainConfig, store: WeightsStore) -> tuple[nn.Module, str]:
-    """The network and, in words, what it starts from.
+@dataclass(frozen=True, slots=True, eq=False)
+class Start:
+    """A network at the beginning of a run.
+
+    Attributes:
+        network: In evaluation mode, on the CPU.
+        words: What it starts from.
+        folded: Whether its backbone's norms have no statistics yet, see
+            :func:`~mrpose_cli.models.backbone.settle_norms`.
+    """
+
+    network: nn.Module
+    words: str
+    folded: bool = False
+
+
+def build(config: TrainConfig, store: WeightsStore) -> Start:
+    """The network and what it starts from.
 
     Args:
         config: Which network, from what; its seed makes fresh weights the same each time.
@@ -59,31 +76,39 @@ def build(config: TrainConfig, store: WeightsStore) -> tuple[nn.Module, str]:
         answer = network.eval()(torch.zeros(1, 3, height, width))
     if not isinstance(answer, torch.Tensor) or answer.shape[2:] != (height // 4, width // 4):
         raise UsageError(f"{info.name} gives no heatmaps, and nothing else can be trained yet")
-    wanted = config.init
-    row = _imagenet_row(info.name)
-    if wanted == "auto":
-        wanted = "imagenet" if row else "random"
-    if wanted == "random":
-        return network, "random weights"
-    if wanted == "imagenet":
-        if row is None:
-            raise UsageError(
-                f"there are no ImageNet weights for {info.name}; pass a file with --init, or random"
-            )
-        path = store.resolve(find_backbone(row))
-        count = load_backbone(network, read_backbone(path), origin=row)
-        return network, f"{row} ({count} tensors), a fresh head"
-    return _from_weights(network, wanted, store)
+    if not backbone_parts(network) and (config.freeze_norms or config.backbone_lr != 1):
+        raise UsageError(f"{info.name} has no backbone; leave --backbone-lr and --freeze-norms out")
+    if config.init not in ("auto", "imagenet", "random"):
+        return _from_weights(network, config.init, store)
+    row = _backbone_row(info.name)
+    if config.init == "imagenet" and not isinstance(row, BackboneEntry):
+        raise UsageError(f"there are no ImageNet weights for {info.name}; pass a file with --init, or random")
+    if config.init == "random" or row is None:
+        return Start(network, "random weights")
+    return _from_backbone(network, store.resolve(row), row.name)
 
 
-def _imagenet_row(name: str) -> str | None:
-    """The manifest's row with the network's ResNet; None where there is none or it has another backbone."""
-    depth = re.fullmatch(r".*-r(\d+)", name)
-    rows = {row.arch: row.name for row in load_manifest().backbone}
-    return rows.get(f"resnet{depth[1]}") if depth else None
+def _backbone_row(name: str) -> Entry | None:
+    """The manifest's row with the network's backbone; None where there is none.
+
+    A ResNet's has ImageNet's weights, a CSPNeXt's is within an RTMPose.
+    """
+    manifest = load_manifest()
+    if depth := re.fullmatch(r".*-r(\d+)", name):
+        return next((row for row in manifest.backbone if row.arch == f"resnet{depth[1]}"), None)
+    if size := re.fullmatch(r".*-cspnext-(\w)", name):
+        return next((row for row in manifest.pose if row.arch == f"rtmpose-{size[1]}"), None)
+    return None
 
 
-def _from_weights(network: nn.Module, wanted: str, store: WeightsStore) -> tuple[nn.Module, str]:
+def _from_backbone(network: nn.Module, path: Path, origin: str) -> Start:
+    count = load_backbone(network, read_backbone(path), origin=origin)
+    means = [norm.running_mean for norm in backbone_norms(network)]
+    folded = all(mean is not None and not mean.any() for mean in means)
+    return Start(network, f"the backbone in {origin} ({count} tensors), a fresh head", folded)
+
+
+def _from_weights(network: nn.Module, wanted: str, store: WeightsStore) -> Start:
     path = Path(wanted).expanduser()
     if not path.is_file():
         if path.suffix or path.parent != Path():
@@ -92,15 +117,13 @@ def _from_weights(network: nn.Module, wanted: str, store: WeightsStore) -> tuple
     own = network.state_dict()
     try:
         entry = identify(path)
-        state = load_network(entry, path, torch.device("cpu"), torch.float32)
+        weights = load_checkpoint(entry.arch, path, entry.joints, entry.input_size).state_dict()
     except (WeightsError, UsageError):
-        count = load_backbone(network, read_backbone(path), origin=str(path))
-        return network, f"the backbone in {path.name} ({count} tensors), a fresh head"
-    if not isinstance(state, nn.Module):
-        raise UsageError(f"{path.name} cannot be trained on: it is an ONNX file")
-    weights = state.state_dict()
+        return _from_backbone(network, path, path.name)
     if weights.keys() != own.keys() or any(weights[key].shape != own[key].shape for key in own):
+        if entry.codec == "simcc":  # nothing but its backbone is of use to a network of heatmaps
+            return _from_backbone(network, path, path.name)
         raise WeightsError(f"{path.name} holds {entry.name}, which is not the network to be trained")
     network.load_state_dict(weights)
     # A file that was trained further often keeps its name: only its hash tells the two apart.
-    return network, f"{path.name} ({entry.name}, sha256 {file_sha256(path)[:12]}), all of it"
+    return Start(network, f"{path.name} ({entry.name}, sha256 {file_sha256(path)[:12]}), all of it")

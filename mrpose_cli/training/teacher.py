@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from mrpose_cli.models.identify import identify
 from mrpose_cli.models.registry import canonical
 from mrpose_cli.pipeline.decode import decode_heatmaps, decode_simcc, flip_heatmaps, flip_simcc
 from mrpose_cli.pipeline.estimator import Network, Output
-from mrpose_cli.pipeline.factory import load_network
+from mrpose_cli.pipeline.factory import for_device, load_network
 from mrpose_cli.skeletons import COCO17, get_skeleton
 from mrpose_cli.training.config import TrainConfig
 from mrpose_cli.training.precision import autocast, autocast_type
@@ -54,13 +55,19 @@ class Teacher:
         self._network = network
         self._size, self._config, self._device = size, config, device
         self._dtype = autocast_type(config.precision, device)
-        self._on_host = entry.format == "onnx"
         self._mean = torch.tensor(entry.mean, device=device).view(1, 3, 1, 1)
         self._std = torch.tensor(entry.std, device=device).view(1, 3, 1, 1)
 
     @classmethod
-    def load(cls, name: str, config: TrainConfig, device: torch.device, store: WeightsStore) -> Teacher:
-        """The teacher of a row of ``mrpose models``, or of a file.
+    def load(
+        cls,
+        name: str,
+        config: TrainConfig,
+        device: torch.device,
+        store: WeightsStore,
+        remark: Callable[[str], None] = lambda note: None,
+    ) -> Teacher:
+        """The teacher of a row of ``mrpose models``, or of a file; ``remark`` is told what is assumed of it.
 
         Raises:
             UsageError: there is no such row, or it estimates other joints.
@@ -68,10 +75,11 @@ class Teacher:
         """
         path = Path(name).expanduser()
         if path.is_file():
-            entry = identify(path)
+            entry = identify(path, remark=remark)
         else:
             entry = find_pose(canonical(name))
             path = store.resolve(entry)
+        entry = for_device(entry, device)
         network = load_network(entry, path, device, torch.float32)
         if isinstance(network, nn.Module):
             network.requires_grad_(False)
@@ -116,7 +124,7 @@ class Teacher:
     def _answer(self, images: Tensor) -> Output:
         """COCO's joints, in float32, on the device."""
         with autocast(self._dtype, self._device):  # decoding is done without
-            output = self._network(images.cpu() if self._on_host else images)
+            output = self._network(images)
         if isinstance(output, tuple):
             x, y = (axis[:, :_JOINTS].to(self._device, torch.float32) for axis in output)
             return x, y

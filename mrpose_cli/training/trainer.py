@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from mrpose_cli.errors import MrposeError
 from mrpose_cli.jobs.evaluate_ranks import Ranks
+from mrpose_cli.models.backbone import backbone_norms
 from mrpose_cli.training.batches import Augmenter, Batch, Sampler, epoch_rows, step_seed
 from mrpose_cli.training.config import TrainConfig
 from mrpose_cli.training.crops import CropSet
@@ -108,6 +109,9 @@ class Trainer:
         self._digest, self._start = digest, start
         layout = torch.channels_last if config.channels_last else torch.contiguous_format
         self._network = network.train().to(device=device, memory_format=layout)  # type: ignore[call-overload]
+        if config.freeze_norms:
+            for norm in backbone_norms(self._network):
+                norm.eval()
         self._dtype = autocast_type(config.precision, device)
         self._optimiser = make_optimiser(self._network, config, device)
         self._scaler = torch.amp.GradScaler(device.type, enabled=self._dtype == torch.float16)
@@ -239,7 +243,7 @@ class Trainer:
         batch = self._augmenter.training(self._crops, self._sampler.step(self.step), seed)
         torch.manual_seed(seed)  # for dropout and the like
         for group in self._optimiser.param_groups:
-            group["lr"] = learning_rate(config, self.step, self.total)
+            group["lr"] = group.get("share", 1.0) * learning_rate(config, self.step, self.total)
         loss = self._loss(batch)
         self._optimiser.zero_grad(set_to_none=True)
         self._scaler.scale(loss).backward()

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from mrpose_cli.coco.boxes import read_boxes
+from mrpose_cli.coco.boxes import BoxFile, read_boxes
 from mrpose_cli.errors import UsageError
 
 
@@ -44,9 +44,32 @@ def test_results_by_number_best_first(tmp_path: Path) -> None:
     [
         ("{", "not JSON"),
         ('{"a": 1}', "neither"),
-        ('[{"image_id": 1}]', "entry 0"),
-        ('[{"image_id": 1, "bbox": [1, 2, 3]}]', "entry 0"),
-        ("[7]", "entry 0"),
+        ('[{"image_id": 1}]', r"results\[0\].bbox: Field required"),
+        ('[{"image_id": 1, "bbox": [1, 2, 3]}]', r"results\[0\].bbox: List should have at least 4 items"),
+        ('[{"image_id": 1, "bbox": [1, 2, 1e308, 3]}]', r"\[0\].bbox\[2\]: .*it is 1e\+308"),
+        (
+            '[{"image_id": 1, "bbox": [1, 2, NaN, 3]}]',
+            r"\[0\].bbox\[2\]: Input should be a finite number, it is nan",
+        ),
+        (
+            '[{"image_id": 1, "bbox": [1, 2, 3, 4], "score": -Infinity}]',
+            r"\[0\].score: Input should be a finite",
+        ),
+        (
+            '[{"image_id": 1.5, "bbox": [1, 2, 3, 4]}]',
+            r"\[0\].image_id: Input should be a valid integer, it is 1.5",
+        ),
+        ('[{"image_id": true, "bbox": [1, 2, 3, 4]}]', r"\[0\].image_id: Input should be a valid integer"),
+        (
+            '[{"image_id": 1, "category_id": "1", "bbox": [1, 2, 3, 4]}]',
+            r"\[0\].category_id: .*integer, it is '1'",
+        ),
+        ("[7]", r"results\[0\]: Input should be an object, it is 7"),
+        ("[" * 100_000, "nested too deeply"),
+        ('[{"image_id": ' + "9" * 5000, "not JSON"),
+        ('{"annotations": [], "images": 7}', "images should be a list"),
+        ('{"annotations": [], "images": [{"id": 3}, {"id": 3}]}', r"images\[1\].id: 3 is there twice"),
+        ('{"annotations": [], "categories": {"id": 1}}', "categories should be a list"),
     ],
 )
 def test_a_file_that_is_neither_is_refused_in_one_line(tmp_path: Path, content: str, message: str) -> None:
@@ -61,3 +84,59 @@ def test_a_file_that_is_neither_is_refused_in_one_line(tmp_path: Path, content: 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be read"):
         read_boxes(tmp_path / "none.json")
+
+
+def named(folder: Path, *names: str) -> BoxFile:
+    """A file with one box for each of these photos; the n-th has id n and n pixels a side."""
+    rows = [{"image_id": n, "bbox": [0, 0, n, n]} for n in range(1, len(names) + 1)]
+    images = [{"id": n, "file_name": name} for n, name in enumerate(names, 1)]
+    return read_boxes(write(folder / "named.json", {"images": images, "annotations": rows}))
+
+
+def test_the_whole_name_goes_before_the_plain_one(tmp_path: Path) -> None:
+    file = named(tmp_path, "a/1.jpg", "b/1.jpg", "c/2.jpg")
+    assert file.match(["b/1.jpg", "a/1.jpg", "d/2.jpg"]) == {"a/1.jpg": 1, "b/1.jpg": 2, "d/2.jpg": 3}
+    # What is somebody's by its whole name is not given away by its plain one.
+    assert named(tmp_path, "a/1.jpg").match(["a/1.jpg", "b/1.jpg"]) == {"a/1.jpg": 1}
+
+
+@pytest.mark.parametrize(
+    ("entries", "photos", "message"),
+    [
+        (("1.jpg",), ("a/1.jpg", "b/1.jpg"), "1.jpg could be a/1.jpg or b/1.jpg"),
+        (("a/1.jpg", "b/1.jpg"), ("1.jpg",), "a/1.jpg or b/1.jpg could be 1.jpg"),
+        (("x/1.jpg", "y/1.jpg"), ("a/1.jpg", "b/1.jpg"), "x/1.jpg or y/1.jpg could be a/1.jpg or b/1.jpg"),
+    ],
+)
+def test_a_plain_name_that_several_have_is_not_guessed(
+    tmp_path: Path, entries: tuple[str, ...], photos: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(UsageError, match=f"{message}; give the photos the names they have there"):
+        named(tmp_path, *entries).match(photos)
+
+
+def test_a_number_that_several_photos_have_is_not_guessed(tmp_path: Path) -> None:
+    file = read_boxes(write(tmp_path / "det.json", [{"image_id": 1, "bbox": [0, 0, 9, 9], "score": 1}]))
+    with pytest.raises(UsageError, match=r"image 1 could be a/1\.jpg or b/1\.jpg"):
+        file.match(["a/1.jpg", "b/1.jpg", "2.jpg"])
+    assert file.match(["a/1.jpg", "a/2.jpg", "b/2.jpg"]) == {"a/1.jpg": 1}
+
+
+def test_the_score_of_the_box_goes_before_that_of_the_person(tmp_path: Path) -> None:
+    rows = [
+        {"image_id": 1, "bbox": [0, 0, 10, 10], "score": 0.4, "box_score": 0.5},
+        {"image_id": 1, "bbox": [0, 0, 20, 20], "score": 0.3, "box_score": 0.9},
+    ]
+    found = read_boxes(write(tmp_path / "poses.json", {"images": [], "annotations": rows})).boxes[1]
+    assert found.scores.tolist() == pytest.approx([0.9, 0.5])
+    assert found.boxes[:, 2].tolist() == [20, 10]
+
+
+def test_what_other_tools_write_is_read(tmp_path: Path) -> None:
+    rows = [
+        {"image_id": 7.0, "category_id": 1.0, "bbox": [1, 2, -3, 4], "iscrowd": False, "score": 12},
+        {"image_id": 7, "category_id": 2, "bbox": "not a person, so never mind"},
+    ]
+    path = tmp_path / "det.json"
+    path.write_bytes(b"\xef\xbb\xbf" + json.dumps(rows).encode())
+    assert read_boxes(path).boxes[7].boxes.tolist() == [[1, 2, 1, 6]]

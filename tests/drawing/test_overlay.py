@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mrpose_cli.drawing import Style, draw_poses
+from mrpose_cli.drawing import Painter, Style, draw_poses
 from mrpose_cli.drawing.overlay import _COLORS
 from mrpose_cli.poses import PersonHeatmaps, Poses
 
@@ -67,3 +67,26 @@ def test_boxes_and_heatmaps_only_on_request(standing: Poses) -> None:
 def test_points_far_outside_do_no_harm(standing: Poses) -> None:
     wild = replace(standing, keypoints=standing.keypoints * np.float32(1e9))
     assert draw_poses(blank(), wild, Style(boxes=True)).shape == (440, 400, 3)
+
+
+@pytest.mark.parametrize("far", [1e7, -1e9, 3e9, 1e30, np.inf, -np.inf, np.nan])
+def test_what_is_far_away_is_drawn_as_far_as_it_is_seen(standing: Poses, far: float) -> None:
+    image = np.full((420, 400, 3), 90, np.uint8)
+    people = [standing.keypoints, standing.keypoints.copy(), standing.keypoints.copy()]
+    boxes = [standing.boxes, standing.boxes.copy(), standing.boxes.copy()]
+    people[1][0, ::2], people[2][:] = far, far
+    boxes[1][0, 2:], boxes[2][:] = far, far
+    poses = Poses(
+        keypoints=np.concatenate(people),
+        scores=np.repeat(standing.scores, 3, axis=0),
+        boxes=np.concatenate(boxes),
+        box_scores=np.repeat(standing.box_scores, 3),
+        person_scores=np.repeat(standing.person_scores, 3),
+        track_ids=np.array([1, 2, 3], np.int64),
+    )
+    style = Style(boxes=True, blur_faces=True)
+    drawn = draw_poses(image, poses, style)
+    assert (drawn[60, 200] != 90).any()  # the nose of the one who is there
+    painter = Painter(style, trail=5.0)
+    for time in (0.0, 1.0):
+        assert painter.draw(image, poses, time).shape == image.shape

@@ -63,10 +63,10 @@ def of_a_test_set(content: dict[str, Any]) -> Any:
         (captions, "holds captions"),
         (boxes_only, "boxes but no keypoints"),
         (twenty_three_joints, "23 joints a person; COCO's evaluation is made for 17"),
-        (short_row, "annotation 3 has 14 joints"),
+        (short_row, r"annotations\[3\].keypoints: 14 joints; COCO's people have 17"),
         (other_names, "'head_top' where COCO has 'nose'"),
         (no_category, "no category 'person'"),
-        (no_size, "image 0 has no usable id, file_name, width and height"),
+        (no_size, r"images\[0\].width: Field required"),
         (stray, "annotates image 999, which is not in its list"),
         (of_a_test_set, "no annotations to evaluate against"),
         (lambda content: [{"image_id": 1, "score": 1}], "a results file goes with --predictions"),
@@ -108,10 +108,19 @@ def test_what_is_read(tmp_path: Path) -> None:
     ("content", "message"),
     [
         ({"images": []}, "a COCO annotation file is not a results file"),
-        ([{"image_id": 1, "score": 0.5}], "entry 0 of .* lacks"),
-        ([{"image_id": 1, "category_id": 1, "score": 0.5, "bbox": [1, 2, 3, 4]}], "no keypoints of 17"),
-        ([{"image_id": 1, "category_id": 1, "score": "high", "keypoints": [0] * 51}], "not numbers"),
-        ([{"image_id": 1, "category_id": 1, "score": float("nan"), "keypoints": [0] * 51}], "not finite"),
+        ([{"image_id": 1, "score": 0.5}], r"results\[0\].category_id: Field required"),
+        (
+            [{"image_id": 1, "category_id": 1, "score": 0.5, "bbox": [1, 2, 3, 4]}],
+            r"results\[0\].keypoints: Field required",
+        ),
+        (
+            [{"image_id": 1, "category_id": 1, "score": "high", "keypoints": [0] * 51}],
+            r"results\[0\].score: Input should be a valid number, it is 'high'",
+        ),
+        (
+            [{"image_id": 1, "category_id": 1, "score": float("nan"), "keypoints": [0] * 51}],
+            r"results\[0\].score: Input should be a finite number",
+        ),
         ([{"image_id": 77, "category_id": 1, "score": 0.5, "keypoints": [0] * 51}], "no results for any"),
     ],
 )

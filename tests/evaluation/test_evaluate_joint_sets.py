@@ -87,9 +87,9 @@ def person(image: int, place: tuple[int, int], joints: int, first: int) -> dict[
 
 
 def evaluated(job: EvalJob, models: Engine) -> Report:
-    plan = prepare(job)
-    plan.task.fit(models.pipeline.estimator.entry)
-    report = run(job, plan, models)
+    with prepare(job) as plan:
+        plan.task.fit(models.pipeline.estimator.entry)
+        report = run(job, plan, models)
     assert report is not None
     return report
 
@@ -134,7 +134,8 @@ def test_mpii_from_images_to_pckh(tmp_path: Path) -> None:
     again = replace(
         job, predictions=tmp_path / "out" / "results.json", out=tmp_path / "again", worst=0, html=False
     )
-    report_again = run(again, prepare(again), None)
+    with prepare(again) as plan:
+        report_again = run(again, plan, None)
     assert report_again is not None
     assert report_again.figures == report.figures
 
@@ -182,7 +183,9 @@ def test_what_the_predictions_depend_on_is_told_apart(tmp_path: Path) -> None:
     pictures(tmp_path, 1)
     (tmp_path / "people.json").write_text(json.dumps([person(0, SPOT, 16, 1)]))
     job = EvalJob(annotations=tmp_path / "people.json", images=tmp_path, dataset="mpii", out=tmp_path / "out")
-    models, data = engine("mpii16", (256, 256)), prepare(job).task.conditions()
+    models = engine("mpii16", (256, 256))
+    with prepare(job) as plan:
+        data = plan.task.conditions()
     before = spool_conditions(data, models.model, models.boxes)
     flipped = spool_conditions(data, models.model.model_copy(update={"flip": True}), models.boxes)
     assert {key for key in before if before[key] != flipped[key]} == {"flip"}

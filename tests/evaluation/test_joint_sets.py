@@ -78,11 +78,14 @@ def test_the_authors_mat_file(tmp_path: Path) -> None:
     [
         ({"images": []}, "mpii", "COCO's files go with --dataset coco"),
         ([], "mpii", "not a list of people"),
-        ([person(14)], "mpii", "person 0 has 14 joints; MPII has 16"),
-        ([person()], "lsp", "person 0 has 16 joints; LSP has 14"),
+        ([person(14)], "mpii", r"people\[0\].joints: 14 joints; MPII has 16"),
+        ([person()], "lsp", r"people\[0\].joints: 16 joints; LSP has 14"),
         ([person()], "mpii", "pass --heads"),
-        ([person(scale="large")], "mpii", "no usable image, center, scale"),
+        ([person(scale="large")], "mpii", r"people\[0\].scale: Input should be a valid number"),
         ([person(head_box=[0, 0, 0, 0])], "mpii", "a head box"),
+        ([person(joints_vis=[1] * 15)], "mpii", r"people\[0\].joints_vis: 15 joints; MPII has 16"),
+        ([person(center=[1e308, 0])], "mpii", r"people\[0\].center\[0\]: Input should be less"),
+        ([person(image="x" * 300)], "mpii", r"people\[0\].image: Input should be the name of a file"),
     ],
 )
 def test_other_files_are_refused(tmp_path: Path, content: Any, kind: Any, message: str) -> None:
@@ -94,6 +97,17 @@ def test_heads_of_other_people_are_refused(tmp_path: Path) -> None:
     heads = file(tmp_path, [[0, 0, 30, 40]], "heads.json")
     with pytest.raises(UsageError, match="for each of 2 people"):
         read_joint_set(file(tmp_path, [person(), person()]), "mpii", heads)
-    (tmp_path / "heads.npz").write_bytes(b"no")
-    with pytest.raises(UsageError, match="not a readable npz"):
-        read_joint_set(file(tmp_path, [person()]), "mpii", tmp_path / "heads.npz")
+    np.savez(tmp_path / "whole.npz", head_sizes=np.array([50.0]))
+    np.save(tmp_path / "one.npy", np.array([50.0]))
+    whole = (tmp_path / "whole.npz").read_bytes()
+    for content in (b"no", b"", whole[:-30], whole[:90] + whole[95:], (tmp_path / "one.npy").read_bytes()):
+        (tmp_path / "heads.npz").write_bytes(content)
+        with pytest.raises(UsageError, match=r"heads\.npz is not a readable npz"):
+            read_joint_set(file(tmp_path, [person()]), "mpii", tmp_path / "heads.npz")
+
+
+@pytest.mark.parametrize("size", [float("inf"), float("nan"), 1e308, 10**400, None, "50", [50]])
+def test_heads_without_end_are_refused(tmp_path: Path, size: Any) -> None:
+    heads = file(tmp_path, [size], "heads.json")
+    with pytest.raises(UsageError, match="for each of 1 people"):
+        read_joint_set(file(tmp_path, [person()]), "mpii", heads)

@@ -1,4 +1,7 @@
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -115,3 +118,22 @@ def test_the_threads_end_with_the_sources() -> None:
 def test_bounds(workers: int, ahead: int) -> None:
     with pytest.raises(ValueError, match=r"ahead|workers"):
         next(read_ahead([1], str, workers=workers, ahead=ahead))
+
+
+def test_the_caller_can_look_after_other_things_while_it_waits() -> None:
+    gate = threading.Event()
+    reading = read_ahead([1], lambda number: gate.wait(10), tick=0.01)
+    assert next(reading) is None
+    assert next(reading) is None
+    gate.set()
+    assert [result for result in reading if result is not None] == [(1, True)]
+
+
+def test_the_end_of_the_program_waits_for_nobody() -> None:
+    script = (
+        "import time\nfrom mrpose_cli.media.reader import read_ahead\n"
+        "reading = read_ahead([0, 60], time.sleep)\nnext(reading)\nreading.close()\n"
+    )
+    start = time.monotonic()
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=30)
+    assert time.monotonic() - start < 20

@@ -73,7 +73,9 @@ def test_published_sizes_are_of_networks_there_are() -> None:
     assert PUBLISHED_PARAMETERS.keys() | PUBLISHED_COSTS.keys() <= set(list_models())
 
 
-@pytest.mark.parametrize("name", ["mrfea2-r18", "hrnet-w32", "rsn-18-prm", "mlpe-s50", "hourglass-52"])
+@pytest.mark.parametrize(
+    "name", ["mrfea2-r18", "mrfea2-cspnext-t", "hrnet-w32", "rsn-18-prm", "mlpe-s50", "hourglass-52"]
+)
 @pytest.mark.parametrize("size", [(128, 96), (96, 160)])
 def test_heatmaps_are_a_quarter_of_the_input(name: str, size: tuple[int, int]) -> None:
     with torch.device("meta"), torch.no_grad():

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import synthetic
 import torch
+import torch.nn.functional as F
 
 from mrpose_cli.pipeline.crops import CropSpec, crop_affines, to_image
-from mrpose_cli.pipeline.decode import decode_heatmaps, decode_simcc, flip_heatmaps, flip_simcc
+from mrpose_cli.pipeline.decode import _smooth, decode_heatmaps, decode_simcc, flip_heatmaps, flip_simcc
 from mrpose_cli.skeletons import COCO17, MPII16
 from mrpose_cli.weights.manifest import CodecName
 
@@ -22,6 +23,7 @@ RULES: list[tuple[str, CodecName]] = [
     ("mmpose_udp", "udp"),
     ("mmpose_megvii", "megvii"),
 ]
+CODECS: list[CodecName] = [*(codec for _, codec in RULES), "second-peak"]
 
 
 @pytest.fixture(scope="module")
@@ -65,12 +67,61 @@ def test_second_peak_equals_a_plain_computation(blur: int | None) -> None:
         assert scores[person, joint] == pytest.approx(blurred.max() / 255 + 0.5, abs=1e-5)
 
 
-@pytest.mark.parametrize("codec", [codec for _, codec in RULES])
-def test_a_map_without_a_positive_value_stays_finite(codec: CodecName) -> None:
-    for value in (0.0, -1.0):
-        keypoints, scores = decode_heatmaps(torch.full((2, 3, 64, 48), value), codec, (256, 192))
+@pytest.mark.parametrize("shape", [(64, 48), (96, 72), (7, 5)])
+@pytest.mark.parametrize("kernel", [5, 11, 21])
+def test_the_blur_is_a_convolution_with_zeros_beyond_the_border(shape: tuple[int, int], kernel: int) -> None:
+    maps = torch.from_numpy(np.random.default_rng(0).normal(size=(2, 3, *shape)))
+    taps = torch.from_numpy(cv2.getGaussianKernel(kernel, 0))
+    expected = F.conv2d(maps.flatten(0, 1)[:, None], (taps @ taps.T)[None, None], padding=kernel // 2)
+    assert torch.allclose(_smooth(maps.float(), kernel), expected.view_as(maps).float(), atol=1e-6)
+
+
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize("value", [0.0, -1.0, 0.7])
+def test_a_constant_map_stays_finite(codec: CodecName, value: float) -> None:
+    for dtype in (torch.float32, torch.float16, torch.bfloat16):
+        keypoints, scores = decode_heatmaps(torch.full((2, 3, 64, 48), value, dtype=dtype), codec, (256, 192))
         assert torch.isfinite(keypoints).all()
         assert torch.isfinite(scores).all()
+        assert value > 0 or not keypoints.any()
+
+
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_a_symmetric_peak_has_a_place(codec: CodecName, dtype: torch.dtype) -> None:
+    rows, columns = np.mgrid[:64, :48]
+    # On a cell; between two and four cells, whose values are tied; wide enough to be flat in half precision.
+    peaks = [(20.0, 30.0, 2.0), (20.5, 30.0, 2.0), (20.0, 30.5, 2.0), (20.5, 30.5, 2.0), (20.5, 30.5, 30.0)]
+    maps = np.stack(
+        [np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * sigma**2)) for x, y, sigma in peaks]
+    )
+    keypoints, scores = decode_heatmaps(torch.from_numpy(maps).to(dtype)[None], codec, (256, 192))
+    assert torch.isfinite(scores).all()
+    expected = torch.tensor([[4 * x, 4 * y] for x, y, _ in peaks])
+    assert (keypoints[0] - expected).abs().max() < 4.5
+
+
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_joint_that_is_not_finite_has_no_place_and_no_score(
+    codec: CodecName, dtype: torch.dtype, value: float
+) -> None:
+    good = torch.from_numpy(synthetic.heatmaps(1)).to(dtype)
+    everywhere, once = good.clone(), good.clone()
+    everywhere[0, 3] = value
+    once[0, 3, 20, 10] = value
+    expected, expected_scores = decode_heatmaps(good, codec, (256, 192))
+    others = torch.arange(17) != 3
+    for maps in (everywhere, once):
+        keypoints, scores = decode_heatmaps(maps, codec, (256, 192))
+        assert torch.equal(keypoints[:, others], expected[:, others])
+        assert torch.equal(scores[:, others], expected_scores[:, others])
+        assert torch.isfinite(keypoints).all()
+        assert torch.isfinite(scores).all()
+        if maps is everywhere or value != -np.inf:
+            assert keypoints[0, 3].tolist() == [0, 0]
+            assert scores[0, 3] == 0
 
 
 @pytest.mark.parametrize(("codec", "bar"), [("dark", 0.1), ("udp", 0.1), ("quarter", 1.5), ("msra", 1.5)])
@@ -98,6 +149,17 @@ def test_simcc_peaks() -> None:
     keypoints, scores = decode_simcc(x, y)
     assert keypoints.tolist() == [[[50.5, 150.0], [191.5, 0.0]]]
     assert scores[0].tolist() == pytest.approx([0.5, 0.2])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_simcc_joint_that_is_not_finite_has_no_place_and_no_score(dtype: torch.dtype, value: float) -> None:
+    x, y = torch.full((1, 4, 384), 0.3, dtype=dtype), torch.full((1, 4, 512), 0.3, dtype=dtype)
+    x[0, :3, 101], y[0, :3, 300] = 0.5, 0.75
+    x[0, 0], y[0, 1] = value, value
+    keypoints, scores = decode_simcc(x, y)
+    assert keypoints[0].tolist() == [[0, 0], [0, 0], [50.5, 150], [0, 0]]
+    assert scores[0].tolist() == pytest.approx([0, 0, 0.5, 0.3], abs=1e-3)
 
 
 @pytest.mark.parametrize("skeleton", [COCO17, MPII16])

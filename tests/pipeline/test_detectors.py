@@ -32,7 +32,7 @@ def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def detector(request: pytest.FixtureRequest, weights: Callable[[str], Path]) -> Detector:
     path = weights(request.param)
     if request.param == "yolox-tiny":
-        return YoloxDetector(path, name=request.param)
+        return YoloxDetector(path, name=request.param, device=torch.device("cpu"))
     return YoloDetector(path, name=request.param, device=torch.device("cpu"))
 
 
@@ -76,7 +76,7 @@ def test_a_file_that_is_no_detector_is_refused(tmp_path: Path, weights: Callable
     with pytest.raises(WeightsError, match="not a YOLO checkpoint"):
         YoloDetector(junk, name="junk", device=torch.device("cpu"))
     with pytest.raises(WeightsError, match="outputs"):
-        YoloxDetector(weights("rtmpose-s"), name="wrong")
+        YoloxDetector(weights("rtmpose-s"), name="wrong", device=torch.device("cpu"))
 
 
 def test_boxes_by_name_and_whole_images() -> None:

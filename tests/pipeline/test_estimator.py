@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from mrpose_cli.pipeline.estimator import PoseEstimator
+from mrpose_cli.pipeline.precision import _SWITCHES
 from mrpose_cli.skeletons import COCO17
 from mrpose_cli.weights.manifest import PoseEntry, find_pose
 
@@ -105,6 +106,17 @@ def test_simcc_networks_and_surplus_joints() -> None:
     assert np.unravel_index(found.maps[0].argmax(), (64, 48)) == (37, 12)
 
 
+def test_the_network_computes_float32_in_full() -> None:
+    class Looking(Bright):
+        def forward(self, x: Tensor) -> Tensor:
+            assert all(getattr(owner, name) == exact for owner, name, exact in _SWITCHES)
+            return super().forward(x)
+
+    network = Looking()
+    PoseEstimator(network, entry(), device=CPU)(crops())
+    assert network.seen
+
+
 def test_person_scores_follow_the_checkpoints_rule() -> None:
     boxes = np.array([0.5, 1.0], np.float32)
     scores = np.zeros((2, len(COCO17.joints)), np.float32)
@@ -113,6 +125,25 @@ def test_person_scores_follow_the_checkpoints_rule() -> None:
     everything = PoseEstimator(Bright(), entry(score="mean"), device=CPU)
     assert visible.person_scores(boxes, scores) == pytest.approx([0.5 * 0.6, 0.0])
     assert everything.person_scores(boxes, scores) == pytest.approx([0.5 * 1.5 / 17, 0.0])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("flip", [False, True])
+def test_an_answer_that_is_not_finite_costs_its_joint_alone(value: float, flip: bool) -> None:
+    class Overflowing(Bright):
+        def forward(self, x: Tensor) -> Tensor:
+            maps = super().forward(x)
+            maps[:, 5] = value  # the left shoulder; the right one is averaged with it by the flip test
+            return maps
+
+    estimator = PoseEstimator(Overflowing(), entry(codec="quarter"), device=CPU, flip=flip, keep_maps=True)
+    found = estimator(crops())
+    assert found.keypoints[0, 9].tolist() == [40, 100]
+    assert found.keypoints[:, 5].tolist() == [[0, 0], [0, 0]]
+    assert found.scores[:, 5].tolist() == [0, 0]
+    assert np.isfinite(estimator.person_scores(np.ones(2, np.float32), found.scores)).all()
+    assert found.maps is not None
+    assert np.isfinite(found.maps).all()
 
 
 def test_a_batch_too_large_for_the_device_is_halved() -> None:

@@ -45,7 +45,7 @@ def test_training_lowers_the_loss_and_raises_oks(
     def figures(network: nn.Module) -> HeldOut:
         return validator(network.eval())
 
-    before = figures(build(config, WeightsStore())[0])
+    before = figures(build(config, WeightsStore()).network)
     after = figures(load_checkpoint("mrfea2-r18", out / "best.safetensors"))
     assert before.oks < 10 and after.oks > 25
     assert after.ap > before.ap

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from mrpose_cli.errors import UsageError, WeightsError
-from mrpose_cli.models.identify import write_safetensors
+from mrpose_cli.models.identify import convert, write_safetensors
 from mrpose_cli.models.registry import create_model
 from mrpose_cli.training.config import TrainConfig
 from mrpose_cli.training.start import build, describe
@@ -34,24 +35,49 @@ def _body_file(path: Path, network: nn.Module) -> Path:
 
 
 def test_fresh_weights_are_the_seeds() -> None:
-    first, words = build(TrainConfig(init="random"), STORE)
-    assert words == "random weights"
-    assert _same(first, build(TrainConfig(init="random"), STORE)[0])
-    assert not _same(first, build(TrainConfig(init="random", seed=1), STORE)[0], "final_layer.weight")
+    first = build(TrainConfig(init="random"), STORE)
+    assert first.words == "random weights"
+    assert _same(first.network, build(TrainConfig(init="random"), STORE).network)
+    other = build(TrainConfig(init="random", seed=1), STORE).network
+    assert not _same(first.network, other, "final_layer.weight")
 
 
 def test_imagenet_gives_the_backbone_and_the_seed_the_head(weights: Callable[[str], Path]) -> None:
     weights("resnet18-imagenet")
-    network, words = build(TrainConfig(), STORE)
-    assert words == "resnet18-imagenet (120 tensors), a fresh head"
-    other, _ = build(TrainConfig(init="imagenet", model="simplebaseline-r18"), STORE)
-    assert _same(network, other, "layer4.") and _same(network, other, "bn1.")
-    assert _same(network, build(TrainConfig(init="random"), STORE)[0], "deconv11.")
-    assert not _same(network, build(TrainConfig(init="random"), STORE)[0], "layer1.0.conv1")
+    start = build(TrainConfig(), STORE)
+    assert start.words == "the backbone in resnet18-imagenet (120 tensors), a fresh head"
+    assert not start.folded
+    other = build(TrainConfig(init="imagenet", model="simplebaseline-r18"), STORE).network
+    assert _same(start.network, other, "layer4.") and _same(start.network, other, "bn1.")
+    fresh = build(TrainConfig(init="random"), STORE).network
+    assert _same(start.network, fresh, "deconv11.")
+    assert not _same(start.network, fresh, "layer1.0.conv1")
+
+
+def test_rtmpose_gives_its_backbone(weights: Callable[[str], Path], tmp_path: Path) -> None:
+    path = weights("rtmpose-s")
+    model = "mrfea2-cspnext-s"
+    auto = build(TrainConfig(model=model), STORE)
+    assert auto.words == "the backbone in rtmpose-s (203 tensors), a fresh head"
+    assert auto.folded
+    convert(path, tmp_path / "converted.safetensors")
+    for init in ("rtmpose-s", str(path), str(tmp_path / "converted.safetensors")):
+        start = build(TrainConfig(model=model, init=init), STORE)
+        assert _same(auto.network, start.network) and start.folded
+    with pytest.raises(UsageError, match="no ImageNet weights for mrfea2-cspnext-s"):
+        build(TrainConfig(model=model, init="imagenet"), STORE)
+    assert build(TrainConfig(model="mrfea2-cspnext-t", init="random"), STORE).words == "random weights"
+
+
+def test_without_a_backbone_there_is_nothing_to_treat_apart() -> None:
+    for config in (TrainConfig(backbone_lr=0.1), TrainConfig(freeze_norms=True)):
+        config = replace(config, model="hrnet-w32", init="random", input_size="64x64")
+        with pytest.raises(UsageError, match="hrnet-w32 has no backbone"):
+            build(config, STORE)
 
 
 def test_where_there_are_no_imagenet_weights_nothing_is_pretended() -> None:
-    assert build(TrainConfig(model="hrnet-w32", input_size="64x64"), STORE)[1] == "random weights"
+    assert build(TrainConfig(model="hrnet-w32", input_size="64x64"), STORE).words == "random weights"
     with pytest.raises(UsageError, match="no ImageNet weights for hrnet-w32"):
         build(TrainConfig(model="hrnet-w32", init="imagenet", input_size="64x64"), STORE)
 
@@ -59,10 +85,10 @@ def test_where_there_are_no_imagenet_weights_nothing_is_pretended() -> None:
 def test_a_trained_checkpoint_is_taken_whole(tmp_path: Path) -> None:
     trained = create_model("mrfea2-r18")
     write_safetensors(tmp_path / "trained.safetensors", trained, describe(TrainConfig()))
-    network, words = build(TrainConfig(init=str(tmp_path / "trained.safetensors")), STORE)
+    start = build(TrainConfig(init=str(tmp_path / "trained.safetensors")), STORE)
     digest = hashlib.sha256((tmp_path / "trained.safetensors").read_bytes()).hexdigest()
-    assert _same(network, trained)
-    assert words == f"trained.safetensors (mrfea2-r18, sha256 {digest[:12]}), all of it"
+    assert _same(start.network, trained)
+    assert start.words == f"trained.safetensors (mrfea2-r18, sha256 {digest[:12]}), all of it"
     with pytest.raises(WeightsError, match="holds mrfea2-r18, which is not the network"):
         build(TrainConfig(model="mrfea1-r18", init=str(tmp_path / "trained.safetensors")), STORE)
 
@@ -70,8 +96,9 @@ def test_a_trained_checkpoint_is_taken_whole(tmp_path: Path) -> None:
 def test_of_a_classifier_the_backbone_is_taken(tmp_path: Path) -> None:
     other = create_model("mrfea2-r18")
     path = _body_file(tmp_path / "resnet18.safetensors", other)
-    network, words = build(TrainConfig(init=str(path)), STORE)
-    assert _same(network, other, "layer") and "the backbone in resnet18.safetensors" in words
+    start = build(TrainConfig(init=str(path)), STORE)
+    assert _same(start.network, other, "layer")
+    assert "the backbone in resnet18.safetensors" in start.words
     with pytest.raises(WeightsError, match="not the backbone of this network"):
         build(TrainConfig(model="mrfea2-r34", init=str(path)), STORE)
     with pytest.raises(WeightsError, match="no weights file at"):

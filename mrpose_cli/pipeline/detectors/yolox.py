@@ -7,9 +7,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from mrpose_cli.pipeline.onnx import open_session
+from mrpose_cli.errors import WeightsError
+from mrpose_cli.pipeline.onnx import OnnxNetwork
 from mrpose_cli.pipeline.profile import StageClock
 from mrpose_cli.poses import Detections, Frame
 
@@ -22,7 +24,7 @@ class YoloxDetector:
     Args:
         weights: The ``.onnx`` file, already verified.
         name: What the detector is called in reports.
-        device: ``"cpu"`` or ``"cuda"``.
+        device: Where it should run; ``network.device`` says where it does.
         confidence: Boxes below are dropped, 0..1.
         clock: Where the time goes.
 
@@ -35,14 +37,15 @@ class YoloxDetector:
         weights: Path,
         *,
         name: str,
-        device: str = "cpu",
+        device: torch.device,
         confidence: float = 0.25,
         clock: StageClock | None = None,
     ) -> None:
         self.name = name
-        self._session = open_session(weights, device, outputs=("dets", "labels"))
-        self._input = self._session.get_inputs()[0]
-        self._size = (int(self._input.shape[2]), int(self._input.shape[3]))
+        self.network = OnnxNetwork(weights, device, outputs=("dets", "labels"))
+        if self.network.input_size is None:
+            raise WeightsError(f"{weights} is no YOLOX of a fixed input size")
+        self._size = self.network.input_size
         self._confidence = confidence
         self._clock = clock or StageClock()
 
@@ -60,7 +63,7 @@ class YoloxDetector:
             canvas[: small.shape[0], : small.shape[1]] = small
             tensor = canvas[..., ::-1].transpose(2, 0, 1)[None].astype(np.float32)
         with self._clock("detector"):
-            rows, labels = self._session.run(["dets", "labels"], {self._input.name: tensor})
+            rows, labels = self.network.run(tensor)
         rows = rows[0][(labels[0] == 0) & (rows[0][:, 4] >= self._confidence)]
         rows = rows[np.argsort(-rows[:, 4], kind="stable")]
         boxes = np.clip(rows[:, :4] / ratio, 0, [width, height, width, height]).astype(np.float32)

@@ -1,0 +1,88 @@
+"""Sharing out memory among photos."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from mrpose_cli.errors import InputError
+
+
+class Budget:
+    """Bytes of pixels that photos may take up at once, given out in the order of the photos.
+
+    The order matters where photos are used in it: one that was given room ahead of its turn could keep the
+    one before from ever getting any. One photo may always take what it needs.
+    """
+
+    def __init__(self, limit: int) -> None:
+        """Makes a budget.
+
+        Args:
+            limit: bytes that all photos together may take up.
+        """
+        self._limit = limit
+        self._held: dict[int, int] = {}
+        self._asked: dict[int, int] = {}
+        self._over: set[int] = set()
+        self._turn = 0
+        self._closed = False
+        self._changed = threading.Condition()
+
+    @property
+    def short(self) -> bool:
+        """Whether the next photo waits for others to be released."""
+        with self._changed:
+            return self._turn in self._asked and not self._fits(self._asked[self._turn])
+
+    @contextmanager
+    def turn(self, number: int) -> Iterator[Callable[[int], None]]:
+        """Lets a photo be read; what it took is kept until it is released, unless the block fails.
+
+        Args:
+            number: of the photo, counted from 0; each must have its turn.
+
+        Yields:
+            To be called with the bytes it needs, once; waits until there is room. It raises InputError when
+            the budget is closed.
+        """
+        try:
+            yield lambda size: self._take(number, size)
+        except BaseException:
+            self.release(number)
+            raise
+        finally:
+            with self._changed:
+                self._over.add(number)
+                self._pass_on()
+
+    def release(self, number: int) -> None:
+        """Gives back what a photo took, if anything."""
+        with self._changed:
+            self._held.pop(number, None)
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Lets nobody wait any longer: no more photos are wanted."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def _take(self, number: int, size: int) -> None:
+        with self._changed:
+            self._asked[number] = size
+            self._changed.wait_for(lambda: self._closed or (self._turn == number and self._fits(size)))
+            del self._asked[number]
+            if self._closed:
+                raise InputError("not read: the run has ended")
+            self._held[number] = size
+            self._over.add(number)
+            self._pass_on()
+
+    def _fits(self, size: int) -> bool:
+        return not self._held or sum(self._held.values()) + size <= self._limit
+
+    def _pass_on(self) -> None:
+        while self._turn in self._over:
+            self._over.remove(self._turn)
+            self._turn += 1
+        self._changed.notify_all()

@@ -1,0 +1,148 @@
+"""Whatever is in a JSON file: it is read, or refused with one line that names the file."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mutated_json import mutate
+
+from mrpose_cli.coco.boxes import read_boxes
+from mrpose_cli.errors import UsageError
+from mrpose_cli.evaluation.annotations import read_annotations
+from mrpose_cli.evaluation.boxes import ground_truth_boxes
+from mrpose_cli.evaluation.figures import read_results, score_coco
+from mrpose_cli.evaluation.joint_sets import read_joint_results, read_joint_set
+from mrpose_cli.skeletons import COCO17, MPII16
+from mrpose_cli.training.photos import CocoPhotos
+
+MUTATIONS = int(os.environ.get("MRPOSE_JSON_MUTATIONS", "500"))
+
+BOX = [10.5, 20, 100, 200]
+POINTS = [value for joint in range(17) for value in (20 + 5 * joint, 40 + 9.5 * joint, 2)]
+ANNOTATIONS = {
+    "images": [
+        {"id": 139, "file_name": "000000000139.jpg", "width": 640, "height": 480},
+        {"id": 2, "file_name": "b/2.jpg", "width": 320, "height": 240},
+    ],
+    "annotations": [
+        {
+            "id": number,
+            "image_id": image,
+            "category_id": 1,
+            "iscrowd": 0,
+            "bbox": BOX,
+            "area": 9000.5,
+            "keypoints": POINTS,
+            "num_keypoints": 17,
+            "score": 0.5,
+            "box_score": 0.75,
+        }
+        for number, image in ((1, 139), (2, 139), (3, 2))
+    ],
+    "categories": [{"id": 1, "name": "person", "keypoints": list(COCO17.joints), "skeleton": [[1, 2]]}],
+}
+RESULTS = [
+    {"image_id": image, "category_id": 1, "keypoints": POINTS, "score": 0.5, "bbox": BOX}
+    for image in (139, 139, 2)
+]
+MPII = [
+    {
+        "image": "a.jpg",
+        "center": [301.0, 201.0],
+        "scale": 2.0,
+        "joints": [[10.0 * joint + 1, 20.0 * joint + 1] for joint in range(16)],
+        "joints_vis": [1] * 16,
+        "head_box": [0, 0, 30, 40],
+    }
+] * 2
+HEADS = [[0, 0, 30, 40], [10, 10, 16, 18]]
+MPII_RESULTS = {
+    "joints": list(MPII16.joints),
+    "people": [{"row": row, "image": "a.jpg", "keypoints": [1.5] * 48} for row in (0, 1)],
+}
+
+
+def written(path: Path, content: Any) -> Path:
+    path.write_text(json.dumps(content))
+    return path
+
+
+Read = Callable[[Path], object]
+
+
+def boxes(folder: Path) -> Read:
+    return lambda path: read_boxes(path).match(["a/000000000139.jpg", "b/2.jpg", "c/3.jpg"])
+
+
+def annotations(folder: Path) -> Read:
+    def read(path: Path) -> None:
+        found = read_annotations(path)
+        ground_truth_boxes(found, "authors")
+        ground_truth_boxes(found, "mmpose")
+        score_coco(found, [])
+
+    return read
+
+
+def results(folder: Path) -> Read:
+    truth = read_annotations(written(folder / "annotations.json", ANNOTATIONS))
+    return lambda path: score_coco(truth, read_results(path, truth))
+
+
+def photos(folder: Path) -> Read:
+    for image in ("000000000139.jpg", "b/2.jpg"):
+        (folder / image).parent.mkdir(exist_ok=True)
+        (folder / image).touch()
+    return lambda path: CocoPhotos(path, folder, (256, 192))
+
+
+def joint_set(folder: Path) -> Read:
+    return lambda path: read_joint_set(path, "mpii").units
+
+
+def heads(folder: Path) -> Read:
+    truth = written(folder / "mpii.json", MPII)
+    return lambda path: read_joint_set(truth, "mpii", path)
+
+
+def joint_results(folder: Path) -> Read:
+    truth = read_joint_set(written(folder / "mpii.json", MPII), "mpii")
+    return lambda path: read_joint_results(path, truth)
+
+
+@pytest.mark.parametrize(
+    ("content", "reader"),
+    [
+        (ANNOTATIONS, boxes),
+        (RESULTS, boxes),
+        (ANNOTATIONS, annotations),
+        (RESULTS, results),
+        (ANNOTATIONS, photos),
+        (MPII, joint_set),
+        (HEADS, heads),
+        (MPII_RESULTS, joint_results),
+    ],
+)
+def test_mutated_files_are_read_or_refused_in_one_line(
+    content: Any, reader: Callable[[Path], Read], tmp_path: Path
+) -> None:
+    read = reader(tmp_path)
+    document = json.dumps(content).encode()
+    path = tmp_path / "mutated.json"
+    path.write_bytes(document)
+    read(path)  # as it is, nothing is wrong with it
+    refused = 0
+    for seed in range(MUTATIONS):
+        path.write_bytes(mutate(document, seed))
+        try:
+            read(path)
+        except UsageError as error:
+            refused += 1
+            assert path.name in str(error)
+            assert len(str(error)) < 500
+        except Exception as error:
+            raise AssertionError(f"seed {seed}: {error!r}") from error
+    assert MUTATIONS / 4 < refused < MUTATIONS
