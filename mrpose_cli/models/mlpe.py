@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from mrpose_cli.models.layouts import Rule, State, rename
 from mrpose_cli.models.registry import register
 from mrpose_cli.models.resnest import ResNeStBackbone
-from mrpose_cli.models.resnet import deconv, init_body
+from mrpose_cli.models.resnet import deconv, init_body, init_maps
 from mrpose_cli.models.supervision import Supervision
 
 POOL_RATIOS = (0.1, 0.2, 0.3)
@@ -161,6 +161,7 @@ class MLPE(ResNeStBackbone):
         self.refine = Refinement(joints)
         self.supervision = _SUPERVISION
         init_body(self.pyramid, self.refine)
+        init_maps(*(predict[-1] for predict in self.pyramid.predict), self.refine.predict[-1])
 
     def forward(self, x: Tensor) -> Tensor:
         """Heatmaps (N, K, H/4, W/4) of normalised crops (N, 3, H, W)."""

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from mrpose_cli.models.layouts import Rule, State, rename
 from mrpose_cli.models.registry import register
-from mrpose_cli.models.resnet import init_body
+from mrpose_cli.models.resnet import init_body, init_maps
 from mrpose_cli.models.supervision import Supervision
 
 DEPTHS = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3)}
@@ -227,6 +227,7 @@ class RSN(nn.Module):
         self.refine = PoseRefineMachine(joints) if refine else nn.Identity()
         self.supervision = [*_COARSER * (stages - 1), *_FINEST]
         init_body(self)
+        init_maps(*(unit.predict[1].bn for unit in self.units))
 
     def forward(self, x: Tensor) -> Tensor:
         """Heatmaps (N, K, H/4, W/4) of normalised crops (N, 3, H, W)."""
