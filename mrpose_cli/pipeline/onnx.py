@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,9 +63,10 @@ class OnnxNetwork:
         self._input = session.get_inputs()[0]
 
     @property
-    def input_size(self) -> tuple[int, int]:
-        """Height and width."""
-        return int(self._input.shape[2]), int(self._input.shape[3])
+    def input_size(self) -> tuple[int, int] | None:
+        """Height and width; None if the network takes any."""
+        height, width = self._input.shape[2:]
+        return (height, width) if isinstance(height, int) and isinstance(width, int) else None
 
     def run(self, images: NDArray[np.float32]) -> list[NDArray[Any]]:
         """The outputs, in the order they were asked for."""
@@ -107,17 +108,17 @@ def device_of(providers: Sequence[str], device: torch.device) -> torch.device:
     return device if providers[0] == _CUDA else torch.device("cpu")
 
 
-def left_on_cpu(devices: Mapping[str, torch.device], asked: torch.device) -> str | None:
-    """What to say of networks that run on the CPU though they should not; None if there are none.
+def left_on_cpu(name: str, device: torch.device, asked: torch.device) -> str | None:
+    """What to say of a network that runs on the CPU though there is CUDA; None if there is nothing to say.
 
     Args:
-        devices: Where networks run, by their names.
-        asked: Where they should run.
+        name: The network's.
+        device: Where it runs.
+        asked: Where it should run.
     """
-    names = [name for name, device in devices.items() if device.type == "cpu"]
-    if asked.type != "cuda" or not names:
+    if asked.type != "cuda" or device.type == "cuda":
         return None
     return (
-        f"{' and '.join(names)}: on the CPU, since ONNX Runtime cannot use CUDA here; install "
-        "onnxruntime-gpu in place of onnxruntime, with the CUDA and cuDNN that it needs"
+        f"{name} runs on the CPU, since ONNX Runtime cannot use CUDA here; install onnxruntime-gpu in place "
+        "of onnxruntime, with the CUDA and cuDNN that it needs"
     )
