@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Literal
@@ -112,6 +113,7 @@ def video(
     ] = 3.0,
     model: options.Model = None,
     weights: options.Weights = None,
+    input_size: options.InputSize = None,
     flip: options.Flip = None,
     offline: options.Offline = False,
     detector: options.Detector = "yolo26n",
@@ -264,35 +266,38 @@ def video(
             patience=reconnect,
             overwrite=overwrite,
         )
-        plan = prepare(job)
-        for name, reason in plan.problems:
-            complain(f"{name}: {reason}")
-        if not plan.sources:
-            raise typer.Exit(FAILED)
+        with ExitStack() as stack:
+            plan = stack.enter_context(prepare(job))
+            for name, reason in plan.problems:
+                complain(f"{name}: {reason}")
+            if not plan.sources:
+                raise typer.Exit(FAILED)
 
-        from mrpose_cli.pipeline.factory import load_pipeline
-        from mrpose_cli.pipeline.profile import StageClock
-        from mrpose_cli.weights.store import WeightsStore
+            from mrpose_cli.pipeline.factory import load_pipeline
+            from mrpose_cli.pipeline.profile import StageClock
+            from mrpose_cli.weights.store import WeightsStore
 
-        with download_bars() as progress:
-            pipeline = load_pipeline(
-                model,
-                plan.detector or detector,
-                weights=weights,
-                device=device,
-                dtype=dtype,
-                flip=flip,
-                batch_size=batch_size,
-                frame_batch=det_batch,
-                confidence=det_conf,
-                iou=det_iou,
-                imgsz=imgsz,
-                keep_heatmaps=draw_heatmaps,
-                store=WeightsStore(offline=offline, progress=progress),
-                clock=StageClock(synchronise=profile),
-                remark=remark,
-            )
-        with interruptible() as stop, frame_bar(pipeline.clock.seconds, quiet=quiet) as bar:
+            with download_bars() as progress:
+                pipeline = load_pipeline(
+                    model,
+                    plan.detector or detector,
+                    weights=weights,
+                    input_size=options.parsed(input_size),
+                    device=device,
+                    dtype=dtype,
+                    flip=flip,
+                    batch_size=batch_size,
+                    frame_batch=det_batch,
+                    confidence=det_conf,
+                    iou=det_iou,
+                    imgsz=imgsz,
+                    keep_heatmaps=draw_heatmaps,
+                    store=WeightsStore(offline=offline, progress=progress),
+                    clock=StageClock(synchronise=profile),
+                    remark=remark,
+                )
+            stop = stack.enter_context(interruptible())
+            bar = stack.enter_context(frame_bar(pipeline.clock.seconds, quiet=quiet))
             report = run_videos(job, plan, pipeline, stop, bar)
         if not quiet:
             print_rows(report)

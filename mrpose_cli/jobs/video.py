@@ -5,16 +5,17 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from mrpose_cli.atomic import writing
+from mrpose_cli.claim import Claim
 from mrpose_cli.coco.boxes import read_boxes
 from mrpose_cli.coco.lines import partial_path
 from mrpose_cli.drawing import Style
 from mrpose_cli.errors import InputError, OutputError, UsageError
-from mrpose_cli.jobs.common import free_folder, refuse_to_replace
+from mrpose_cli.jobs.common import DEFAULT_OUT, refuse_to_replace
 from mrpose_cli.media.inputs import CLIPS, InputProblem, expand
 from mrpose_cli.media.video import Window
 from mrpose_cli.media.video_window import PreviewWindow, check_display
@@ -101,7 +102,7 @@ class VideoPlan:
     Attributes:
         sources: The clips.
         problems: Inputs that gave none, with the reason.
-        out: Folder of all that is written; it exists.
+        out: Folder of all that is written; claimed, if there are clips.
         detector: Where the boxes come from, if not from a network.
     """
 
@@ -171,11 +172,16 @@ class Progress:
         """A frame is done, with so many people."""
 
 
-def prepare(job: VideoJob) -> VideoPlan:
+@contextmanager
+def prepare(job: VideoJob) -> Iterator[VideoPlan]:
     """Find the clips and see that nothing stands in the way, before any model is loaded.
 
+    Yields:
+        The plan; its folder is this run's alone until the block ends.
+
     Raises:
-        UsageError: contradicting wishes, a boxes file that cannot be used, files that would be replaced.
+        UsageError: contradicting wishes, a boxes file that cannot be used, files that would be replaced, a
+            folder that another run writes into.
         OutputError: the output folder cannot be made.
     """
     if job.boxes and job.whole_image:
@@ -186,10 +192,9 @@ def prepare(job: VideoJob) -> VideoPlan:
         check_encoder(job.codec, job.crf)
     if job.show:
         check_display()
-    out = job.out or free_folder()
     cameras = [entry for entry in job.inputs if entry.isdecimal() and not Path(entry).exists()]
     others = [entry for entry in job.inputs if entry not in cameras]
-    found, problems = expand(others, recursive=job.recursive, exclude=out, kind=CLIPS)
+    found, problems = expand(others, recursive=job.recursive, exclude=job.out, kind=CLIPS)
     names = [source.name for source in found]
     sources = [
         ClipSource(source.location, source.name, base)
@@ -201,12 +206,15 @@ def prepare(job: VideoJob) -> VideoPlan:
     detector: Detector | None = WholeImage() if job.whole_image else None
     if job.boxes and sources:
         detector = _boxes(job.boxes, sources)
-    if sources:
-        with writing(out):
-            out.mkdir(parents=True, exist_ok=True)
-        targets = [out / f"{source.base}{suffix}" for source in sources for suffix in _suffixes(job)]
-        refuse_to_replace(targets, found, overwrite=job.overwrite)
-    return VideoPlan(sources, [_told(problem) for problem in problems], out, detector)
+    with ExitStack() as stack:
+        out = job.out or Path(DEFAULT_OUT)
+        if sources:
+            claim = stack.enter_context(Claim(job.out) if job.out else Claim.first_free(DEFAULT_OUT))
+            out = claim.folder
+            targets = [out / f"{source.base}{suffix}" for source in sources for suffix in _suffixes(job)]
+            refuse_to_replace(targets, found, overwrite=job.overwrite)
+            claim.clean({target.parent for target in targets})
+        yield VideoPlan(sources, [_told(problem) for problem in problems], out, detector)
 
 
 def _told(problem: InputProblem) -> tuple[str, str]:

@@ -92,8 +92,8 @@ def run_clip(
             until = last.time + max(last.duration, 1 / clip.info.rate)
         if follower is not None:
             row.people, row.jitter = follower.people, follower.jitter
-        row.notes = [*_notes(clip), *outputs.notes]
         problems = outputs.close(clip.tail, until=until, partial=partial, details=_outcome(row, follower))
+        row.notes = [*_notes(clip), *outputs.notes]
         row.failure = row.failure or "; ".join(problems)
         row.outputs = outputs.written
     if crash is not None:
@@ -253,7 +253,11 @@ def _notes(clip: AnyClip) -> list[str]:
     if clip.broken:
         notes.append(f"{clip.broken} frames could not be decoded")
     if clip.jumps:
-        notes.append(f"its clock went back {clip.jumps} times; timestamps were made to go on")
+        notes.append(f"its clock jumped {clip.jumps} times; timestamps were made to go on")
+    if clip.hdr:
+        notes.append(f"HDR ({clip.hdr}), tone-mapped to SDR")
+    if clip.interlaced:
+        notes.append("interlaced, deinterlaced")
     if not clip.exact_index:
         notes.append("frame numbers are worked out from the time")
     if clip.resized:

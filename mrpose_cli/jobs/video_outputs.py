@@ -42,7 +42,7 @@ class ClipOutputs:
 
     Attributes:
         written: The files, once they are closed.
-        notes: What the overlay lacks or has more than the source.
+        notes: What the overlay lacks or has more than the source, once it is closed.
 
     Raises:
         OutputError: one of them cannot be written.
@@ -80,7 +80,10 @@ class ClipOutputs:
                     target, clip.info, clip.others, codec=job.codec, crf=job.crf, reserve=reserve
                 )
                 stack.callback(self._video.discard)
-                self._note_overlay(clip, target)
+                if self._video.size[0] < clip.info.width or self._video.size[1] < clip.info.height:
+                    self.notes.append("too long for encoders: the overlay is {}x{}".format(*self._video.size))
+                elif self._video.size != (clip.info.width, clip.info.height):
+                    self.notes.append("odd size: the overlay repeats its last row or column")
             self._dataset = DatasetWriter(
                 path(".json"), skeleton, info, keypoint_threshold=threshold, reserve=reserve
             )
@@ -94,13 +97,6 @@ class ClipOutputs:
                 self._csv = CsvWriter(path(".csv"), skeleton, reserve)
                 stack.callback(self._csv.close, partial=True)
             self._discard = stack.pop_all()
-
-    def _note_overlay(self, clip: AnyClip, target: Path) -> None:
-        assert self._video is not None
-        if self._video.lost:
-            self.notes.append(f"{target.suffix} does not take its {' and '.join(self._video.lost)}")
-        if clip.info.width % 2 or clip.info.height % 2:
-            self.notes.append("odd size: the overlay repeats its last row or column")
 
     @property
     def full(self) -> bool:
@@ -155,8 +151,10 @@ class ClipOutputs:
             self._video = None
         problems: list[str] = []
         with self._clock("encode"):
-            if self._video is not None and self._finish(self._video.close, problems, tail, until=until):
-                self.written.append(self._video.path)
+            if self._video is not None:
+                if self._finish(self._video.close, problems, tail, until=until):
+                    self.written.append(self._video.path)
+                self._note_sound(self._video)
         with self._clock("write poses"):
             if self._finish(self._dataset.close, problems, partial=partial, details=details):
                 self.written.append(self._dataset.path)
@@ -165,6 +163,14 @@ class ClipOutputs:
                     self.written.append(lines.written)
         self._discard.pop_all()
         return problems
+
+    def _note_sound(self, video: ClipWriter) -> None:
+        if video.copies.lost:
+            self.notes.append(f"{video.path.suffix} does not take its {' and '.join(video.copies.lost)}")
+        if video.copies.left_out:
+            self.notes.append(
+                f"{video.copies.left_out} packets of sound or subtitles left out: damaged or out of order"
+            )
 
     def _finish(self, close: Callable[..., None], problems: list[str], *args: Any, **options: Any) -> bool:
         try:

@@ -30,7 +30,7 @@ HDR: Final = {PQ: "PQ", HLG: "HLG"}
 _WHITE: Final = 203.0  # cd/m² of paper white in HDR by ITU-R BT.2408; it becomes SDR's near-white
 _KNEE: Final = 0.7  # of SDR's white, linear: darker light is kept as it is, brighter is compressed
 _GAMMA: Final = 2.4  # of SDR displays, ITU-R BT.1886
-_NODES: Final = 33  # of the table, along each axis
+_NODES: Final = 65  # of the table, along each axis
 # Linear light from the primaries of BT.2020 to those of BT.709.
 _TO_709: Final = np.array(
     [[1.660491, -0.587641, -0.072850], [-0.124550, 1.132900, -0.008349], [-0.018151, -0.100579, 1.118730]]
@@ -119,12 +119,17 @@ class ToneMap:
         if self._graph is None or kind != self._kind:
             with tempfile.TemporaryDirectory(prefix="mrpose-lut-") as folder:
                 path = Path(folder) / "table.cube"
-                rows = _table(picture.color_trc, wide=picture.color_primaries != 1)
-                np.savetxt(path, rows, "%.6f", header=f"LUT_3D_SIZE {_NODES}", comments="")
+                path.write_text(_cube(picture.color_trc, wide=picture.color_primaries != 1))
                 self._graph, self._kind = _graph(picture, "lut3d", file=str(path)), kind
         picture.time_base = Fraction(1)
         self._graph.vpush(picture)
         return self._graph.vpull()
+
+
+def _cube(transfer: int, *, wide: bool) -> str:
+    """The table as FFmpeg reads it."""
+    rows = _table(transfer, wide=wide)
+    return f"LUT_3D_SIZE {_NODES}\n" + "%.6f %.6f %.6f\n" * len(rows) % tuple(rows.ravel().tolist())
 
 
 def _table(transfer: int, *, wide: bool) -> NDArray[np.float64]:

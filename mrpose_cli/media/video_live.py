@@ -87,12 +87,13 @@ class LiveClip:
         self.exact_index, self.resized, self.whole = True, False, True
         self.tail: tuple[Packet, ...] = ()
         self.others: list[Any] = []
+        self._deinterlacer = Deinterlacer()
         self._changed = threading.Condition()
         self._newest: _Newest | None = None
         self._seen = -1
         self._taken = -self._window.every
         self._ended = self._left = False
-        pictures = self._connect()
+        pictures = self._deinterlacer(self._connect())
         first = next(pictures, None)
         if first is None:
             raise InputError("it sends no pictures")
@@ -140,6 +141,11 @@ class LiveClip:
                 time=newest.time,
             )
 
+    @property
+    def interlaced(self) -> bool:
+        """Whether some of its pictures were interlaced so far; they are made whole frames."""
+        return self._deinterlacer.used
+
     def close(self) -> None:
         """Let the source go."""
         with self._changed:
@@ -179,7 +185,7 @@ class LiveClip:
             time.sleep(min(wait, self._patience))
             wait = min(2 * wait, _LONGEST_WAIT)
             try:
-                pictures = self._connect()
+                pictures = self._deinterlacer(self._connect())
                 again = next(pictures, None)
             except InputError as error:
                 reason = str(error)
@@ -220,16 +226,13 @@ def _stream(link: str, timeout: float) -> Pictures:
     try:
         video = video_stream(container)
         video.codec_context.thread_type = "SLICE"  # threads by frame hold frames back
-        yield from Deinterlacer()((picture, _seconds(picture)) for picture in container.decode(video))
+        for picture in container.decode(video):
+            stamp = picture.pts if picture.pts is not None else picture.dts
+            yield picture, None if stamp is None else float(stamp * (picture.time_base or _CLOCK))
     except (FFmpegError, IndexError):  # the latter from PyAV, where streams are added on the way
         return  # whatever broke, the connection is made again
     finally:
         container.close()
-
-
-def _seconds(picture: av.VideoFrame) -> float | None:
-    stamp = picture.pts if picture.pts is not None else picture.dts
-    return None if stamp is None else float(stamp * (picture.time_base or _CLOCK))
 
 
 def _camera(number: int) -> Pictures:

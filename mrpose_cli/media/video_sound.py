@@ -66,8 +66,12 @@ class Copies:
         self._behind: dict[int, int] = {}
         self._streams: dict[int, tuple[Any, OutputContainer]] = {}
         for stream in others:
-            trial = _trial(stream, suffix) if fits(stream, suffix) else None
-            if trial is None:
+            if not fits(stream, suffix):
+                self._lose(stream)
+                continue
+            try:
+                trial = _trial(stream, suffix)
+            except (FFmpegError, ValueError):
                 self._lose(stream)
                 continue
             copy: Any = container.add_stream_from_template(stream)
@@ -123,22 +127,23 @@ class Copies:
         except FFmpegError:
             self.left_out += 1
             return
-        if behind is None and not self._can_end(source):
+        if behind is None and not self._can_end(source, packet):
             return
         self._behind[index] = dts
         packet.stream = copy
         self._container.mux(packet)
 
-    def _can_end(self, source: Any) -> bool:
+    def _can_end(self, source: Any, first: Packet) -> bool:
         """Whether a file of the stream can be finished: some of what it says of itself is written last."""
         copy, trial = self._streams.pop(source.index)
         try:
             trial.close()
+            following = _trial(source, self._suffix)
+            first.stream = following.streams[0]
+            following.mux(first)
         except FFmpegError:
             self._lose(source)
             return False
-        following = _trial(source, self._suffix)
-        assert following is not None  # the first one was made in the same way
         self._streams[source.index] = copy, following
         return True
 
@@ -148,12 +153,14 @@ class Copies:
         self.lost.append(f"{_KINDS[stream.type]} ({codec})")
 
 
-def _trial(stream: Any, suffix: str) -> OutputContainer | None:
-    """A muxer for a copy of the stream alone that writes nowhere; None if it does not take the stream."""
+def _trial(stream: Any, suffix: str) -> OutputContainer:
+    """A muxer for a copy of the stream alone that writes nowhere.
+
+    Raises:
+        FFmpegError: it does not take the stream.
+        ValueError: likewise.
+    """
     container = av.open(os.devnull, "w", format=FORMATS[suffix])
-    try:
-        container.add_stream_from_template(stream)
-        container.start_encoding()
-    except (FFmpegError, ValueError):
-        return None
+    container.add_stream_from_template(stream)
+    container.start_encoding()
     return container

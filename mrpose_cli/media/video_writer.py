@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -34,6 +35,7 @@ _USUAL_CLOCK: Final = Fraction(1, 90_000)
 _LARGEST: Final = 2**31 - 1  # of the numbers that FFmpeg's fractions are made of
 _KEY_FRAMES: Final = 4  # seconds between two: how far a player decodes to jump somewhere
 _HIGHEST_RATE: Final = 240  # Hz; beyond, encoders ask for decoders nobody has
+_LONGEST_SIDE: Final = 16_384  # pixels that H.264 and HEVC can have
 _LARGE: Final = 10_000_000  # pixels a frame, from which encoders are told to keep fewer of them
 
 
@@ -113,7 +115,7 @@ class ClipWriter:
     """An overlay that is being written; its file appears when it is whole.
 
     Sides of odd length, which 4:2:0 cannot have, grow by one repeated row or column. Frames of another size
-    than the clip's are scaled into it.
+    than the clip's are scaled into it, and all frames where a side is longer than encoders take.
 
     Args:
         path: The file; its suffix is one of `SUFFIXES`.
@@ -122,6 +124,10 @@ class ClipWriter:
         codec: What to encode with.
         crf: Quality, lower is better; None for the codec's default.
         reserve: Space that finishing the file may take when the disk is full.
+
+    Attributes:
+        size: Width and height of its picture.
+        copies: The sound and subtitles that are copied.
 
     Raises:
         OutputError: the file cannot be written.
@@ -138,10 +144,12 @@ class ClipWriter:
         reserve: Reserve | None = None,
     ) -> None:
         self.path = path
-        self._size = (info.width + info.width % 2, info.height + info.height % 2)
+        self.size = _encodable(info.width, info.height)
         self._clock = _fine(info.time_base)
         self._offset: Fraction | None = None
-        self._last = -1
+        self._last = -1  # times of pictures, in units of the clock
+        self._end = 0
+        self._origin: tuple[int, int] | None = None  # where the pictures begin, as shown and as decoded
         self._to_yuv = ToYuv(info.colour)
         # Sound from before the beginning is known as such and kept from one Matroska file to another; from
         # elsewhere it would push back all the rest.
@@ -160,19 +168,19 @@ class ClipWriter:
                     buffer_size=_BUFFER,
                 )
             self._video = self._add_video(info, codec, crf)
-            self._copies = Copies(self._container, path.suffix.lower(), others, warm_up=warm_up)
+            self.copies = Copies(self._container, path.suffix.lower(), others, warm_up=warm_up)
             self._stack = stack.pop_all()
 
     def _add_video(self, info: ClipInfo, codec: CodecName, crf: int | None) -> VideoStream:
         encoder = _ENCODERS[codec]
         os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 introduces itself on stderr otherwise
         options = {**encoder.options, "crf": str(encoder.crf if crf is None else crf)}
-        if self._size[0] * self._size[1] > _LARGE:
+        if self.size[0] * self.size[1] > _LARGE:
             options |= encoder.large
         rate = min(info.rate, Fraction(_HIGHEST_RATE))
         stream = self._container.add_stream(encoder.coder, rate=rate, options=options)
         assert isinstance(stream, VideoStream)
-        stream.width, stream.height = self._size
+        stream.width, stream.height = self.size
         stream.pix_fmt = "yuv420p"
         stream.sample_aspect_ratio = info.aspect
         context = stream.codec_context
@@ -184,16 +192,6 @@ class ClipWriter:
         if encoder.tag and self.path.suffix != ".mkv":
             context.codec_tag = encoder.tag
         return stream
-
-    @property
-    def lost(self) -> list[str]:
-        """Sound and subtitles that the container does not take, in words."""
-        return self._copies.lost
-
-    @property
-    def left_out(self) -> int:
-        """Packets of sound and subtitles that were damaged or out of order."""
-        return self._copies.left_out
 
     def write(self, image: NDArray[np.uint8], frame: ClipFrame) -> None:
         """Add the next frame.
@@ -208,15 +206,16 @@ class ClipWriter:
         if self._offset is None:
             # What begins in the middle of its source begins at 0; what begins late in it, late.
             self._offset = frame.time if frame.index else Fraction(0)
-        picture = self._to_yuv(_fit(image, self._size))
+        picture = self._to_yuv(_fit(image, self.size))
         time = frame.time - self._offset
         picture.pts = self._last = max(round(time / self._clock), self._last + 1)
         picture.time_base = self._clock
         picture.duration = round(frame.duration / self._clock)
-        self._copies.take(frame.packets)
+        self._end = picture.pts + picture.duration
+        self.copies.take(frame.packets)
         with self._writing():
-            self._copies.write_until(frame.time, self._offset)
-            self._container.mux(self._video.encode(picture))
+            self.copies.write_until(frame.time, self._offset)
+            self._mux(self._video.encode(picture))
 
     def close(self, tail: tuple[Packet, ...] = (), *, until: Fraction | None = None) -> None:
         """Finish the file and put it in its place.
@@ -228,11 +227,22 @@ class ClipWriter:
         Raises:
             OutputError: it cannot be written; nothing is left behind.
         """
-        self._copies.take(tail)
+        self.copies.take(tail)
         with self._stack, self._writing():
-            self._copies.write_until(until, self._offset or Fraction(0))
-            self._container.mux(self._video.encode(None))
+            self.copies.write_until(until, self._offset or Fraction(0))
+            self._mux(self._video.encode(None), last=True)
             self._container.close()
+
+    def _mux(self, packets: Sequence[Packet], *, last: bool = False) -> None:
+        if packets and self._origin is None:
+            self._origin = packets[0].pts, packets[0].dts
+        if packets and last:
+            # MP4 counts to the end of the packet that is decoded last, which need not be the one shown last.
+            assert self._origin is not None
+            shown, decoded = self._origin
+            rest = self._end - shown - (packets[-1].dts - decoded)
+            packets[-1].duration = max(packets[-1].duration or 0, rest)
+        self._container.mux(packets)
 
     def discard(self) -> None:
         """Leave no file behind."""
@@ -261,6 +271,17 @@ def _fine(clock: Fraction) -> Fraction:
     while clock > _FINEST:
         clock /= 10
     return clock if clock.denominator <= _LARGEST else _USUAL_CLOCK
+
+
+def _encodable(width: int, height: int) -> tuple[int, int]:
+    """The size of a picture that encoders take."""
+    scale = min(1.0, _LONGEST_SIDE / max(width, height))
+    return _even(width * scale), _even(height * scale)
+
+
+def _even(length: float) -> int:
+    """The next even number from a length on."""
+    return 2 * math.ceil(length / 2)
 
 
 def _fit(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:

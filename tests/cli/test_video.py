@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 from typer.testing import CliRunner, Result
+from video_clips import repeated
 
 from mrpose_cli.cli import app
 from mrpose_cli.cli.video import seconds
@@ -337,28 +338,9 @@ def test_what_is_no_time_is_refused(text: str) -> None:
         seconds(text)
 
 
-def _long_clip(path: Path, rounds: int) -> Path:
-    """The sample clip played several times over, sound included."""
-    with av.open(str(path), "w") as out:
-        streams: dict[str, Any] = {}
-        for number in range(rounds):
-            with av.open(str(CLIP)) as source:
-                for packet in source.demux():
-                    if packet.dts is None or (packet.dts < 0 and number):
-                        continue
-                    kind = packet.stream.type
-                    if kind not in streams:
-                        streams = {s.type: out.add_stream_from_template(s) for s in source.streams}
-                    shift = round(8 * number / packet.time_base)
-                    packet.pts, packet.dts = (packet.pts or 0) + shift, packet.dts + shift
-                    packet.stream = streams[kind]
-                    out.mux(packet)
-    return path
-
-
 @pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_ctrl_c_leaves_playable_and_valid_files(tmp_path: Path, signal_number: signal.Signals) -> None:
-    clip = _long_clip(tmp_path / "long.mp4", 20)
+    clip = repeated(CLIP, tmp_path / "long.mp4", 20)
     args = [str(clip), "-o", "out", "--whole-image", "--jsonl"]
     process = subprocess.Popen(
         [sys.executable, "-m", "mrpose_cli", "video", *args],
@@ -396,7 +378,7 @@ def test_ctrl_c_leaves_playable_and_valid_files(tmp_path: Path, signal_number: s
 
 
 def test_a_full_disk_keeps_what_was_done(tmp_path: Path) -> None:
-    clip = _long_clip(tmp_path / "long.mp4", 10)
+    clip = repeated(CLIP, tmp_path / "long.mp4", 10)
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = f"mount -t tmpfs -o size=13m tmpfs {disk}"

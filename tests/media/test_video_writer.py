@@ -145,7 +145,7 @@ def test_subtitles_are_kept_where_the_container_takes_them(tmp_path: Path) -> No
 
     clip = Clip(source, "clip")
     writer = ClipWriter(tmp_path / "other.mkv", clip.info, clip.others)
-    assert writer.lost == ["subtitles (mov_text)"]
+    assert writer.copies.lost == ["subtitles (mov_text)"]
     writer.discard()
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import av
 import numpy as np
+from av.codec.context import Flags
 from numpy.typing import NDArray
 
 _BITS = 8
@@ -57,6 +58,7 @@ class Recipe:
         options: For the encoder.
         colour: Attributes of the encoder's context, such as color_range.
         frames: The pictures themselves; None for numbered ones.
+        last: Seconds that the last frame stays; None for what the container makes of it.
     """
 
     times: Sequence[Fraction] | None = None
@@ -73,6 +75,7 @@ class Recipe:
     options: dict[str, str] = field(default_factory=lambda: {"preset": "veryfast", "crf": "12"})
     colour: dict[str, int] = field(default_factory=dict)
     frames: Sequence[NDArray[np.uint8]] | None = None
+    last: Fraction | None = None
 
 
 def make_clip(path: Path, recipe: Recipe | None = None, *, container: str | None = None) -> Path:
@@ -87,6 +90,8 @@ def make_clip(path: Path, recipe: Recipe | None = None, *, container: str | None
         video.codec_context.gop_size = recipe.gop
         for name, value in recipe.colour.items():
             setattr(video.codec_context, name, value)
+        if recipe.last is not None:
+            video.codec_context.flags |= Flags.frame_duration
         if recipe.turn:
             video.set_display_rotation(recipe.turn)
         if recipe.matrix:
@@ -103,6 +108,9 @@ def make_clip(path: Path, recipe: Recipe | None = None, *, container: str | None
                     dst_colorspace=recipe.colour.get("colorspace", 5),
                 )
             frame.pts, frame.time_base = round(time / recipe.tick), recipe.tick
+            if recipe.last is not None:
+                end = times[number + 1] if number + 1 < len(times) else time + recipe.last
+                frame.duration = round((end - time) / recipe.tick)
             out.mux(video.encode(frame))
         out.mux(video.encode(None))
         if audio is not None:
@@ -149,6 +157,26 @@ def _add_subtitles(path: Path, seconds: float) -> None:
         packets.sort(key=lambda packet: packet.dts * packet.time_base)
         out.mux(packets)
     bare.unlink()
+
+
+def repeated(source: Path, path: Path, rounds: int) -> Path:
+    """Write a clip played several times over, sound included, and return its path."""
+    with av.open(str(path), "w") as out:
+        streams: dict[str, Any] = {}
+        for number in range(rounds):
+            with av.open(str(source)) as clip:
+                seconds = Fraction(clip.duration or 0, 1_000_000)
+                for packet in clip.demux():
+                    if packet.dts is None or (packet.dts < 0 and number):
+                        continue
+                    kind = packet.stream.type
+                    if kind not in streams:
+                        streams = {s.type: out.add_stream_from_template(s) for s in clip.streams}
+                    shift = round(seconds * number / packet.time_base)
+                    packet.pts, packet.dts = (packet.pts or 0) + shift, packet.dts + shift
+                    packet.stream = streams[kind]
+                    out.mux(packet)
+    return path
 
 
 def packets_of(path: Path, kind: str) -> list[tuple[bytes, float]]:

@@ -2,12 +2,11 @@
 
 ultralytics reads its switches from the environment when it is imported, so they are set right before
 that: no analytics, no network, no packages installed on the fly, settings in a folder that goes away
-with the process, checkpoints opened with ``weights_only=True``.
+after the import, checkpoints opened with ``weights_only=True``.
 """
 
 from __future__ import annotations
 
-import atexit
 import os
 import shutil
 import tempfile
@@ -35,16 +34,42 @@ _SWITCHES = {
 }
 
 
+_SETTINGS = "mrpose-yolo-"  # and the number of the process: what the folder for settings is called
+
+
 def _import_yolo() -> Any:
     os.environ.update(_SWITCHES)
-    if "YOLO_CONFIG_DIR" not in os.environ:
-        folder = tempfile.mkdtemp(prefix="mrpose-yolo-")
-        os.environ["YOLO_CONFIG_DIR"] = folder
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    with _unpatched():
+    with _unpatched(), _settings_for_now():
         from ultralytics import YOLO
 
     return YOLO
+
+
+@contextmanager
+def _settings_for_now() -> Iterator[None]:
+    """Let ultralytics write its settings, which only its import does, where they do not stay."""
+    if "YOLO_CONFIG_DIR" in os.environ:
+        yield
+        return
+    _remove_dead()
+    with tempfile.TemporaryDirectory(
+        prefix=f"{_SETTINGS}{os.getpid()}-", ignore_cleanup_errors=True
+    ) as folder:
+        os.environ["YOLO_CONFIG_DIR"] = folder
+        try:
+            yield
+        finally:
+            del os.environ["YOLO_CONFIG_DIR"]
+
+
+def _remove_dead() -> None:
+    """Remove the folders of processes that were killed during the import."""
+    import psutil  # which ultralytics needs, too
+
+    for folder in Path(tempfile.gettempdir()).glob(f"{_SETTINGS}*"):
+        number = folder.name.removeprefix(_SETTINGS).split("-")[0]
+        if not (number.isdecimal() and psutil.pid_exists(int(number))):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
