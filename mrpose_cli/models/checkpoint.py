@@ -210,11 +210,12 @@ def misfit(shapes: Mapping[str, torch.Size], state: Mapping[str, Tensor]) -> str
 
 
 def _why_unreadable(path: Path, error: Exception) -> str:
+    first = (str(error).splitlines() or [""])[0][:160] or type(error).__name__
+    reason = "".join(letter if letter.isprintable() else "?" for letter in first)  # it may be of the file
     if isinstance(error, ForeignCodeError):
-        if str(error).startswith("ultralytics."):
-            return f"{path} is a YOLO detector ({error}), not the weights of a pose network"
-        return f"{path} was not opened: besides tensors it holds code ({error}), which is never run"
-    reason = (str(error).splitlines() or [""])[0][:160] or type(error).__name__
+        if reason.startswith("ultralytics."):
+            return f"{path} is a YOLO detector ({reason}), not the weights of a pose network"
+        return f"{path} was not opened: besides tensors it holds code ({reason}), which is never run"
     return f"{path} is not a readable checkpoint ({reason})"
 
 

@@ -14,6 +14,7 @@ import re
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from io import BufferedReader, BytesIO, FileIO
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -123,11 +124,32 @@ class _Archive(FileIO):
         return super().read(size) or b""
 
 
-def _read_zip(path: Path, budget: _Budget) -> Any:
+def check_stored(path: Path) -> None:
+    """Make sure that a PyTorch file that another library is going to open unpacks to no more than itself.
+
+    Raises:
+        Exception: as for :func:`read_pickle`.
+    """
+    with path.open("rb") as file:
+        zipped = file.read(4) == _ZIP
+    if zipped:
+        with _open_zip(path):
+            pass
+
+
+@contextmanager
+def _open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
     with _Archive(path) as file, zipfile.ZipFile(file) as archive:
         for member in archive.infolist():
             if member.compress_type != zipfile.ZIP_STORED or member.compress_size != member.file_size:
                 raise UnreadableError("it is compressed, which PyTorch's files never are")
+        if sum(member.file_size for member in archive.infolist()) > path.stat().st_size:
+            raise UnreadableError("its members overlap")
+        yield archive
+
+
+def _read_zip(path: Path, budget: _Budget) -> Any:
+    with _open_zip(path) as archive:
         names = [name for name in archive.namelist() if name.count("/") == 1 and name.endswith("/data.pkl")]
         if len(names) != 1:
             raise UnreadableError("it is a zip file, but not PyTorch's")

@@ -83,7 +83,8 @@ def _integers(data: bytes, rng: random.Random) -> bytes:
             new.append(rest & 127 | 128)
             rest >>= 7
         return data[:start] + bytes([*new, rest]) + data[start + 1 :]
-    return data[:start] + (number % 2 ** (8 * size)).to_bytes(size, "little") + data[start + size :]
+    mask = (1 << 8 * size) - 1
+    return data[:start] + (number & mask).to_bytes(size, "little") + data[start + size :]
 
 
 def _header(data: bytes) -> dict[str, Any] | None:
