@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mrpose_cli.weights.transfer import Pace, answer, make_client
+from mrpose_cli.download import Pace, answer, make_client
 
 if TYPE_CHECKING:
     import httpx

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from mrpose_cli.download import Pace
 from mrpose_cli.weights.fetch import HttpSettings, Progress
 from mrpose_cli.weights.manifest import BackboneEntry, Manifest, PoseEntry, Source
 from mrpose_cli.weights.store import WeightsStore
-from mrpose_cli.weights.transfer import Pace
 
 QUICK = HttpSettings(connect_timeout=2.0, read_timeout=0.3, pause=0.0, pace=Pace(100_000, 0.5))
 

@@ -1,4 +1,4 @@
-"""Answers of servers that may be slow for ever, or redirect to no end."""
+"""Reading from servers that may be slow for ever: what weights and photo links have in common."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 import httpx
 import pytest
 
-from mrpose_cli.weights.transfer import Pace, answer, make_client
+from mrpose_cli.download import Pace, answer, make_client
 
 PACE = Pace(bytes_per_second=1000, seconds=0.3)
 Serve = Callable[..., str]
