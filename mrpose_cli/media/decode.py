@@ -1,6 +1,7 @@
 """Decoding pictures, with Pillow, into what a viewer shows."""
 
 import ctypes
+import logging
 import re
 import threading
 import warnings
@@ -132,7 +133,7 @@ def _explained(data: bytes = b"") -> Iterator[None]:
         InputError: in place of any exception.
     """
     _hush_pillow()
-    _hush_libtiff()
+    _hush_stderr()
     try:
         yield
     except InputError:
@@ -178,12 +179,12 @@ def _hush_pillow() -> None:
 
 
 @cache
-def _hush_libtiff() -> None:
-    """Keep libtiff from writing to stderr about files that it does not name; Pillow raises the error as well.
-
-    Pillow offers no such switch, so it is looked up in the library that Pillow is linked with. Where libtiff
-    is built into Pillow (on Windows) it is not found, and the lines appear.
-    """
+def _hush_stderr() -> None:
+    """Keep lines about files that they do not name off stderr; Pillow raises these errors as well."""
+    # Pillow's own log, which Python would print where nobody has set up logging.
+    logging.getLogger("PIL").addHandler(logging.NullHandler())
+    # Pillow has no switch for libtiff's, so it is looked up in the library that Pillow is linked with. Where
+    # libtiff is built into Pillow (on Windows) it is not found, and the lines appear.
     try:
         switch = ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler
     except (AttributeError, OSError):

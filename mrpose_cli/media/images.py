@@ -74,7 +74,7 @@ def read_image(
         source: where the photo is.
         upright: turn it as its EXIF tag says. Datasets whose annotations are in stored pixels, like COCO,
             are read without.
-        timeout: for a link, the seconds for its server to answer, and then for each 64 kB.
+        timeout: for a link, the seconds that its server may take to answer, or be too slow.
         max_download: for a link, the most bytes to download.
         admit: told how many bytes the pixels will take before they are decoded; may wait.
 

@@ -54,8 +54,9 @@ def test_bars(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatc
         bar.frame(2)
     with download_bars() as show:
         show(NAME, 1, 3)
-    with work_bar("photos", 2) as advance:
-        advance(3)
+    with work_bar("photos") as photos:
+        photos.start(2)
+        photos.advance(3)
     shown = capsys.readouterr().err
     assert shown.count(SHOWN) >= 2
     assert "photos/s" in shown

@@ -77,7 +77,6 @@ def test_the_next_run_removes_what_a_killed_one_left(tmp_path: Path) -> None:
         "deep/long.json",
         "deep/long.jsonl",
         "deep/long.mp4",
-        "deep/long.partial.jsonl",
         "other.json",
         "other.jsonl",
         "other.mp4",

@@ -130,7 +130,7 @@ def test_the_overlay_of_hdr_is_tagged_as_what_it_is(tmp_path: Path) -> None:
 
 def test_hdr_that_cannot_be_tone_mapped_is_refused(tmp_path: Path) -> None:
     path = hdr_clip(tmp_path / "clip.mkv", pq(np.array([1.0, 100.0])), PQ, matrix=14)
-    with pytest.raises(InputError, match="ICtCp.*cannot be tone-mapped"):
+    with pytest.raises(InputError, match=r"ICtCp.*cannot be tone-mapped"):
         Clip(path, "clip")
 
 

@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -150,3 +151,30 @@ def test_nothing_is_written_or_sent_behind_the_users_back(
     assert list((tmp_path / "home").rglob("*")) == []
     assert [path.name for path in tmp_path.iterdir()] == ["home"]
     assert seen["ultralytics"] == (name == "yolo26n")
+
+
+_LEFT = """
+import os, sys, tempfile
+from pathlib import Path
+import numpy as np, torch
+from mrpose_cli.pipeline.detectors.yolo import YoloDetector
+from mrpose_cli.poses import Frame
+detector = YoloDetector(Path(sys.argv[1]), name="yolo26n", device=torch.device("cpu"))
+detector.detect([Frame(np.zeros((64, 64, 3), np.uint8))])
+print(*Path(tempfile.gettempdir()).glob("mrpose-yolo-*"), os.environ.get("YOLO_CONFIG_DIR", "unset"))
+"""
+
+
+def test_settings_do_not_outlive_the_import_nor_those_of_killed_processes(
+    tmp_path: Path, weights: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as dead:
+        dead.wait()
+    living = tmp_path / f"mrpose-yolo-{os.getpid()}-x"
+    for folder in (tmp_path / f"mrpose-yolo-{dead.pid}-x", tmp_path / "mrpose-yolo-oldname", living):
+        (folder / "Ultralytics").mkdir(parents=True)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    command = [sys.executable, "-c", _LEFT, str(weights("yolo26n"))]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    # All that is seen from within, in the middle of its work, is the folder of this living process.
+    assert run.stdout.split() == [str(living), "unset"]

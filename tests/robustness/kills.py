@@ -107,15 +107,13 @@ def scenarios(folder: Path) -> list[Scenario]:
 
 
 def run_whole(scenario: Scenario, server: ForkServer, folder: Path) -> Whole:
-    """Run a scenario to its end, twice, since the first run also warms the machine up."""
-    seconds = []
-    for number in (1, 2):
-        place = Place.within(folder / f"{scenario.name}-whole-{number}")
-        ending, log = run(scenario, server, place, [])
-        assert ending.code == 0, log.read_text()
-        assert not broken_files(place.seen)
-        seconds.append(ending.seconds)
-    return Whole(min(seconds), sum(path.stat().st_size for path in files(place.seen)), hashes(place.seen))
+    """Run a scenario to its end."""
+    place = Place.within(folder / f"{scenario.name}-whole")
+    ending, log = run(scenario, server, place, [])
+    assert ending.code == 0, log.read_text()
+    assert not broken_files(place.seen)
+    size = sum(path.stat().st_size for path in files(place.seen))
+    return Whole(ending.seconds, size, hashes(place.seen))
 
 
 def kill_once(seed: int, scenario: Scenario, whole: Whole, server: ForkServer, folder: Path) -> list[str]:

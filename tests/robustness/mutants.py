@@ -1,4 +1,4 @@
-"""Hostile inputs of every kind, put before the real command line many at a time, and what has to come of it."""
+"""Hostile inputs of every kind, put before the real command line, and what has to come of it."""
 
 from __future__ import annotations
 

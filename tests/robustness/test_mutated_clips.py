@@ -1,5 +1,6 @@
 """Damaged clips through reader and writer: whatever decodes comes out, and nothing else happens."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -32,7 +33,7 @@ def through(path: Path, folder: Path) -> tuple[int, int]:
         writer.write(frame.image, frame)
     writer.close(clip.tail)
     clip.close()
-    assert all(before < after for before, after in zip(times, times[1:], strict=False))
+    assert all(before < after for before, after in pairwise(times))
     with av.open(str(target)) as copy:
         return len(times), sum(1 for _ in copy.decode(video=0))
 
