@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from mrpose_cli.errors import OutputError
+from mrpose_cli.errors import DiskFullError, OutputError
 
 DISK_FULL = frozenset(getattr(errno, name) for name in ("ENOSPC", "EDQUOT") if hasattr(errno, name))
 
@@ -62,5 +62,5 @@ def writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in DISK_FULL:
-            raise OutputError(f"no space left on the disk: {path}") from error
+            raise DiskFullError(f"no space left on the disk: {path}") from error
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error

@@ -23,3 +23,7 @@ class WeightsError(MrposeError):
 
 class OutputError(MrposeError):
     """An output could not be written: the disk is full, the folder is not writable."""
+
+
+class DiskFullError(OutputError):
+    """There is no space left on the disk."""

@@ -20,6 +20,15 @@ SAMPLES = ROOT / "samples"
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show what the tests of robustness tried."""
+    reports = terminalreporter.getreports("passed") + terminalreporter.getreports("failed")
+    lines = [str(line) for report in reports for key, line in report.user_properties if key == "tried"]
+    if lines:
+        terminalreporter.section("robustness")
+        terminalreporter.write("\n".join([*lines, ""]))
+
+
 @pytest.fixture(scope="session")
 def samples() -> Path:
     """The folder of sample photos."""

@@ -13,6 +13,7 @@ from mrpose_cli.cli import app
 from mrpose_cli.pipeline import pipeline as pipeline_module
 
 ROOT = Path(__file__).parents[1]
+PROMISES = (ROOT / "docs" / "promises.md").read_text()
 README = (ROOT / "README.md").read_text()
 COMMANDS = sorted(set(re.findall(r"(?:^    |&& |`)(mrpose [a-z][^`\n]*)", README, flags=re.MULTILINE)))
 
@@ -43,6 +44,18 @@ def test_the_readme_states_the_two_commands() -> None:
     assert "    pip install . && mrpose image samples/\n" in README
     assert '    pip install -e ".[test]" && pytest\n' in README
     assert "mrpose image samples/" in COMMANDS
+
+
+@pytest.mark.parametrize("test", re.findall(r"`(tests/[^`]*::[^`]*)`", PROMISES))
+def test_every_promise_is_proven_by_a_test_that_exists(test: str) -> None:
+    file, name = test.split("::")
+    assert re.search(rf"^def {name}\(", (ROOT / file).read_text(), flags=re.MULTILINE)
+
+
+def test_every_promise_names_its_test() -> None:
+    promises = PROMISES.split("## What is not promised")[0].split("\n- ")[1:]
+    assert len(promises) > 15
+    assert all("`tests/" in promise for promise in promises)
 
 
 @pytest.mark.parametrize("module", [mrpose_cli, pipeline_module])

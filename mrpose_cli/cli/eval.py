@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -17,7 +16,9 @@ from mrpose_cli.cli.console import (
     download_bars,
     errors_reported,
     remark,
+    say,
     table_console,
+    warn,
     work_bar,
 )
 
@@ -89,6 +90,7 @@ def evaluate(
     ] = False,
     model: options.Model = None,
     weights: options.Weights = None,
+    input_size: options.InputSize = None,
     flip: options.Flip = None,
     offline: options.Offline = False,
     boxes: Annotated[
@@ -207,6 +209,7 @@ def evaluate(
             models=Models(
                 model=model,
                 weights=weights,
+                input_size=options.parsed(input_size),
                 flip=flip,
                 device=device,
                 dtype=dtype,
@@ -249,18 +252,9 @@ def _evaluate(job: EvalJob, ranks: Ranks, *, offline: bool, quiet: bool, profile
             with download_bars() as progress:
                 store = WeightsStore(offline=offline, progress=progress)
                 engine = load(job, plan.task, store, StageClock(synchronise=profile), ranks, remark)
-        advance: Callable[[int], None] | None = None
-
-        def start(images: int) -> None:
-            nonlocal advance
-            advance = stack.enter_context(work_bar("images", images, quiet=quiet))
-
-        def image(persons: int) -> None:
-            if advance is not None:
-                advance(persons)
-
+        bar = stack.enter_context(work_bar("images", quiet=quiet))
         try:
-            report = run(job, plan, engine, ranks, Progress(start, image))
+            report = run(job, plan, engine, ranks, Progress(bar.start, bar.advance))
         except KeyboardInterrupt:
             if ranks.first:
                 complain(f"interrupted; --out {plan.out} --resume goes on with what is done")
@@ -278,13 +272,13 @@ def _print(report: Report, out: Path, *, profile: bool) -> None:
     print_report(table_console(), report)
     timing = report.timing
     if timing.persons_per_second is not None:
-        typer.echo(
+        say(
             f"  {timing.predict:.1f} s, {timing.persons_per_second:.1f} persons/s, "
             f"{timing.forward_share:.0f} % of it in forward passes; scoring {timing.score:.1f} s"
         )
     if profile:
         for stage, seconds in timing.stages.items():
-            typer.echo(f"    {stage:<16} {seconds:8.3f} s  {100 * seconds / timing.predict:5.1f} %")
+            say(f"    {stage:<16} {seconds:8.3f} s  {100 * seconds / timing.predict:5.1f} %")
     for title, name in (
         ("report", REPORT_FILE),
         ("results", RESULTS_FILE),
@@ -292,7 +286,7 @@ def _print(report: Report, out: Path, *, profile: bool) -> None:
         ("page", PAGE_FILE),
     ):
         if (out / name).exists():
-            typer.echo(f"  {title:<8} {out / name}")
+            say(f"  {title:<8} {out / name}")
 
 
 def _warn_of_images(report: Report) -> None:
@@ -301,11 +295,7 @@ def _warn_of_images(report: Report) -> None:
     for names, what in ((data.missing, "missing"), (data.unreadable, "unreadable")):
         if names:
             more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-            _warn(f"{len(names)} images are {what} and left out: {', '.join(names[:_NAMED])}{more}")
-
-
-def _warn(message: str) -> None:
-    typer.echo(f"mrpose: warning: {message}", err=True)
+            warn(f"{len(names)} images are {what} and left out: {', '.join(names[:_NAMED])}{more}")
 
 
 @app.command()
@@ -331,4 +321,4 @@ def compare(
         names = [path.parent.name or path.name if path.suffix == ".json" else path.name for path in reports]
         print_comparison(table_console(), names, comparison)
         if not comparison.same_people:
-            _warn("these runs were not evaluated on the same people; their figures cannot be compared")
+            warn("these runs were not evaluated on the same people; their figures cannot be compared")

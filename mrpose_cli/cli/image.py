@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,14 +16,17 @@ from mrpose_cli.cli.console import (
     download_bars,
     errors_reported,
     remark,
+    say,
     table_console,
     work_bar,
 )
+from mrpose_cli.interrupt import interruptible
 
 if TYPE_CHECKING:
     from mrpose_cli.jobs.images import ImageReport
 
 _MOST_ROWS = 40
+_KEPT = "what was done until then is complete, and the same command with --resume does the rest"
 
 
 def image(
@@ -38,6 +42,7 @@ def image(
     recursive: options.Recursive = False,
     model: options.Model = None,
     weights: options.Weights = None,
+    input_size: options.InputSize = None,
     flip: options.Flip = None,
     offline: options.Offline = False,
     detector: options.Detector = "yolo26n",
@@ -76,6 +81,14 @@ def image(
             rich_help_panel=options.OUTPUT,
         ),
     ] = False,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on with a run that was not finished: the one in --out, or the last in mrpose-out-N.",
+            rich_help_panel=options.OUTPUT,
+        ),
+    ] = False,
     overwrite: options.Overwrite = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -94,11 +107,15 @@ def image(
 
     - `mrpose image val2017/ --boxes person_keypoints_val2017.json --no-overlay`
 
-    The exit code is 0 if all went well, 1 if an input failed, 2 for wrong usage, 130 after Ctrl-C.
+    - `mrpose image val2017/ -o out/ --resume`
+
+    The exit code is 0 if all went well, 1 if an input failed or the disk is full, 2 for wrong usage, 130
+    after Ctrl-C. After Ctrl-C, a full disk or a crash the same command with --resume does the rest.
     """
     with errors_reported():
         from mrpose_cli.drawing import Style
-        from mrpose_cli.jobs.images import ImageJob, prepare, run_images
+        from mrpose_cli.jobs.images import ImageJob, prepare
+        from mrpose_cli.jobs.images_run import Progress, run_images
 
         job = ImageJob(
             inputs=inputs,
@@ -110,47 +127,64 @@ def image(
             overlay=overlay,
             results=results_json,
             overwrite=overwrite,
+            resume=resume,
+            settings={
+                "--weights": weights,
+                "--detector": Path(detector) if detector.endswith(".pt") else detector,
+                "--det-conf": det_conf,
+                "--det-iou": det_iou,
+                "--imgsz": imgsz,
+                "--boxes": boxes,
+                "--kpt-thr": kpt_thr,
+                "--draw-boxes": draw_boxes,
+                "--draw-heatmaps": draw_heatmaps,
+            },
         )
-        plan = prepare(job)
-        for name, reason in plan.problems:
-            complain(f"{name}: {reason}")
-        if not plan.sources:
-            raise typer.Exit(FAILED)
+        with ExitStack() as stack:
+            plan = stack.enter_context(prepare(job))
+            for name, reason in plan.problems:
+                complain(f"{name}: {reason}")
+            if not plan.sources:
+                raise typer.Exit(FAILED)
 
-        from mrpose_cli.pipeline.factory import load_pipeline
-        from mrpose_cli.pipeline.profile import StageClock
-        from mrpose_cli.weights.store import WeightsStore
+            from mrpose_cli.pipeline.factory import load_pipeline
+            from mrpose_cli.pipeline.profile import StageClock
+            from mrpose_cli.weights.store import WeightsStore
 
-        with download_bars() as progress:
-            pipeline = load_pipeline(
-                model,
-                plan.detector or detector,
-                weights=weights,
-                device=device,
-                dtype=dtype,
-                flip=flip,
-                batch_size=batch_size,
-                frame_batch=det_batch,
-                confidence=det_conf,
-                iou=det_iou,
-                imgsz=imgsz,
-                keep_heatmaps=draw_heatmaps,
-                store=WeightsStore(offline=offline, progress=progress),
-                clock=StageClock(synchronise=profile),
-                remark=remark,
-            )
-        with work_bar("photos", len(plan.sources), quiet=quiet) as advance:
-            report = run_images(job, plan, pipeline, advance)
+            with download_bars() as progress:
+                pipeline = load_pipeline(
+                    model,
+                    plan.detector or detector,
+                    weights=weights,
+                    input_size=options.parsed(input_size),
+                    device=device,
+                    dtype=dtype,
+                    flip=flip,
+                    batch_size=batch_size,
+                    frame_batch=det_batch,
+                    confidence=det_conf,
+                    iou=det_iou,
+                    imgsz=imgsz,
+                    keep_heatmaps=draw_heatmaps,
+                    store=WeightsStore(offline=offline, progress=progress),
+                    clock=StageClock(synchronise=profile),
+                    remark=remark,
+                )
+            stop = stack.enter_context(interruptible())
+            bar = stack.enter_context(work_bar("photos", quiet=quiet))
+            report = run_images(job, plan, pipeline, stop, Progress(bar.start, bar.advance))
         if not quiet:
             _print_rows(report, overlays=overlay)
         if profile:
             _print_profile(report)
         for name, reason in report.failures:
             complain(f"{name}: {reason}")
-        if report.interrupted:
-            complain("interrupted; what was done until then is complete")
+        if report.full:
+            complain(f"no space left on the disk: {plan.out}; {_KEPT}")
+        elif report.interrupted:
+            complain(f"interrupted; {_KEPT}")
             raise typer.Exit(INTERRUPTED)
-        if report.failures or plan.problems:
+        if report.failures or report.partial or plan.problems:
             raise typer.Exit(FAILED)
 
 
@@ -166,18 +200,19 @@ def _print_rows(report: ImageReport, *, overlays: bool) -> None:
     for row in report.rows[:_MOST_ROWS]:
         score = "-" if row.mean_score is None else f"{row.mean_score:.2f}"
         table.add_row(row.name, str(row.persons), score, f"{row.seconds * 1000:.0f}", "; ".join(row.notes))
-    console = table_console()
-    console.print(table)
+    table_console().print(table)
     if len(report.rows) > _MOST_ROWS:
-        console.print(f"  ... and {len(report.rows) - _MOST_ROWS} more photos")
+        say(f"  ... and {len(report.rows) - _MOST_ROWS} more photos")
     photos = len(report.rows)
-    rate = f"{photos / max(report.seconds, 1e-9):.1f} photos/s"
-    typer.echo(f"  {report.persons} persons in {photos} photos, {report.seconds:.2f} s ({rate})")
+    rate = f"{(photos - report.resumed) / max(report.seconds, 1e-9):.1f} photos/s"
+    say(f"  {report.persons} persons in {photos} photos, {report.seconds:.2f} s ({rate})")
+    if report.resumed:
+        say(f"  {report.resumed} of these photos had been done before")
     if overlays:
-        typer.echo(f"  overlays   {report.dataset.parent}")
-    typer.echo(f"  COCO JSON  {report.dataset}")
+        say(f"  overlays   {report.dataset.parent}")
+    say(f"  COCO JSON  {report.dataset}")
     if report.results:
-        typer.echo(f"  results    {report.results}")
+        say(f"  results    {report.results}")
 
 
 def _print_profile(report: ImageReport) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mrpose_cli.cli.console import errors_reported, table_console
+from mrpose_cli.cli.console import errors_reported, say, table_console
 
 if TYPE_CHECKING:
     from mrpose_cli.jobs.zoo import ZooRow
@@ -38,12 +38,13 @@ def models(
         else:
             _print_table(rows)
             if pattern == "*":
-                typer.echo(f"  Networks without published weights: {', '.join(zoo.unpublished())}")
+                say(f"  Networks without published weights: {', '.join(zoo.unpublished())}")
 
 
 def _print_table(rows: list[ZooRow]) -> None:
     from rich import box
     from rich.table import Table
+    from rich.text import Text
 
     table = Table("name", box=box.SIMPLE_HEAD)
     for title in ("joints", "input", "parameters", "GMACs", "published"):
@@ -52,7 +53,7 @@ def _print_table(rows: list[ZooRow]) -> None:
     for index, row in enumerate(rows):
         if index == 0 or row.info.family != rows[index - 1].info.family:
             table.add_section()
-            table.add_row(f"[bold]{row.info.family}[/bold] ({row.info.paper})")
+            table.add_row(Text.assemble((row.info.family, "bold"), f" ({row.info.paper})"))
         entry = row.entry
         table.add_row(
             entry.name,
@@ -66,7 +67,7 @@ def _print_table(rows: list[ZooRow]) -> None:
     table_console().print(table)
     sources = dict.fromkeys(metric.source for row in rows for metric in row.entry.metrics)
     for source in sources:
-        typer.echo(f"  published: {source}")
+        say(f"  published: {source}")
 
 
 def _print_one(row: ZooRow) -> None:

@@ -41,6 +41,16 @@ Weights = Annotated[
         rich_help_panel=MODELS,
     ),
 ]
+InputSize = Annotated[
+    str | None,
+    typer.Option(
+        "--input-size",
+        metavar="HxW",
+        help="Height x width of the crops your own file was trained on, such as 384x288, if it does not say.",
+        show_default=False,
+        rich_help_panel=MODELS,
+    ),
+]
 Flip = Annotated[
     bool | None,
     typer.Option(
@@ -123,3 +133,12 @@ Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace files that exist.", rich_help_panel=OUTPUT)
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.", rich_help_panel=OUTPUT)]
+
+
+def parsed(input_size: str | None) -> tuple[int, int] | None:
+    """Height and width of what was given with ``--input-size``."""
+    if input_size is None:
+        return None
+    from mrpose_cli.models.identify import parse_size
+
+    return parse_size(input_size)

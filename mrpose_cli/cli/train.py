@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from mrpose_cli.cli.console import INTERRUPTED, complain, download_bars, errors_reported, table_console
+from mrpose_cli.cli.console import (
+    INTERRUPTED,
+    bar_column,
+    bar_console,
+    complain,
+    download_bars,
+    errors_reported,
+    say,
+    table_console,
+)
 from mrpose_cli.training.config import TrainConfig, flags
 
 if TYPE_CHECKING:
@@ -21,6 +30,7 @@ if TYPE_CHECKING:
 
 _LINE_EVERY = 30  # seconds between lines where there is no terminal for a bar
 _ARGUMENT = "data"
+_SHORT = {"model": ("-m",), "out": ("-o",)}
 
 
 def train(ctx: typer.Context, resume: bool, overwrite: bool, quiet: bool, **given: Any) -> None:
@@ -73,21 +83,20 @@ def _given(ctx: typer.Context, name: str) -> bool:
 @contextmanager
 def _screen(*, quiet: bool) -> Iterator[Screen]:
     """A bar with crops a second, loss, AP and time left on stderr; lines where that is not a terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
     from mrpose_cli.training.run import Screen
 
-    console = Console(stderr=True)
+    console = bar_console()
     if quiet:
         yield Screen()
         return
     lines = not console.is_terminal
     columns = (
-        TextColumn("{task.description}"),
+        bar_column("{task.description}"),
         MofNCompleteColumn(),
         BarColumn(),
-        TextColumn("{task.fields[facts]}"),
+        bar_column("{task.fields[facts]}"),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, disable=lines, transient=True) as bar:
@@ -137,11 +146,11 @@ def _print(outcome: Outcome) -> None:
         table.add_row("held-out crops, all labels", str(held.crops), f"{held.ap:.1f}")
     if table.row_count:
         table_console().print(table)
-    typer.echo(f"  {outcome.samples} crops in {outcome.seconds / 60:.1f} min")
-    typer.echo(f"  checkpoint  {outcome.out / BEST_FILE}")
-    typer.echo(f"  card        {outcome.out / CARD_FILE}")
+    say(f"  {outcome.samples} crops in {outcome.seconds / 60:.1f} min")
+    say(f"  checkpoint  {outcome.out / BEST_FILE}")
+    say(f"  card        {outcome.out / CARD_FILE}")
     if not outcome.finished:
-        typer.echo(f"  to go on    mrpose train --resume --out {outcome.out}")
+        say(f"  to go on    mrpose train --resume --out {outcome.out}")
 
 
 def _parameter(one: Field[Any], hint: Any) -> inspect.Parameter:
@@ -153,8 +162,7 @@ def _parameter(one: Field[Any], hint: Any) -> inspect.Parameter:
     names = [f"--{one.name.replace('_', '-')}"]
     if hint is bool:
         names[0] += f"/--no-{one.name.replace('_', '-')}"
-    if one.name == "out":
-        names.append("-o")
+    names += _SHORT.get(one.name, ())
     # Where the default depends on others, the text says what it is.
     shown = one.default is not None and one.default != ""
     info = typer.Option(

@@ -6,9 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import typer
-
-from mrpose_cli.cli.console import table_console
+from mrpose_cli.cli.console import bar_column, bar_console, say, table_console
 
 if TYPE_CHECKING:
     from mrpose_cli.jobs.video import Progress, VideoReport
@@ -17,18 +15,17 @@ if TYPE_CHECKING:
 @contextmanager
 def frame_bar(stages: dict[str, float], *, quiet: bool) -> Iterator[Progress]:
     """A bar a clip on stderr, with throughput, ETA and what sets the speed; nothing without a terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
     from mrpose_cli.jobs.video import Progress, slowest
 
-    console = Console(stderr=True)
+    console = bar_console()
     columns = (
-        TextColumn("{task.description}"),
+        bar_column("{task.description}"),
         MofNCompleteColumn(),
         BarColumn(bar_width=20),
-        TextColumn("{task.fields[rate]}"),
+        bar_column("{task.fields[rate]}"),
         TimeRemainingColumn(),
     )
     shown = not quiet and console.is_terminal
@@ -74,11 +71,11 @@ def print_rows(report: VideoReport) -> None:
     table_console().print(table)
     for row in report.rows:
         for path in row.outputs:
-            typer.echo(f"  {path}")
+            say(f"  {path}")
         before, after = row.jitter
         if before is not None:
             change = "" if after is None else f", {after:.2f} after smoothing"
-            typer.echo(f"  jitter of {row.name}: {before:.2f} box sides/s2{change}")
+            say(f"  jitter of {row.name}: {before:.2f} box sides/s2{change}")
 
 
 def print_profile(report: VideoReport) -> None:

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mrpose_cli.cli.console import FAILED, complain, download_bars, errors_reported, table_console
+from mrpose_cli.cli import options
+from mrpose_cli.cli.console import (
+    FAILED,
+    complain,
+    download_bars,
+    errors_reported,
+    remark,
+    say,
+    table_console,
+)
 from mrpose_cli.errors import UsageError, WeightsError
 
 if TYPE_CHECKING:
@@ -73,7 +84,7 @@ def pull(
                 complain(error)
                 failed = True
             else:
-                typer.echo(f"{entry.name}  {found}")
+                say(f"{entry.name}  {found}")
     if failed:
         raise typer.Exit(FAILED)
 
@@ -91,10 +102,10 @@ def verify(names: Names = None) -> None:
         for entry in _entries(names):
             checks = store.check(entry)
             for check in checks:
-                typer.echo(f"{check.status:<9}  {entry.name}  {check.path}")
+                say(f"{check.status:<9}  {entry.name}  {check.path}")
                 sound = sound and check.status != "damaged"
             if names and not checks:
-                typer.echo(f"{'missing':<9}  {entry.name}")
+                say(f"{'missing':<9}  {entry.name}")
                 sound = False
     if not sound:
         raise typer.Exit(FAILED)
@@ -116,7 +127,10 @@ def path(name: Annotated[str, typer.Argument(metavar="NAME", show_default=False)
                 else f"put the file at {store.folder / entry.file}"
             )
             raise WeightsError(f"'{name}' is not on this machine; {remedy}")
-        typer.echo(found)
+        if sys.stdout.isatty():
+            say(found)
+        else:
+            typer.echo(os.fsencode(found))
 
 
 @app.command()
@@ -133,6 +147,7 @@ def convert(
             show_default=False,
         ),
     ] = None,
+    input_size: options.InputSize = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")] = False,
 ) -> None:
     """Turn a checkpoint into a safetensors file that says itself what it is and what it expects.
@@ -141,16 +156,17 @@ def convert(
     `--weights OUT`.
 
     Examples: `mrpose weights convert pose_hrnet_w32_256x192.pth hrnet-w32.safetensors`,
-    `mrpose weights convert my_udp.pth my.safetensors --model hrnet-w32-udp-mmpose`
+    `mrpose weights convert my_udp.pth my.safetensors --model hrnet-w32-udp-mmpose`,
+    `mrpose weights convert best.pth my.safetensors --input-size 384x288`
     """
     with errors_reported():
         from mrpose_cli.models.identify import convert as write_converted
 
         if target.exists() and not overwrite:
             raise UsageError(f"{target} exists; replace it with --overwrite")
-        entry = write_converted(source, target, model)
+        entry = write_converted(source, target, model, options.parsed(input_size), remark)
         height, width = entry.input_size
-        typer.echo(
+        say(
             f"{target}: {entry.name} ({entry.arch}), {entry.joints} joints, {height}x{width}, {entry.color}, "
             f"decoded by {entry.codec}; conventions: {entry.conventions or 'its own'}"
         )

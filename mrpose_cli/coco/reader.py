@@ -20,11 +20,12 @@ _LONGEST_PART, _LONGEST = 255, 2_000  # bytes of a file name that file systems t
 
 
 def _whole(value: Any) -> Any:
-    """Some tools write 139.0 for 139, and true for 1."""
+    """139 where some tools write 139.0."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _flag(value: Any) -> Any:
+    """1 where some tools write true."""
     return int(value) if isinstance(value, bool) else _whole(value)
 
 

@@ -1,16 +1,17 @@
-"""Writing COCO JSON as the poses come, without holding them.
+"""Writing COCO JSON without holding the poses.
 
-Both writers spool to a temporary file beside the target and put the finished file in its place at the
-end, so that whoever looks sees the old file, none, or a whole one.
+Files are put in their place when they are finished, so that whoever looks sees the old file, none, or a whole
+one.
 """
 
 from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
@@ -59,6 +60,8 @@ class _Spool:
 
 class DatasetWriter:
     """A COCO dataset (``info``, ``images``, ``categories``, ``annotations``) that ``pycocotools.COCO`` loads.
+
+    Rows wait in temporary files beside the target until the file is put together.
 
     Args:
         path: The JSON file.
@@ -120,18 +123,9 @@ class DatasetWriter:
             partial: Mark it as cut short in ``info``.
             details: What else ``info`` shall say now that all is known.
         """
-        category = {
-            "id": PERSON,
-            "name": "person",
-            "supercategory": "person",
-            "keypoints": list(self._skeleton.joints),
-            "skeleton": [[a + 1, b + 1] for a, b in self._skeleton.limbs],  # COCO counts joints from 1
-        }
         with replacing(self.path, "x") as file:
             info = {**self._info, **(details or {}), **({"partial": True} if partial else {})}
-            file.write(
-                f'{{"info": {json.dumps(info)},\n"licenses": [],\n"categories": {json.dumps([category])}'
-            )
+            file.write(_opening(self._skeleton, info))
             for key, rows in (("images", self._images), ("annotations", self._annotations)):
                 file.write(f',\n"{key}": ')
                 rows.copy_to(file)
@@ -144,43 +138,85 @@ class DatasetWriter:
         self._annotations.close()
 
 
-class ResultsWriter:
-    """COCO's leaderboard form, a list that ``COCO.loadRes`` takes.
+def write_dataset(
+    path: Path,
+    skeleton: Skeleton,
+    info: Mapping[str, Any],
+    images: Iterable[Mapping[str, Any]],
+    annotations: Iterable[Mapping[str, Any]],
+) -> None:
+    """Write a dataset, as :class:`DatasetWriter` does, whose rows are kept elsewhere.
 
     Args:
-        path: The JSON file.
+        path: The JSON file; it is on the disk for good when this returns.
+        skeleton: Of the keypoints.
+        info: What was run.
+        images: Rows with ``id``, ``file_name``, ``width`` and ``height``.
+        annotations: Rows of :func:`person_row` with ``id`` and ``image_id``.
+
+    Raises:
+        OutputError: it cannot be written.
     """
+    with replacing(path, "x") as file:
+        file.write(_opening(skeleton, info))
+        for key, rows in (("images", images), ("annotations", annotations)):
+            file.write(f',\n"{key}": ')
+            _write_list(file, rows)
+        file.write("}\n")
+        _sync(file)
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._rows = _Spool(path)
 
-    def add(self, image_id: int, poses: Poses) -> None:
-        """Add the people of one image."""
-        for person in range(len(poses)):
-            triples = np.column_stack(
-                [_rounded(poses.keypoints[person]), _rounded(poses.scores[person], _SCORE_DIGITS)]
-            )
-            self._rows.add(
-                {
-                    "image_id": image_id,
-                    "category_id": PERSON,
-                    "keypoints": triples.ravel().tolist(),
-                    "score": round(float(poses.person_scores[person]), _SCORE_DIGITS),
-                    "bbox": _xywh(poses.boxes[person]),
-                }
-            )
+def write_results(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write COCO's leaderboard form, a list that ``COCO.loadRes`` takes.
 
-    def close(self) -> None:
-        """Write the file."""
-        with replacing(self.path, "x") as file:
-            self._rows.copy_to(file)
-            file.write("\n")
-        self.discard()
+    Args:
+        path: The JSON file; it is on the disk for good when this returns.
+        rows: As of :func:`results_row`.
 
-    def discard(self) -> None:
-        """Let the spooled rows go without writing a file."""
-        self._rows.close()
+    Raises:
+        OutputError: it cannot be written.
+    """
+    with replacing(path, "x") as file:
+        _write_list(file, rows)
+        file.write("\n")
+        _sync(file)
+
+
+def _opening(skeleton: Skeleton, info: Mapping[str, Any]) -> str:
+    """A dataset as far as ``categories``."""
+    category = {
+        "id": PERSON,
+        "name": "person",
+        "supercategory": "person",
+        "keypoints": list(skeleton.joints),
+        "skeleton": [[a + 1, b + 1] for a, b in skeleton.limbs],  # COCO counts joints from 1
+    }
+    return f'{{"info": {json.dumps(info)},\n"licenses": [],\n"categories": {json.dumps([category])}'
+
+
+def _write_list(file: IO[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    file.write("[")
+    for number, row in enumerate(rows):
+        file.write(f"{',' if number else ''}\n{json.dumps(row, allow_nan=False)}")
+    file.write("\n]")
+
+
+def _sync(file: IO[str]) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def results_row(image_id: int, person: Mapping[str, Any]) -> dict[str, Any]:
+    """A person of :func:`person_row` as COCO's leaderboard wants it."""
+    keypoints = list(person["keypoints"])
+    keypoints[2::3] = person["keypoint_scores"]
+    return {
+        "image_id": image_id,
+        "category_id": PERSON,
+        "keypoints": keypoints,
+        "score": person["score"],
+        "bbox": person["bbox"],
+    }
 
 
 def person_row(poses: Poses, person: int, threshold: float) -> dict[str, Any]:

@@ -62,8 +62,8 @@ def write_page(path: Path, report: Report, tiles: Sequence[NDArray[np.uint8]]) -
         f"<footer>mrpose {escape(report.mrpose)}. The same figures and more are in report.json.</footer>",
         "</main></body></html>\n",
     ]
-    with replacing(path, "x") as file:
-        file.write("\n".join(parts))
+    with replacing(path) as file:
+        file.write("\n".join(parts).encode(errors="backslashreplace"))
 
 
 def _subject(report: Report) -> str:

@@ -5,12 +5,14 @@ All figures are percentages. None stands for a figure that has nothing to be com
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mrpose_cli.atomic import replacing
+from mrpose_cli.coco.reader import read_json
 from mrpose_cli.errors import UsageError
 
 Figure = float | None
@@ -262,7 +264,9 @@ def write_report(path: Path, report: Report) -> None:
         OutputError: it cannot be written.
     """
     with replacing(path, "x") as file:
-        file.write(report.model_dump_json(indent=2) + "\n")
+        # pydantic's own writer takes no names that are not text, and writes null for NaN.
+        json.dump(report.model_dump(mode="json"), file, indent=2, allow_nan=False)
+        file.write("\n")
 
 
 def read_report(path: Path) -> Report:
@@ -276,10 +280,9 @@ def read_report(path: Path) -> Report:
     """
     if path.is_dir():
         path = path / "report.json"
+    content = read_json(path, "the report")
     try:
-        return Report.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise UsageError(f"the report {path} cannot be read ({error.strerror})") from None
+        return Report.model_validate(content)
     except ValidationError as error:
         problem = error.errors()[0]
         place = ".".join(map(str, problem["loc"]))

@@ -15,6 +15,7 @@ from mrpose_cli.drawing import Style, draw_poses
 from mrpose_cli.errors import InputError
 from mrpose_cli.media.images import read_image
 from mrpose_cli.poses import Poses
+from mrpose_cli.printable import printable
 from mrpose_cli.skeletons import Skeleton
 
 _PANEL = (216, 288)  # width, height of one picture
@@ -82,7 +83,7 @@ def draw_case(case: WorstCase) -> NDArray[np.uint8]:
     pen.text((4, height + 4), "annotated", _DIM, font)
     state = "estimated" if case.predicted is not None else "not found"
     pen.text((width + 6, height + 4), f"{state}, similarity {case.similarity:.2f}", _INK, font)
-    pen.text((4, height + 21), f"{case.image}  #{case.annotation}", _DIM, font)
+    pen.text((4, height + 21), printable(f"{case.image}  #{case.annotation}"), _DIM, font)
     return np.array(page)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from mrpose_cli.evaluation.compare import NAMES, Comparison
 from mrpose_cli.evaluation.report import (
@@ -167,7 +168,7 @@ def _print_breakdown(console: Console, report: Report) -> None:
     for index, (title, slices) in enumerate(parts):
         if index:
             table.add_section()
-        table.add_row(f"[dim]{title}[/dim]", "", "", "")
+        table.add_row(Text(title, "dim"), "", "", "")
         for row in slices:
             table.add_row(f"  {row.name}", str(row.persons), number(row.ap), number(row.ar))
     console.print(table)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -36,9 +37,10 @@ def refuse_to_replace(targets: Iterable[Path], sources: Iterable[Source], *, ove
     Raises:
         UsageError: one would.
     """
-    inputs = {source.location.resolve() for source in sources if isinstance(source.location, Path)}
+    # Not Path.resolve, to which links that lead in circles are an error up to Python 3.12.
+    inputs = {os.path.realpath(source.location) for source in sources if isinstance(source.location, Path)}
     for target in targets:
-        if target.resolve() in inputs:
+        if os.path.realpath(target) in inputs:
             raise UsageError(
                 f"{target} is one of the inputs and would be replaced; choose another folder with --out"
             )
@@ -91,9 +93,9 @@ def few_threads(pipeline: Pipeline) -> Iterator[None]:
 
 
 def reason_of(error: BaseException | None) -> str:
-    """What to tell the user about an error."""
+    """What to tell the user about an error, in one line."""
     if isinstance(error, MrposeError):
         return str(error)
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return "not enough memory for this picture"
-    return f"{type(error).__name__}: {error}"
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"

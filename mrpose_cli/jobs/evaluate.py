@@ -214,6 +214,7 @@ def load(
         models.model or (DEFAULT_MODEL if models.weights is None else None),
         task.detector or WholeImage(),  # in its place come the dataset's boxes
         weights=models.weights,
+        input_size=models.input_size,
         device=models.device,
         dtype=models.dtype,
         flip=models.flip,

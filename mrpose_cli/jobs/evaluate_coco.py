@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -224,7 +225,8 @@ def words(ids: str) -> list[str]:
     """What ``--ids`` names: divided by commas, or the lines of a file."""
     path = Path(ids)
     try:
-        text = path.read_text(encoding="utf-8") if path.is_file() else ids
+        # A list of ids may be longer than a name may be, which is an error for Path.is_file().
+        text = path.read_text(encoding="utf-8") if os.path.isfile(ids) else ids  # noqa: PTH113
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} cannot be read ({error})") from None
     return text.replace(",", " ").split()

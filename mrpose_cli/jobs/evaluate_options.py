@@ -35,6 +35,7 @@ class Models:
 
     model: str | None = None
     weights: Path | None = None
+    input_size: tuple[int, int] | None = None
     flip: bool | None = None
     device: str = "auto"
     dtype: Dtype = "auto"

@@ -1,36 +1,28 @@
-"""``mrpose image``: photos in; overlays, COCO JSON and a report out."""
+"""``mrpose image``: what is asked for, what that comes to, and what was done."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-
-from mrpose_cli.atomic import writing
+from mrpose_cli.claim import Claim
 from mrpose_cli.coco.boxes import read_boxes
 from mrpose_cli.coco.ids import image_ids
-from mrpose_cli.coco.writer import DatasetWriter, ResultsWriter
-from mrpose_cli.drawing import Style, draw_poses
+from mrpose_cli.drawing import Style
 from mrpose_cli.errors import UsageError
-from mrpose_cli.jobs.common import conditions, few_threads, free_folder, reason_of, refuse_to_replace
-from mrpose_cli.media.images import Photo, overlay_name, read_image, write_image
+from mrpose_cli.jobs.common import DEFAULT_OUT, refuse_to_replace
+from mrpose_cli.media.images import possible_overlays
 from mrpose_cli.media.inputs import Source, expand
-from mrpose_cli.media.reader import read_ahead
-from mrpose_cli.media.writer import BackgroundWriter
 from mrpose_cli.pipeline.detectors.base import Detector, FileBoxes, WholeImage
-from mrpose_cli.pipeline.pipeline import Pipeline
-from mrpose_cli.poses import Frame, Poses
 
 DATASET_FILE = "poses.json"
 RESULTS_FILE = "results.json"
 
-_READERS = 2
-_AHEAD = 4  # decoded photos that wait; one of 30 megapixels is 90 MB
-_WRITERS = 2
+SPOOL_FILE = "unfinished.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +39,10 @@ class ImageJob:
         style: What overlays show; its threshold also decides v in the JSON.
         overlay: Write overlays at all.
         results: Write COCO's leaderboard form, too.
-        overwrite: Replace files that exist.
+        overwrite: Replace files that exist, and begin anew where a run was not finished.
+        resume: Go on with a run that was not finished: the one in ``out``, or the last of those in
+            ``mrpose-out-N``.
+        settings: Flags that the outputs depend on, and files by their path; a run is resumed with the same.
     """
 
     inputs: Sequence[str]
@@ -59,6 +54,8 @@ class ImageJob:
     overlay: bool = True
     results: bool = False
     overwrite: bool = False
+    resume: bool = False
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +65,7 @@ class ImagePlan:
     Attributes:
         sources: The photos.
         problems: Inputs that gave none, with the reason.
-        out: Folder of all that is written; it exists.
+        out: Folder of all that is written; claimed, if there are photos.
         ids: Image ids by photo name.
         detector: Where the boxes come from, if not from a network.
         unboxed: Photos that the boxes file does not name.
@@ -112,7 +109,10 @@ class ImageReport:
         failures: Name and reason of photos that failed.
         seconds: Wall time; loading the models is not included.
         stages: Wall time by stage of the main thread, in seconds.
-        interrupted: Whether the user ended the run early.
+        resumed: How many of the photos an earlier run had done.
+        partial: Whether photos are left to be done, by ``--resume``.
+        interrupted: Whether that is because the user ended the run.
+        full: Whether it is because the disk is full.
     """
 
     dataset: Path
@@ -121,7 +121,10 @@ class ImageReport:
     failures: list[tuple[str, str]] = field(default_factory=list)
     seconds: float = 0.0
     stages: dict[str, float] = field(default_factory=dict)
+    resumed: int = 0
+    partial: bool = False
     interrupted: bool = False
+    full: bool = False
 
     @property
     def persons(self) -> int:
@@ -129,131 +132,88 @@ class ImageReport:
         return sum(row.persons for row in self.rows)
 
 
-def prepare(job: ImageJob) -> ImagePlan:
+@contextmanager
+def prepare(job: ImageJob) -> Iterator[ImagePlan]:
     """Find the photos and see that nothing stands in the way, before any model is loaded.
 
+    Yields:
+        The plan; its folder is this run's alone until the block ends.
+
     Raises:
-        UsageError: a boxes file that cannot be used, files that would be replaced, contradicting wishes.
+        UsageError: a boxes file that cannot be used, files that would be replaced, a folder that another run
+            writes into, nothing to resume, conflicting options.
         OutputError: the output folder cannot be made.
     """
     if job.boxes and job.whole_image:
         raise UsageError("--boxes and --whole-image contradict each other; pass one of them")
-    out = job.out or free_folder()
-    sources, problems = expand(job.inputs, recursive=job.recursive, exclude=out)
-    names = [source.name for source in sources]
-    detector: Detector | None = WholeImage() if job.whole_image else None
-    known: Mapping[str, int] = {}
-    if job.boxes and sources:
-        file = read_boxes(job.boxes)
-        known = file.match(names)
-        if not known:
-            raise UsageError(f"{job.boxes} names none of the photos, neither by file name nor by number")
-        found = {name: file.boxes[image_id] for name, image_id in known.items() if image_id in file.boxes}
-        detector = FileBoxes(found, file.name)
-    if sources:
-        with writing(out):
-            out.mkdir(parents=True, exist_ok=True)
-        _check_targets(job, out, sources)
-    return ImagePlan(
-        sources=sources,
-        problems=[(problem.name, problem.message) for problem in problems],
-        out=out,
-        ids=image_ids(names, known),
-        detector=detector,
-        unboxed=frozenset(names) - known.keys() if job.boxes else frozenset(),
-    )
+    if job.resume and job.overwrite:
+        raise UsageError("--resume and --overwrite contradict each other; pass one of them")
+    with ExitStack() as stack:
+        claim = stack.enter_context(_claim_unfinished(job.out)) if job.resume else None
+        out = claim.folder if claim else job.out
+        sources, problems = expand(job.inputs, recursive=job.recursive, exclude=out)
+        names = [source.name for source in sources]
+        detector: Detector | None = WholeImage() if job.whole_image else None
+        known: Mapping[str, int] = {}
+        if job.boxes and sources:
+            file = read_boxes(job.boxes)
+            known = file.match(names)
+            if not known:
+                raise UsageError(f"{job.boxes} names none of the photos, neither by file name nor by number")
+            found = {name: file.boxes[image_id] for name, image_id in known.items() if image_id in file.boxes}
+            detector = FileBoxes(found, file.name)
+        if sources:
+            if claim is None:
+                claim = stack.enter_context(Claim(out) if out else Claim.first_free(DEFAULT_OUT))
+            out = claim.folder
+            _check_folder(job, out, sources)
+            claim.clean({(out / name).parent for name in names})
+        yield ImagePlan(
+            sources=sources,
+            problems=[(problem.name, problem.message) for problem in problems],
+            out=out or Path(DEFAULT_OUT),
+            ids=image_ids(names, known),
+            detector=detector,
+            unboxed=frozenset(names) - known.keys() if job.boxes else frozenset(),
+        )
 
 
-def _check_targets(job: ImageJob, out: Path, sources: Sequence[Source]) -> None:
+def _claim_unfinished(out: Path | None) -> Claim:
+    """Claim the folder of a run that can be gone on with; without ``out``, the last one that is free."""
+    for folder in [out] if out else _default_folders():
+        if not (folder / SPOOL_FILE).exists():
+            continue
+        try:
+            claim = Claim(folder)
+        except UsageError:
+            if out:
+                raise
+            continue
+        if (folder / SPOOL_FILE).exists():  # it may have been finished meanwhile
+            return claim
+        claim.release()
+    raise UsageError(f"there is no unfinished run in {out or f'{DEFAULT_OUT} or {DEFAULT_OUT}-N'} to resume")
+
+
+def _default_folders() -> list[Path]:
+    """``mrpose-out`` and ``mrpose-out-N``, as far as they are there, the last one first."""
+    numbers = {
+        int(match[1] or 1): folder
+        for folder in Path().glob(f"{DEFAULT_OUT}*")
+        if (match := re.fullmatch(rf"{DEFAULT_OUT}(?:-(\d+))?", folder.name))
+    }
+    return [numbers[number] for number in sorted(numbers, reverse=True)]
+
+
+def _check_folder(job: ImageJob, out: Path, sources: Sequence[Source]) -> None:
+    if (out / SPOOL_FILE).exists() and not job.resume and not job.overwrite:
+        raise UsageError(
+            f"{out} holds an unfinished run; go on with --resume, or begin anew in it with --overwrite"
+        )
     targets = [out / DATASET_FILE]
     if job.results:
         targets.append(out / RESULTS_FILE)
     if job.overlay:
-        targets += [out / source.name for source in sources]
-    refuse_to_replace(targets, sources, overwrite=job.overwrite)
-
-
-def run_images(
-    job: ImageJob, plan: ImagePlan, pipeline: Pipeline, on_photo: Callable[[int], None] = lambda persons: None
-) -> ImageReport:
-    """Work through the photos; one that fails is reported and the rest goes on.
-
-    Args:
-        job: What the user wants.
-        plan: What :func:`prepare` made of it.
-        pipeline: The models.
-        on_photo: Told of every photo that is through, with its number of people.
-
-    Raises:
-        OutputError: a JSON file cannot be written.
-    """
-    start = time.perf_counter()
-    clock = pipeline.clock
-    report = ImageReport(plan.out / DATASET_FILE, plan.out / RESULTS_FILE if job.results else None)
-    waiting: dict[str, Photo] = {}  # read and not yet through the pipeline
-
-    def frames() -> Iterator[Frame]:
-        photos = read_ahead(plan.sources, read_image, workers=_READERS, ahead=_AHEAD)
-        while True:
-            with clock("wait for photos"):
-                source, photo = next(photos, (None, None))
-            if source is None:
-                return
-            if isinstance(photo, Photo):
-                waiting[source.name] = photo
-                yield Frame(photo.image, source.name)
-            else:
-                report.failures.append((source.name, reason_of(photo)))
-                on_photo(0)
-
-    with ExitStack() as stack:
-        dataset = DatasetWriter(
-            report.dataset,
-            pipeline.estimator.skeleton,
-            conditions(pipeline),
-            keypoint_threshold=job.style.keypoint_threshold,
-        )
-        stack.callback(dataset.discard)
-        results = ResultsWriter(report.results) if report.results else None
-        if results:
-            stack.callback(results.discard)
-        try:
-            with few_threads(pipeline), BackgroundWriter(workers=_WRITERS) as writer:
-                for frame, poses in pipeline.stream(frames()):
-                    photo = waiting.pop(frame.name)
-                    with clock("write JSON"):
-                        dataset.add(plan.ids[frame.name], frame.name, photo.image.shape[:2], poses)
-                        if results:
-                            results.add(plan.ids[frame.name], poses)
-                    if job.overlay:
-                        with clock("wait for overlays"):
-                            writer.submit(frame.name, _write_overlay, plan.out, frame.name, photo, poses, job)
-                    report.rows.append(_row(frame.name, photo, poses, plan))
-                    on_photo(len(poses))
-                with clock("wait for overlays"):
-                    report.failures += [(name, reason_of(error)) for name, error in writer.close()]
-        except KeyboardInterrupt:
-            report.interrupted = True
-        with clock("write JSON"):
-            dataset.close(partial=report.interrupted)
-            if results:
-                results.close()
-    report.seconds = time.perf_counter() - start
-    report.stages = dict(clock.seconds)
-    return report
-
-
-def _write_overlay(out: Path, name: str, photo: Photo, poses: Poses, job: ImageJob) -> None:
-    target = out / overlay_name(name, photo)
-    # Photos in a format that is not written get a name of their own, which no check before has seen.
-    if target.exists() and not job.overwrite:
-        raise UsageError(f"{target} exists; replace it with --overwrite")
-    write_image(target, draw_poses(photo.image, poses, job.style), like=photo)
-
-
-def _row(name: str, photo: Photo, poses: Poses, plan: ImagePlan) -> PhotoRow:
-    mean = float(np.mean(poses.person_scores)) if len(poses) else None
-    notes = photo.notes
-    if name in plan.unboxed:
-        notes = (*notes, "not in the boxes file")
-    return PhotoRow(name, len(poses), mean, poses.seconds, notes)
+        targets += [out / name for source in sources for name in possible_overlays(source.name)]
+    # Where a run is resumed, what is there is its own: it was checked when it began.
+    refuse_to_replace(targets, sources, overwrite=job.overwrite or job.resume)

@@ -1,21 +1,31 @@
 """Decoding pictures, with Pillow, into what a viewer shows."""
 
+import ctypes
+import logging
 import re
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
 from io import BytesIO
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError, _imaging
 
 from mrpose_cli.errors import InputError
 from mrpose_cli.media.images import Photo
 
 MAX_PIXELS: Final = 178_956_970
-"""The largest picture that is decoded, in pixels; the size at which Pillow itself calls it a bomb."""
+"""The largest picture that is decoded, in pixels; the size at which Pillow itself calls it a bomb.
+
+Decoding takes 7 bytes of memory for each of them, and the file.
+"""
+
+_MAX_PIXELS: Final = {"WEBP": 100_000_000, "JPEG2000": 100_000_000}
+"""The same for formats whose decoders keep copies of their own, 18 bytes a pixel in all."""
 
 # Only formats that hold photos. Some of Pillow's others start programs (EPS) or take any bytes for a picture.
 _WANTED: Final = (
@@ -24,6 +34,13 @@ _WANTED: Final = (
 )
 Image.init()
 _FORMATS: Final = tuple(name for name in _WANTED if name in Image.OPEN)
+
+_SCAN: Final = b"\xff\xda"
+_MAX_SCANNED: Final = 5_000_000_000
+"""Pixels times scans of a progressive JPEG: ten seconds. Ten scans are usual; empty ones take 20 bytes."""
+
+_STRIP: Final = 1 << 18
+"""Pixels that are converted at a time, few enough for the processor's cache."""
 
 _ANIMATIONS: Final = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
 _STARTS: Final = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"RIFF")
@@ -36,6 +53,8 @@ _TURNS: Final = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_SIDEWAYS: Final = frozenset(_TURNS[orientation] for orientation in (5, 6, 7, 8))
+_LAST_ROW_FIRST: Final = frozenset(_TURNS[orientation] for orientation in (3, 4, 6, 7))
 
 _QUIET: Final = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 _quiet_lock = threading.Lock()
@@ -55,34 +74,97 @@ def decode(data: bytes, *, upright: bool = True, admit: Callable[[int], None] | 
     Raises:
         InputError: it is no picture, broken, cut off or too large; the message does not name the file.
     """
-    _hush_pillow()
+    with _explained(data), Image.open(BytesIO(data), formats=_FORMATS) as picture:
+        _refuse_bombs(picture)
+        _refuse_endless_scans(picture, data)
+        if admit is not None:
+            admit(3 * picture.width * picture.height)
+        notes = _notes(picture)
+        return Photo(
+            image=_to_rgb(picture, upright=upright),
+            # A JPEG that also holds a depth or brightness map, as many phones write.
+            format="JPEG" if picture.format == "MPO" else str(picture.format),
+            icc_profile=_rgb_profile(picture),
+            notes=notes,
+        )
+
+
+def from_pillow(picture: Image.Image) -> NDArray[np.uint8]:
+    """Convert a picture of Pillow's to the same pixels that its file gives.
+
+    Args:
+        picture: In any mode, loaded or just opened. It is turned as its EXIF tag says.
+
+    Returns:
+        RGB uint8 of shape (height, width, 3), as in `Photo.image`.
+
+    Raises:
+        InputError: it is broken, cut off or too large, or has no pixels.
+    """
+    with _explained(), _unmapped(picture):
+        _refuse_bombs(picture)
+        return _to_rgb(picture, upright=True)
+
+
+@contextmanager
+def _unmapped(picture: Image.Image) -> Iterator[None]:
+    """Keep Pillow from mapping a file into memory, by hiding its name.
+
+    It (13.0) would scramble TIFFs that lie on their side, and a file that is cut meanwhile kills the process.
+    """
+    if not isinstance(picture, ImageFile.ImageFile):
+        yield
+        return
+    name, picture.filename = picture.filename, ""
     try:
-        with Image.open(BytesIO(data), formats=_FORMATS) as picture:
-            if picture.width * picture.height > MAX_PIXELS:
-                raise Image.DecompressionBombError
-            if admit is not None:
-                admit(3 * picture.width * picture.height)
-            notes = _notes(picture)
-            picture.load()
-            turn = _turn(picture) if upright else None
-            turned = _to_rgb(picture) if turn is None else _to_rgb(picture).transpose(turn)
-            return Photo(
-                image=np.array(turned),
-                # A JPEG that also holds a depth or brightness map, as many phones write.
-                format="JPEG" if picture.format == "MPO" else str(picture.format),
-                icc_profile=_rgb_profile(picture),
-                notes=notes,
-            )
+        yield
+    finally:
+        picture.filename = name
+
+
+@contextmanager
+def _explained(data: bytes = b"") -> Iterator[None]:
+    """Turn whatever decoding raises into an error for the user.
+
+    Args:
+        data: The content of the file, where it is known.
+
+    Raises:
+        InputError: in place of any exception.
+    """
+    _hush_pillow()
+    _hush_stderr()
+    try:
+        yield
+    except InputError:
+        raise
     except UnidentifiedImageError as error:
         raise InputError(_unidentified(data)) from error
     except Image.DecompressionBombError as error:
-        raise InputError(f"larger than {MAX_PIXELS // 10**6} megapixels; make it smaller first") from error
+        raise InputError(_too_large(MAX_PIXELS)) from error
     except MemoryError as error:
         raise InputError("too large for the free memory") from error
     except Exception as error:  # On broken files Pillow raises nearly anything.
         if _is_cut_off(data, error):
             raise InputError("the picture is cut off (the file ends too early); copy it again") from error
         raise InputError(f"the picture is broken ({error or type(error).__name__})") from error
+
+
+def _refuse_bombs(picture: Image.Image) -> None:
+    limit = _MAX_PIXELS.get(picture.format or "", MAX_PIXELS)
+    if picture.width * picture.height > limit:
+        raise InputError(_too_large(limit))
+
+
+def _refuse_endless_scans(picture: Image.Image, data: bytes) -> None:
+    """Refuse a progressive JPEG that goes over its pixels more often than any encoder does."""
+    scans = data.count(_SCAN) if picture.info.get("progressive") else 0
+    if scans * picture.width * picture.height > _MAX_SCANNED:
+        raise InputError(f"a JPEG of {scans} scans; open it in an image editor and save it anew")
+
+
+def _too_large(limit: int) -> str:
+    return f"larger than {limit // 10**6} megapixels; make it smaller first"
 
 
 def _hush_pillow() -> None:
@@ -96,12 +178,29 @@ def _hush_pillow() -> None:
             warnings.filterwarnings("ignore", module=_QUIET[3].pattern)
 
 
+@cache
+def _hush_stderr() -> None:
+    """Keep lines about files that they do not name off stderr; Pillow raises these errors as well."""
+    # Pillow's own log, which Python would print where nobody has set up logging.
+    logging.getLogger("PIL").addHandler(logging.NullHandler())
+    # Pillow has no switch for libtiff's, so it is looked up in the library that Pillow is linked with. Where
+    # libtiff is built into Pillow (on Windows) it is not found, and the lines appear.
+    try:
+        switch = ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler
+    except (AttributeError, OSError):
+        return
+    switch.argtypes, switch.restype = [ctypes.c_void_p], ctypes.c_void_p
+    switch(None)
+
+
 def _notes(picture: Image.Image) -> tuple[str, ...]:
-    count = getattr(picture, "n_frames", 1)
-    if count > 1 and picture.format in _ANIMATIONS:
-        return (f"animated: only the first of {count} frames is used",)
-    if count > 1 and picture.format == "TIFF":
-        return (f"only the first of {count} pages is used",)
+    # Not `n_frames`: in some formats that walks through the whole file, in quadratic time.
+    if not getattr(picture, "is_animated", False):
+        return ()
+    if picture.format in _ANIMATIONS:
+        return ("animated: only the first frame is used",)
+    if picture.format == "TIFF":
+        return ("several pages: only the first is used",)
     return ()
 
 
@@ -112,30 +211,72 @@ def _turn(picture: Image.Image) -> Image.Transpose | None:
         return None
 
 
-def _to_rgb(picture: Image.Image) -> Image.Image:
+def _to_rgb(picture: Image.Image, *, upright: bool) -> NDArray[np.uint8]:
+    """The pixels as RGB uint8 of shape (height, width, 3).
+
+    Strip by strip, so that memory holds the picture and the result but no further copies of either.
+    """
+    picture.load()
+    if 0 in picture.size:
+        raise InputError("the picture has no pixels")
+    turn = _turn(picture) if upright else None
+    convert = _conversion(picture)
+    width, height = picture.size
+    image = np.empty((width, height, 3) if turn in _SIDEWAYS else (height, width, 3), np.uint8)
+    for top, bottom, strip in _strips(picture):
+        converted = convert(strip)
+        if turn is not None:
+            converted = converted.transpose(turn)
+        place = slice(height - bottom, height - top) if turn in _LAST_ROW_FIRST else slice(top, bottom)
+        image[(slice(None), place) if turn in _SIDEWAYS else place] = np.asarray(converted)
+    return image
+
+
+def _strips(picture: Image.Image) -> Iterator[tuple[int, int, Image.Image]]:
+    """The picture from top to bottom: first row, last row + 1, and what lies between."""
+    width, height = picture.size
+    rows = max(_STRIP // width, 1)
+    for top in range(0, height, rows):
+        bottom = min(top + rows, height)
+        yield top, bottom, picture.crop((0, top, width, bottom))
+
+
+def _conversion(picture: Image.Image) -> Callable[[Image.Image], Image.Image]:
+    """What makes RGB of any strip of the picture."""
     if picture.mode == "F" or picture.mode.startswith("I"):
-        return Image.fromarray(_to_8_bits(np.asarray(picture))).convert("RGB")
+        scale = _scale(picture)
+        return lambda strip: Image.fromarray(scale(np.asarray(strip))).convert("RGB")
     if picture.has_transparency_data:
-        colours = picture.convert("RGBA")
-        page = Image.new("RGBA", picture.size, "white")
-        return Image.alpha_composite(page, colours).convert("RGB")
-    return picture.convert("RGB")
+        return _on_white
+    return lambda strip: strip.convert("RGB")
 
 
-def _to_8_bits(grey: NDArray[np.generic]) -> NDArray[np.uint8]:
-    """Scales grey values of shape (height, width) to 0..255.
+def _on_white(strip: Image.Image) -> Image.Image:
+    page = Image.new("RGBA", strip.size, "white")
+    return Image.alpha_composite(page, strip.convert("RGBA")).convert("RGB")
+
+
+def _scale(picture: Image.Image) -> Callable[[NDArray[np.generic]], NDArray[np.uint8]]:
+    """What maps the gray values of a picture to 0..255.
 
     Integers that fit into 16 bits run from 0, black, to 65535, white. Others have no agreed white, nor have
     floats: their smallest finite value becomes black, their largest white.
     """
-    if grey.dtype.kind in "iu" and grey.min() >= 0 and grey.max() <= 65535:
-        return np.rint(np.arange(65536) / 257).astype(np.uint8).take(grey.astype(np.uint16))
-    values = grey.astype(np.float64)
-    finite = values[np.isfinite(values)]
-    low, high = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
-    values = np.nan_to_num(values, nan=low, posinf=high, neginf=low)
-    scale = 255 / (high - low) if high > low else 0.0
-    return np.rint((values - low) * scale).astype(np.uint8)
+    strips = (np.asarray(strip) for _, _, strip in _strips(picture))
+    finite = (values[np.isfinite(values)] for values in strips)
+    ranges = [(float(values.min()), float(values.max())) for values in finite if values.size]
+    low = min((least for least, _ in ranges), default=0.0)
+    high = max((most for _, most in ranges), default=0.0)
+    if picture.mode != "F" and low >= 0 and high <= 65535:
+        table = np.rint(np.arange(65536) / 257).astype(np.uint8)
+        return lambda grey: table.take(grey.astype(np.uint16))
+    factor = 255 / (high - low) if high > low else 0.0
+
+    def stretch(grey: NDArray[np.generic]) -> NDArray[np.uint8]:
+        values = np.nan_to_num(grey.astype(np.float64), nan=low, posinf=high, neginf=low)
+        return np.rint((values - low) * factor).astype(np.uint8)
+
+    return stretch
 
 
 def _rgb_profile(picture: Image.Image) -> bytes | None:

@@ -1,48 +1,52 @@
 """Downloading one photo."""
 
-from functools import cache
-from ssl import SSLContext
+from typing import Final
 
 import httpx
 
 from mrpose_cli import __version__
+from mrpose_cli.download import Pace, answer, make_client
 from mrpose_cli.errors import InputError
 
-_CHUNK = 1 << 16
+_HEADERS: Final = {
+    "User-Agent": f"mrpose/{__version__}",
+    "Accept": "image/*, */*;q=0.5",
+    "Accept-Encoding": "identity",
+}
 
-
-@cache
-def _certificates() -> SSLContext:
-    return httpx.create_ssl_context()
+# Encodings of which a few bytes cannot become gigabytes.
+_ENCODINGS: Final = frozenset({"identity", "gzip", "deflate"})
 
 
 def fetch(url: str, *, timeout: float, max_bytes: int) -> bytes:
-    """Downloads what an http or https link leads to, following redirects.
+    """Download what an http or https link leads to, following redirects.
 
     Args:
-        url: the link.
-        timeout: seconds the server may stay silent.
-        max_bytes: the most that is read.
+        url: The link.
+        timeout: Seconds until the server must have answered, and over which its speed is taken.
+        max_bytes: The most that is read.
 
     Returns:
         The content, decompressed where the server compressed it.
 
     Raises:
-        InputError: the link could not be followed; the message does not repeat the link.
+        InputError: the link could not be followed, or the server is too slow; the message does not repeat
+            the link.
     """
-    headers = {"User-Agent": f"mrpose/{__version__}", "Accept": "image/*, */*;q=0.5"}
+    pace = Pace(seconds=timeout)
+    too_slow = f"the server did not answer within {timeout:g} s"
     try:
-        with (
-            httpx.Client(
-                headers=headers, timeout=timeout, follow_redirects=True, verify=_certificates()
-            ) as client,
-            client.stream("GET", url) as response,
-        ):
-            if not response.is_success:
-                raise InputError(f"the server answered {response.status_code} ({response.reason_phrase})")
-            return _body(response, max_bytes)
+        with make_client(timeout=timeout) as client, answer(client, url, pace, _HEADERS) as response:
+            _check(response, max_bytes)
+            too_slow = f"the server is too slow ({pace})"
+            body = bytearray()
+            for chunk in pace.keep(response.iter_bytes()):
+                body += chunk
+                if len(body) > max_bytes:
+                    raise _too_large(max_bytes)
+            return bytes(body)
     except httpx.TimeoutException as error:
-        raise InputError(f"the server did not answer within {timeout:g} s") from error
+        raise InputError(too_slow) from error
     except httpx.ConnectError as error:
         raise InputError(f"the server could not be reached ({error})") from error
     except httpx.TooManyRedirects as error:
@@ -53,14 +57,21 @@ def fetch(url: str, *, timeout: float, max_bytes: int) -> bytes:
         raise InputError(f"the download broke off ({error}); try again") from error
 
 
-def _body(response: httpx.Response, max_bytes: int) -> bytes:
-    too_large = InputError(f"larger than {max_bytes / 1e6:g} MB; download it yourself and give the file")
+def _check(response: httpx.Response, max_bytes: int) -> None:
+    """See whether the body is worth reading.
+
+    Raises:
+        InputError: it is not.
+    """
+    if not response.is_success:
+        raise InputError(f"the server answered {response.status_code} ({response.reason_phrase})")
+    encoding = response.headers.get("Content-Encoding", "identity").lower()
+    if encoding not in _ENCODINGS:
+        raise InputError(f"the server compresses it ({encoding}); download it yourself and give the file")
     announced = response.headers.get("Content-Length", "")
     if announced.isdecimal() and int(announced) > max_bytes:
-        raise too_large
-    body = bytearray()
-    for chunk in response.iter_bytes(_CHUNK):
-        body += chunk
-        if len(body) > max_bytes:
-            raise too_large
-    return bytes(body)
+        raise _too_large(max_bytes)
+
+
+def _too_large(max_bytes: int) -> InputError:
+    return InputError(f"larger than {max_bytes / 1e6:g} MB; download it yourself and give the file")

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 MAX_DOWNLOAD: Final = 200_000_000
 """The most bytes that are downloaded for one photo."""
 
+MAX_FILE: Final = 1_500_000_000
+"""The most bytes that are read from a file: more than the largest picture takes at 8 bytes a pixel."""
+
 _FORMATS: Final = {
     ".jpg": "JPEG",
     ".jpeg": "JPEG",
@@ -71,7 +74,7 @@ def read_image(
         source: where the photo is.
         upright: turn it as its EXIF tag says. Datasets whose annotations are in stored pixels, like COCO,
             are read without.
-        timeout: for a link, the seconds its server may stay silent.
+        timeout: for a link, the seconds that its server may take to answer, or be too slow.
         max_download: for a link, the most bytes to download.
         admit: told how many bytes the pixels will take before they are decoded; may wait.
 
@@ -129,24 +132,33 @@ def overlay_name(name: str, photo: Photo) -> str:
         The same name if that format is written and holds true colour and the photo's size; else with ".png"
         added.
     """
+    same, other = possible_overlays(name)
     kind = _FORMATS.get(PurePosixPath(name).suffix.lower())
     side = max(photo.image.shape[:2])
     fits = side <= _LONGEST_SIDE.get(photo.format, side)
-    return name if kind == photo.format and fits else f"{name}.png"
+    return same if kind == photo.format and fits else other
+
+
+def possible_overlays(name: str) -> tuple[str, str]:
+    """What `overlay_name` may give for a photo of this name."""
+    return name, f"{name}.png"
 
 
 def _read_file(path: Path) -> bytes:
     try:
-        mode = path.stat().st_mode
-        if stat.S_ISDIR(mode):
+        info = path.stat()
+        if stat.S_ISDIR(info.st_mode):
             raise InputError("it is a folder")
         # Reading a pipe or a device might never end.
-        if not stat.S_ISREG(mode):
+        if not stat.S_ISREG(info.st_mode):
             raise InputError("not a regular file")
+        if info.st_size > MAX_FILE:
+            raise InputError(f"larger than {MAX_FILE / 1e9:g} GB; no photo is")
         return path.read_bytes()
     except FileNotFoundError as error:
-        raise InputError("the file does not exist") from error
+        broken = "; it is a link to one that is gone" if path.is_symlink() else ""
+        raise InputError(f"the file does not exist{broken}") from error
     except PermissionError as error:
         raise InputError("permission denied") from error
-    except OSError as error:
+    except OSError as error:  # A link that leads in circles, for one.
         raise InputError(f"the file cannot be read ({error.strerror or error})") from error

@@ -4,13 +4,13 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from glob import glob
 from pathlib import Path
-from stat import S_ISDIR
+from stat import S_ISDIR, S_ISREG
 from typing import Final
 from urllib.parse import unquote, urldefrag, urlsplit
 
 from mrpose_cli.media.names import Found, name_all
+from mrpose_cli.media.patterns import is_folder, is_pattern, matches
 
 PHOTO_SUFFIXES: Final = frozenset(
     {
@@ -75,8 +75,10 @@ VIDEO_SUFFIXES: Final = frozenset(
 _MOVING_PHOTOS: Final = frozenset({".gif", ".apng"})
 
 _LINK: Final = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
-_PATTERN: Final = re.compile(r"[*?[]")
 _DIGITS: Final = re.compile(r"(\d+)")
+
+_LARGEST_LIST: Final = 100_000_000
+"""Bytes; a million paths."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +148,8 @@ def expand(
     one input per line, or a link. What exists is taken for what it is, even if its name could be read as a
     pattern. A pattern gives what it would in a shell, except that one like `*` passes over files that are no
     photos. The photos of folders and patterns come in natural order (img2 before img10), without hidden ones.
-    A photo that is reached twice is taken once. Only folders and lists are opened here.
+    A photo that is reached twice is taken once. Only folders and lists are opened here, and links that lead
+    in circles, pipes and devices stop nothing.
 
     Args:
         inputs: what the user typed.
@@ -192,7 +195,7 @@ class _Search:
             mode = path.stat().st_mode
         except (OSError, ValueError) as error:
             # Windows has an error of its own for a path with *, so any error may mean a pattern.
-            if _PATTERN.search(entry):
+            if is_pattern(entry):
                 self._take_pattern(entry, base, listed)
             elif isinstance(error, FileNotFoundError | NotADirectoryError):
                 self._complain(entry, "no such file or folder", listed)
@@ -225,21 +228,25 @@ class _Search:
 
     def _take_pattern(self, pattern: str, base: Path, listed: str) -> None:
         suffix = Path(pattern).suffix
-        any_kind = bool(suffix) and not _PATTERN.search(suffix)  # *.dat asks for what it says, * for photos.
+        any_kind = bool(suffix) and not is_pattern(suffix)  # *.dat asks for what it says, * for photos.
         matched = False
-        matches = glob(pattern, root_dir=base, recursive=True)  # noqa: PTH207 - Path.glob finds hidden files
-        for match in sorted(map(Path, matches), key=_natural):
+        problems = len(self.problems)
+
+        def report(error: OSError) -> None:
+            self._complain(str(error.filename), f"the folder cannot be opened ({_reason(error)})", listed)
+
+        for match in sorted(matches(pattern, base, report), key=_natural):
             path = base / match
             if self._is_excluded(path):
                 continue
-            if path.is_dir():
+            if S_ISDIR(_mode(path)):
                 photos = self._photos_within(path, str(match), listed)
                 self._add_within(path, photos)
                 matched = matched or bool(photos)
             elif any_kind or path.suffix.lower() in self._kind.suffixes:
                 self._take_file(path, str(match), listed)
                 matched = True
-        if not matched:
+        if not matched and len(self.problems) == problems:
             self._complain(pattern, f"no {self._kind.one} matches this pattern", listed)
 
     def _take_folder(self, folder: Path, entry: str, listed: str) -> None:
@@ -255,30 +262,32 @@ class _Search:
 
     def _photos_within(self, folder: Path, entry: str, listed: str) -> list[Path]:
         """The photos of a folder, relative to it, in natural order."""
-        errors: list[OSError] = []
         photos: list[Path] = []
-        for parent, subfolders, files in os.walk(folder, onerror=errors.append):
-            within = Path(parent).relative_to(folder)
-            subfolders[:] = [
-                name
-                for name in subfolders
-                if self._recursive
-                and not name.startswith(".")
-                and not self._is_excluded(folder / within / name)
-            ]
-            photos += [
-                within / name
-                for name in files
-                if not name.startswith(".") and Path(name).suffix.lower() in self._kind.suffixes
-            ]
-        for error in errors:
-            within = Path(error.filename).relative_to(folder)
-            self._complain(str(entry / within), f"the folder cannot be opened ({_reason(error)})", listed)
+        waiting = [str(folder)]
+        while waiting:
+            place = waiting.pop()
+            try:
+                with os.scandir(place) as scan:
+                    found = [item for item in scan if not item.name.startswith(".")]
+            except OSError as error:
+                name = str(entry / Path(place).relative_to(folder))
+                self._complain(name, f"the folder cannot be opened ({_reason(error)})", listed)
+                continue
+            for item in found:
+                if is_folder(item, follow=False):
+                    if self._recursive and not self._is_excluded(Path(item.path)):
+                        waiting.append(item.path)
+                elif Path(item.name).suffix.lower() in self._kind.suffixes and not is_folder(item):
+                    photos.append(Path(item.path).relative_to(folder))
         return sorted(photos, key=_natural)
 
     def _take_file(self, path: Path, entry: str, listed: str) -> None:
         suffix = path.suffix.lower()
-        if suffix == ".txt" and listed:
+        mode = _mode(path)
+        # Opening a pipe or a device might never end.
+        if mode and not S_ISREG(mode):
+            self._complain(entry, "not a regular file", listed)
+        elif suffix == ".txt" and listed:
             self._complain(entry, "a list within a list is not read", listed)
         elif suffix == ".txt":
             self._take_list(path, entry)
@@ -291,6 +300,9 @@ class _Search:
 
     def _take_list(self, path: Path, entry: str) -> None:
         try:
+            if path.stat().st_size > _LARGEST_LIST:
+                self._complain(entry, f"not a list: larger than {_LARGEST_LIST // 10**6} MB", "")
+                return
             text = path.read_text(encoding="utf-8-sig")
         except UnicodeDecodeError:
             self._complain(entry, "not a list: it is not UTF-8 text", "")
@@ -323,6 +335,14 @@ class _Search:
 
     def _complain(self, name: str, message: str, listed: str) -> None:
         self.problems.append(InputProblem(name, f"{message} ({listed})" if listed else message))
+
+
+def _mode(path: Path) -> int:
+    """The kind of a file and its permissions; 0 if there is none, or no right to know."""
+    try:
+        return path.stat().st_mode
+    except OSError:
+        return 0
 
 
 def _natural(path: Path) -> list[tuple[list[str | int], str]]:

@@ -1,15 +1,7 @@
-"""Backbones within networks, and the weights of a ResNet or a CSPNeXt that training starts from.
-
-They come as torch.save wrote them, as safetensors, as RTMPose's ONNX files, or as a plain pickle of a state
-dict. The last cannot be opened with ``weights_only=True``; it is read by an unpickler that knows three names
-and refuses any other.
-"""
+"""Backbones within networks, and the weights of a ResNet or a CSPNeXt that training starts from."""
 
 from __future__ import annotations
 
-import io
-import pickle
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,54 +17,22 @@ from mrpose_cli.models.resnest import ResNeStBackbone
 from mrpose_cli.models.resnet import ResNetBackbone
 from mrpose_cli.models.rtmpose import remap
 
-_PLAIN = (b"\x80\x03", b"\x80\x04", b"\x80\x05")  # pickle's protocols; torch.save writes a zip, or protocol 2
 _RESNET = ("conv1.", "bn1.", "layer1.", "layer2.", "layer3.", "layer4.")
 _CSPNEXT = ("stem.", "stage1.", "stage2.", "stage3.", "stage4.")
 _BODY = _RESNET + _CSPNEXT
-
-
-class _TensorsOnly(pickle.Unpickler):
-    """Rebuilds ordered dictionaries of tensors; every other name in the file is an error."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        """One of three functions."""
-        known = {
-            ("collections", "OrderedDict"): OrderedDict,
-            ("torch._utils", "_rebuild_tensor_v2"): torch._utils._rebuild_tensor_v2,
-            ("torch.storage", "_load_from_bytes"): _load_storage,
-        }
-        if (module, name) not in known:
-            raise pickle.UnpicklingError(f"it holds code ({module}.{name}), which is never run")
-        return known[module, name]
-
-
-def _load_storage(data: bytes) -> Any:
-    return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
 
 
 def read_backbone(path: Path) -> State:
     """The tensors of a ResNet, by torchvision's keys, or of a CSPNeXt, by RTMPose's, without what follows it.
 
     Args:
-        path: A state dict in any of the forms above, of the backbone or of a network on it.
+        path: As for :func:`~mrpose_cli.models.checkpoint.read_state_dict`; of the backbone or of a network
+            on it.
 
     Raises:
         WeightsError: the file is missing, damaged, or holds code or something else.
     """
-    try:
-        with path.open("rb") as file:
-            plain = file.read(2) in _PLAIN
-            file.seek(0)
-            content = _TensorsOnly(file).load() if plain else read_state_dict(path)
-    except FileNotFoundError:
-        raise WeightsError(f"there is no weights file at {path}") from None
-    except WeightsError:
-        raise
-    except Exception as error:  # a damaged pickle can raise anything
-        raise WeightsError(f"{path} was not opened: {error}") from error
-    items = content.items() if isinstance(content, Mapping) else ()
-    state = {str(key): value for key, value in items if isinstance(value, Tensor)}
-    body = {key: value for key, value in remap(state).items() if key.startswith(_BODY)}
+    body = {key: value for key, value in remap(read_state_dict(path)).items() if key.startswith(_BODY)}
     if "conv1.weight" not in body and "stem.0.conv.weight" not in body:
         raise WeightsError(f"{path} holds neither a ResNet nor a CSPNeXt: it has no conv1.weight and no stem")
     return body

@@ -3,31 +3,34 @@
 The way of a checkpoint is: file -> :func:`read_state_dict` -> the network's remap (see ``layouts``) ->
 :func:`load_weights`. :func:`load_checkpoint` goes all of it, :func:`model_from_state` all but the first step.
 
-Files come as safetensors or as PyTorch pickles. Pickles are only ever opened with ``weights_only=True``;
-mmpose 1.x keeps NumPy scalars and arrays in its metadata, so exactly the types needed to rebuild those are
-allowed besides tensors.
+Files come as safetensors or as PyTorch pickles, which ``pickles`` reads without calling anything in them.
 """
 
 from __future__ import annotations
 
-import pickle
-import re
-import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from mrpose_cli.errors import WeightsError
 from mrpose_cli.models.layouts import Rule, State, rename
 from mrpose_cli.models.onnx_file import read_initializers
+from mrpose_cli.models.pickles import ForeignCodeError, UnreadableError, read_pickle
 from mrpose_cli.models.registry import ModelInfo, create_model, model_info
+from mrpose_cli.weights.manifest import MOST_JOINTS
+from mrpose_cli.weights.store import check_file
 
 # What training scripts put around the state dict, and what they leave in the keys.
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
+_DEEPEST_WRAPPER = 3
+_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+_MOST_TENSORS = 50_000
+_LONGEST_KEY = 500
+_LONGEST_HEADER = 8 << 20  # bytes, about 100 a tensor
 _TRAINING: tuple[Rule, ...] = ((r"^(module\.)*data_preprocessor\.", None), (r"^(module\.)+", ""))
 
 
@@ -69,8 +72,9 @@ def model_from_state(
     if joints is None:
         raise WeightsError(f"{origin} does not fit {info.name}: it has no {info.joints_key}")
     input_size = input_size or input_size_of(info, own) or (256, 192)
-    with torch.device("meta"):  # no time is spent on fresh weights
+    with torch.device("meta"):  # nothing is spent on fresh weights, nor on those of a file that does not fit
         model = create_model(info.name, joints, input_size)
+    _check_fit(model, own, origin)
     model = model.to_empty(device="cpu")
     load_weights(model, own, origin=origin)
     return model.eval()
@@ -79,7 +83,9 @@ def model_from_state(
 def joints_of(info: ModelInfo, state: Mapping[str, Tensor]) -> int | None:
     """The number of joints by the shapes of a state dict in the network's own keys; None if it is not one."""
     weight = state.get(info.joints_key)
-    return None if weight is None or weight.ndim == 0 else int(weight.shape[0])
+    if weight is None or weight.ndim == 0 or weight.shape[0] > MOST_JOINTS:
+        return None
+    return int(weight.shape[0])
 
 
 def input_size_of(info: ModelInfo, state: Mapping[str, Tensor]) -> tuple[int, int] | None:
@@ -101,22 +107,56 @@ def read_state_dict(path: Path) -> State:
     Raises:
         WeightsError: the file is missing, damaged, holds code or no tensors.
     """
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            content: Any = load_file(path)
-        elif path.suffix == ".onnx":
+    content: Any
+    if path.suffix == ".safetensors":
+        with open_safetensors(path) as file:
+            content = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    elif path.suffix == ".onnx":
+        with _readable(path):
             content = read_initializers(path)
-        else:
-            with warnings.catch_warnings(), torch.serialization.safe_globals(_numpy_types()):
-                warnings.filterwarnings("ignore", "Detected pickle protocol")  # the error will say it
-                content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise WeightsError(f"there is no weights file at {path}") from None
-    except Exception as error:  # safetensors, zipfile, pickle and torch each raise their own types on damage
-        raise WeightsError(_why_unreadable(path, error)) from error
+    else:
+        content = open_pickle(path)
     return _plain_keys(_unwrap(content), path)
+
+
+def open_pickle(path: Path) -> Any:
+    """What a PyTorch file holds besides code; see :func:`~mrpose_cli.models.pickles.read_pickle`.
+
+    Raises:
+        WeightsError: the file is missing or damaged, or holds code.
+    """
+    with _readable(path):
+        return read_pickle(path)
+
+
+@contextmanager
+def open_safetensors(path: Path) -> Iterator[Any]:
+    """A safetensors file, its header read.
+
+    Raises:
+        WeightsError: the file is missing or damaged, also where that shows only in the block.
+    """
+    from safetensors import safe_open
+
+    with _readable(path):
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+        if length > _LONGEST_HEADER:
+            raise UnreadableError("its header is longer than that of any network")
+        with safe_open(path, framework="pt") as opened:
+            yield opened
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Turn what goes wrong while a checkpoint is read into an error for the user."""
+    check_file(path)
+    try:
+        yield
+    except WeightsError:
+        raise
+    except Exception as error:  # safetensors, zipfile and damaged pickles each raise their own types
+        raise WeightsError(_why_unreadable(path, error)) from error
 
 
 def load_weights(model: nn.Module, state: Mapping[str, Tensor], *, origin: str) -> None:
@@ -128,15 +168,25 @@ def load_weights(model: nn.Module, state: Mapping[str, Tensor], *, origin: str) 
         origin: What the state is called in an error, usually the file's path.
 
     Raises:
-        WeightsError: keys are missing or left over, or a shape differs; the first of them are named.
+        WeightsError: keys are missing or left over, a shape differs, or a value is not a number; the first
+            of them are named.
     """
+    _check_fit(model, state, origin)
     own = model.state_dict()
-    problems = misfit({key: value.shape for key, value in own.items()}, state)
-    if problems:
-        raise WeightsError(f"{origin} does not fit this network: {problems}")
+    for key, value in state.items():
+        if own[key].is_floating_point() and value.dtype not in _FLOATS:
+            raise WeightsError(f"{origin} holds {value.dtype} in {key}, which are no weights")
+        if not torch.isfinite(value).all():
+            raise WeightsError(f"{origin} holds NaN or infinite values in {key}; no network works with them")
     # Counters of seen batches do not enter the output, and older files are without them.
     counters = {key: torch.zeros((), dtype=torch.long) for key in own if key not in state}
     model.load_state_dict({**state, **counters}, strict=True)
+
+
+def _check_fit(model: nn.Module, state: Mapping[str, Tensor], origin: str) -> None:
+    problems = misfit({key: value.shape for key, value in model.state_dict().items()}, state)
+    if problems:
+        raise WeightsError(f"{origin} does not fit this network: {problems}")
 
 
 def misfit(shapes: Mapping[str, torch.Size], state: Mapping[str, Tensor]) -> str:
@@ -159,35 +209,29 @@ def misfit(shapes: Mapping[str, torch.Size], state: Mapping[str, Tensor]) -> str
     return "; ".join(problems)
 
 
-def _numpy_types() -> list[Any]:
-    """What pickle needs to rebuild NumPy scalars and arrays, and nothing else."""
-    core = np._core.multiarray if hasattr(np, "_core") else np.core.multiarray  # type: ignore[attr-defined]
-    dtypes = [getattr(np.dtypes, name) for name in dir(np.dtypes) if name.endswith("DType")]
-    return [core.scalar, core._reconstruct, np.ndarray, np.dtype, *dtypes]
-
-
 def _why_unreadable(path: Path, error: Exception) -> str:
-    reason = (str(error).splitlines() or [""])[0][:160] or type(error).__name__
-    if isinstance(error, pickle.UnpicklingError):
-        foreign = re.search(r"GLOBAL (\S+)", str(error))
-        if foreign and foreign[1].startswith("ultralytics."):
-            return f"{path} is a YOLO detector ({foreign[1]}), not the weights of a pose network"
-        if foreign:
-            return f"{path} was not opened: besides tensors it holds code ({foreign[1]}), which is never run"
-        reason = "it is no PyTorch file, or pickled with another protocol than torch.save's own"
+    first = (str(error).splitlines() or [""])[0][:160] or type(error).__name__
+    reason = "".join(letter if letter.isprintable() else "?" for letter in first)  # it may be of the file
+    if isinstance(error, ForeignCodeError):
+        if reason.startswith("ultralytics."):
+            return f"{path} is a YOLO detector ({reason}), not the weights of a pose network"
+        return f"{path} was not opened: besides tensors it holds code ({reason}), which is never run"
     return f"{path} is not a readable checkpoint ({reason})"
 
 
 def _unwrap(content: Any) -> Any:
-    for key in _WRAPPERS:
-        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
-            return _unwrap(content[key])
+    for _ in range(_DEEPEST_WRAPPER):
+        inner = (content.get(key) for key in _WRAPPERS) if isinstance(content, Mapping) else ()
+        content = next((value for value in inner if isinstance(value, Mapping)), content)
     return content
 
 
 def _plain_keys(content: Any, path: Path) -> State:
     items = content.items() if isinstance(content, Mapping) else ()
-    state = rename({str(key): value for key, value in items if isinstance(value, Tensor)}, _TRAINING)
+    named = {key: value for key, value in items if isinstance(key, str) and isinstance(value, Tensor)}
+    state = rename(named, _TRAINING)
     if not state:
         raise WeightsError(f"{path} holds no state dict: no tensors by name were found in it")
+    if len(state) > _MOST_TENSORS or any(len(key) > _LONGEST_KEY or not key.isprintable() for key in state):
+        raise WeightsError(f"{path} holds no state dict: its tensors have the names of no network")
     return state

@@ -7,14 +7,21 @@ along, :func:`load_model` is the short way to a network for people who want noth
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
 from torch import nn
 
 from mrpose_cli.atomic import write_atomically
 from mrpose_cli.errors import UsageError, WeightsError
-from mrpose_cli.models.checkpoint import load_checkpoint, model_from_state, read_state_dict
+from mrpose_cli.models.checkpoint import (
+    load_checkpoint,
+    model_from_state,
+    open_safetensors,
+    read_state_dict,
+)
 from mrpose_cli.models.recognition import Recognised, recognise
 from mrpose_cli.models.registry import canonical, list_models, model_info
 from mrpose_cli.weights.manifest import PoseEntry, find_pose, load_manifest
@@ -35,7 +42,12 @@ _BY_LAYOUT = {"authors": "authors-bgr", "mmpose": "mmpose", "mrpose": "mrpose"}
 _SKELETONS = {16: "mpii16", 17: "coco17", 26: "coco17"}  # Halpe's 26 joints begin with COCO's 17
 
 
-def identify(path: Path, model: str | None = None) -> PoseEntry:
+def identify(
+    path: Path,
+    model: str | None = None,
+    input_size: tuple[int, int] | None = None,
+    remark: Callable[[str], None] = lambda note: None,
+) -> PoseEntry:
     """The entry of a weights file: what network it holds and what that network expects.
 
     In this order: the metadata that :func:`convert` writes; the manifest's row called ``model``; the row
@@ -45,28 +57,59 @@ def identify(path: Path, model: str | None = None) -> PoseEntry:
     Args:
         path: The file.
         model: A row of the manifest, or a network of the registry.
+        input_size: Height and width of the crops it was trained on; None for what is found out.
+        remark: Told in a line if the size had to be assumed.
 
     Raises:
-        UsageError: ``model`` is neither, or contradicts the file.
+        UsageError: ``model`` is neither, or it or ``input_size`` contradicts the file.
         WeightsError: the file cannot be read, or nothing tells what it is.
     """
+    entry, doubt = _identify(path, model)
+    if input_size is not None:
+        return _resized(path, entry, input_size)
+    if doubt:
+        assumed = "{}x{} is assumed".format(*entry.input_size)
+        remark(f"{path.name} {doubt}; {assumed}; pass --input-size HxW if it was trained at another")
+    return entry
+
+
+def _identify(path: Path, model: str | None) -> tuple[PoseEntry, str]:
+    """The entry, and why its input size is doubtful, in words; empty if it is not."""
     written = read_entry(path)
     if written is not None:
         if model is not None and canonical(model) not in (written.name, written.arch):
             raise UsageError(f"{path} holds {written.name}, not {model}; leave --model out")
-        return written
+        return written, ""
     rows = load_manifest().pose
     if model is not None and (path.suffix == ".onnx" or canonical(model) not in list_models()):
-        return find_pose(model)
+        return _row(path, find_pose(model))
     for row in rows:
         if row.name == model or (model is None and row.file == path.name):
-            return row
+            return _row(path, row)
     if path.suffix == ".onnx":
         raise UsageError(f"{path} does not say what it holds: name its model with --model")
     found = recognise(read_state_dict(path), origin=str(path))
     if model is not None and found.name != canonical(model):
         raise WeightsError(f"{path} holds {found.name}, not {model}")
-    return _entry(path, found)
+    stated = found.input_size or _size_in(path.name)
+    return _entry(path, found, stated), "" if stated else "does not state its input size"
+
+
+def _row(path: Path, row: PoseEntry) -> tuple[PoseEntry, str]:
+    named = _size_in(path.name)
+    if named in (None, row.input_size):
+        return row, ""
+    return row, f"is by its name for {named[0]}x{named[1]} and by {row.name} for another input size"
+
+
+def _resized(path: Path, entry: PoseEntry, size: tuple[int, int]) -> PoseEntry:
+    """The entry for crops of another size, of which no figures are known."""
+    if size == entry.input_size:
+        return entry
+    if entry.format == "onnx" or model_info(entry.arch).input_size is not None:
+        height, width = entry.input_size
+        raise UsageError(f"{path} takes crops of {height}x{width} and no others; leave --input-size out")
+    return entry.model_copy(update={"input_size": size, "metrics": ()})
 
 
 def read_entry(path: Path) -> PoseEntry | None:
@@ -77,28 +120,44 @@ def read_entry(path: Path) -> PoseEntry | None:
     """
     if path.suffix != ".safetensors" or not path.is_file():
         return None
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-    except (OSError, SafetensorError) as error:
-        raise WeightsError(f"{path} is not a readable checkpoint ({error})") from error
+    with open_safetensors(path) as file:
+        metadata = file.metadata() or {}
     if METADATA_KEY not in metadata:
         return None
     try:
-        return PoseEntry.model_validate_json(metadata[METADATA_KEY])
-    except ValueError as error:
-        raise WeightsError(f"{path} carries a description that this version does not understand") from error
+        entry = PoseEntry.model_validate_json(metadata[METADATA_KEY])
+    except ValidationError as error:
+        problem = error.errors()[0]
+        place = [".".join(map(str, problem["loc"]))] if problem["loc"] else []
+        reason = ": ".join([*place, problem["msg"].removeprefix("Value error, ")])
+        raise WeightsError(f"{path}: its description is not valid: {reason}") from error
+    problems = {
+        "format: it is no ONNX file": entry.format != "torch",
+        f"arch: no network is called {entry.arch}": entry.arch not in list_models(),
+        f"codec: {entry.codec} is not how the network's answer is read": entry.arch in list_models()
+        and (entry.codec == "simcc") != (model_info(entry.arch).input_size is not None),
+    }
+    for reason, wrong in problems.items():
+        if wrong:
+            raise WeightsError(f"{path}: its description is not valid: {reason}")
+    return entry
 
 
-def convert(source: Path, target: Path, model: str | None = None) -> PoseEntry:
+def convert(
+    source: Path,
+    target: Path,
+    model: str | None = None,
+    input_size: tuple[int, int] | None = None,
+    remark: Callable[[str], None] = lambda note: None,
+) -> PoseEntry:
     """Write a checkpoint as safetensors in this package's keys, with its entry in the metadata.
 
     Args:
         source: A checkpoint in any layout :func:`identify` understands.
         target: The file to write, ``.safetensors``.
         model: As for :func:`identify`.
+        input_size: The same.
+        remark: The same.
 
     Returns:
         The entry that was written.
@@ -110,7 +169,7 @@ def convert(source: Path, target: Path, model: str | None = None) -> PoseEntry:
     """
     if target.suffix != ".safetensors":
         raise UsageError(f"{target} must end in .safetensors")
-    entry = identify(source, model)
+    entry = identify(source, model, input_size, remark)
     network = load_checkpoint(entry.arch, source, entry.joints, entry.input_size)
     entry = entry.model_copy(update={"file": target.name, "format": "torch", "sha256": None, "sources": ()})
     write_safetensors(target, network, entry)
@@ -161,7 +220,7 @@ def load_model(source: str | Path, *, store: WeightsStore | None = None) -> nn.M
     return load_checkpoint(entry.arch, path, entry.joints, entry.input_size)
 
 
-def _entry(path: Path, found: Recognised) -> PoseEntry:
+def _entry(path: Path, found: Recognised, input_size: tuple[int, int] | None) -> PoseEntry:
     family = model_info(found.name).family
     name = _CONVENTIONS.get((family, found.layout), _BY_LAYOUT[found.layout])
     if found.joints == 16 and f"{name}-mpii" in load_manifest().conventions:
@@ -174,11 +233,21 @@ def _entry(path: Path, found: Recognised) -> PoseEntry:
         name=found.name,
         file=re.sub(r"[^\w.\-+]|^\W+", "_", path.name),
         arch=found.name,
-        input_size=found.input_size
-        or _size_in(path.name)
-        or ((256, 256) if found.joints == 16 else (256, 192)),
+        input_size=input_size or ((256, 256) if found.joints == 16 else (256, 192)),
         **{**conventions, "joints": found.joints, "skeleton": _SKELETONS[found.joints]},
     )
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Height and width of ``"256x192"``.
+
+    Raises:
+        UsageError: the text is not of that form.
+    """
+    match = re.fullmatch(r"([0-9]{2,4})x([0-9]{2,4})", text)
+    if match is None:
+        raise UsageError(f"--input-size wants height x width such as 256x192, not {text}")
+    return int(match[1]), int(match[2])
 
 
 def _size_in(name: str) -> tuple[int, int] | None:

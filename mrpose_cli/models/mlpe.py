@@ -17,9 +17,16 @@ from torch import Tensor, nn
 from mrpose_cli.models.layouts import Rule, State, rename
 from mrpose_cli.models.registry import register
 from mrpose_cli.models.resnest import ResNeStBackbone
-from mrpose_cli.models.resnet import deconv, init_body
+from mrpose_cli.models.resnet import deconv, init_body, init_maps
+from mrpose_cli.models.supervision import Supervision
 
 POOL_RATIOS = (0.1, 0.2, 0.3)
+# As in the Cascaded Pyramid Network: targets blurred with kernels of 23, 17, 13, 9 cells for the pyramid's
+# levels, sigmas of 3.8, 2.9, 2.3, 1.7, at half the weight; the output learns from the eight hardest joints.
+_SUPERVISION = (
+    *(Supervision(sigma / 1.7, weight=0.5) for sigma in (3.8, 2.9, 2.3, 1.7)),
+    Supervision(hardest=8),
+)
 STEMS = {50: 32, 101: 64}  # depth of the ResNeSt -> width of its stem
 
 _AUTHORS: tuple[Rule, ...] = (
@@ -152,14 +159,16 @@ class MLPE(ResNeStBackbone):
         super().__init__(depth, STEMS[depth])
         self.pyramid = Pyramid(joints)
         self.refine = Refinement(joints)
+        self.supervision = _SUPERVISION
         init_body(self.pyramid, self.refine)
+        init_maps(*(predict[-1] for predict in self.pyramid.predict), self.refine.predict[-1])
 
     def forward(self, x: Tensor) -> Tensor:
         """Heatmaps (N, K, H/4, W/4) of normalised crops (N, 3, H, W)."""
         heatmaps: Tensor = self.refine(self.pyramid(self.features(x)[3]))
         return heatmaps
 
-    def forward_all(self, x: Tensor) -> list[Tensor]:
+    def predictions(self, x: Tensor) -> list[Tensor]:
         """For training: heatmaps (N, K, H/4, W/4) of the pyramid, coarse to fine, then the output."""
         features = self.pyramid(self.features(x)[3])
         refined: Tensor = self.refine(features)

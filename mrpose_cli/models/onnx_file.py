@@ -6,6 +6,7 @@ once it is told the few fields of ONNX's messages that matter here (onnx.proto3 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,18 +14,31 @@ from typing import Any
 import numpy as np
 import torch
 
+from mrpose_cli.errors import WeightsError
 from mrpose_cli.models.layouts import State
+from mrpose_cli.weights.store import check_file
 
 _FLOAT = 1  # TensorProto.DataType
 # Message -> field, number in onnx.proto, type, whether it is repeated.
 _MESSAGES = {
     "Tensor": (
         ("dims", 1, "INT64", True), ("data_type", 2, "INT32", False), ("float_data", 4, "FLOAT", True),
-        ("name", 8, "STRING", False), ("raw_data", 9, "BYTES", False),
+        ("name", 8, "STRING", False), ("raw_data", 9, "BYTES", False), ("external_data", 13, "BYTES", True),
+        ("data_location", 14, "INT32", False),
     ),
-    "Node": (("input", 1, "STRING", True),),
-    "Graph": (("node", 1, "Node", True), ("initializer", 5, "Tensor", True)),
-    "Model": (("graph", 7, "Graph", False),),
+    "SparseTensor": (("values", 1, "Tensor", False), ("indices", 2, "Tensor", False)),
+    "Attribute": (
+        ("t", 5, "Tensor", False), ("g", 6, "Graph", False), ("tensors", 10, "Tensor", True),
+        ("graphs", 11, "Graph", True), ("sparse_tensor", 22, "SparseTensor", False),
+        ("sparse_tensors", 23, "SparseTensor", True),
+    ),
+    "Node": (("input", 1, "STRING", True), ("attribute", 5, "Attribute", True)),
+    "Graph": (
+        ("node", 1, "Node", True), ("initializer", 5, "Tensor", True),
+        ("sparse_initializer", 15, "SparseTensor", True),
+    ),
+    "Function": (("node", 7, "Node", True), ("attribute_proto", 11, "Attribute", True)),
+    "Model": (("graph", 7, "Graph", False), ("functions", 25, "Function", True)),
 }  # fmt: skip
 
 
@@ -40,6 +54,36 @@ def read_initializers(path: Path) -> State:
     stored = {tensor.name: tensor for tensor in model.graph.initializer if tensor.data_type == _FLOAT}
     used = dict.fromkeys(name for node in model.graph.node for name in node.input if name in stored)
     return {name: _tensor(stored[name]) for name in used}
+
+
+def check_alone(path: Path) -> None:
+    """Make sure that an ONNX file holds its weights itself: it may name other files to be read as such.
+
+    Raises:
+        WeightsError: it does not, or it is no ONNX file.
+    """
+    from google.protobuf.message import DecodeError
+
+    check_file(path)
+    model = _model_class()()
+    try:
+        model.ParseFromString(path.read_bytes())
+    except DecodeError as error:
+        raise WeightsError(f"{path} is not a readable ONNX network (it is no ONNX file)") from error
+    if _names_files(model):
+        raise WeightsError(f"{path} is not a readable ONNX network (its weights lie in other files)")
+
+
+def _names_files(message: Any) -> bool:
+    """Whether a tensor somewhere in a message has its values elsewhere."""
+    if message.DESCRIPTOR.name == "Tensor":
+        return bool(message.external_data) or message.data_location != 0
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            parts = value if isinstance(value, Sequence) else [value]
+            if any(map(_names_files, parts)):
+                return True
+    return False
 
 
 def _tensor(stored: Any) -> torch.Tensor:

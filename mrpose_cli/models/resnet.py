@@ -69,6 +69,13 @@ def init_head(*modules: nn.Module) -> None:
     _init_convolutions(modules, partial(nn.init.normal_, std=0.001))
 
 
+def init_maps(*norms: nn.Module) -> None:
+    """Start norms that give heatmaps with small weights: a norm's answer has deviation 1, a map's is 0.1."""
+    for norm in norms:
+        if isinstance(norm, nn.BatchNorm2d):
+            nn.init.constant_(norm.weight, 0.1)
+
+
 def _init_convolutions(modules: Iterable[nn.Module], init: Callable[[Tensor], Tensor]) -> None:
     for module in (m for root in modules for m in root.modules()):
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):

@@ -16,11 +16,21 @@ from torch import Tensor, nn
 
 from mrpose_cli.models.layouts import Rule, State, rename
 from mrpose_cli.models.registry import register
-from mrpose_cli.models.resnet import init_body
+from mrpose_cli.models.resnet import init_body, init_maps
+from mrpose_cli.models.supervision import Supervision
 
 DEPTHS = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3)}
 PLANES = (64, 128, 256, 512)  # channels of a stage's four levels, finest first
 UNIT = 256  # channels of the way up
+
+# The authors blur targets with kernels of 15, 11, 9, 7 cells for the units of a stage, coarsest first, and
+# with 11, 9, 7, 5 in the last stage: sigmas of 2.6, 2.0, 1.7, 1.4, 1.1. A stage's last unit learns from the
+# eight hardest joints, the others with a quarter of its weight.
+_SPREADS = tuple(sigma / 1.1 for sigma in (2.6, 2.0, 1.7, 1.4, 1.1))
+_COARSER, _FINEST = (
+    [*(Supervision(spread, weight=0.25) for spread in spreads[:3]), Supervision(spreads[3], hardest=8)]
+    for spreads in (_SPREADS[:4], _SPREADS[1:])
+)
 
 
 class ConvBN(nn.Module):
@@ -215,7 +225,9 @@ class RSN(nn.Module):
             Stage(joints, DEPTHS[depth], more_stages=i < stages - 1) for i in range(stages)
         )
         self.refine = PoseRefineMachine(joints) if refine else nn.Identity()
+        self.supervision = [*_COARSER * (stages - 1), *_FINEST]
         init_body(self)
+        init_maps(*(unit.predict[1].bn for unit in self.units))
 
     def forward(self, x: Tensor) -> Tensor:
         """Heatmaps (N, K, H/4, W/4) of normalised crops (N, 3, H, W)."""
@@ -223,7 +235,7 @@ class RSN(nn.Module):
         heatmaps: Tensor = self.refine(self.units[-1].predict(finest))
         return heatmaps
 
-    def forward_all(self, x: Tensor) -> list[Tensor]:
+    def predictions(self, x: Tensor) -> list[Tensor]:
         """The heatmaps of every unit for training, 4 * stages times (N, K, H/4, W/4), the output last."""
         features = self.features(x)
         size = features[-1].shape[-2:]

@@ -17,8 +17,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-# cv2.warpAffine keeps source coordinates in 16 bits.
+# OpenCV 4's warpAffine keeps source pixels in 16 bits, and their thousandths in 32 on the way.
 _LARGEST_WARP_SIDE = 32_000
+_FARTHEST_SOURCE = 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,20 +118,31 @@ def warp(image: NDArray[np.uint8], affine: NDArray[np.float64], size: tuple[int,
         (height, width, 3) uint8.
     """
     height, width = size
-    if max(image.shape[:2]) > _LARGEST_WARP_SIDE:
-        image, affine = _cut_window(image, affine, size)
+    reach = _window(affine, size)
+    if max(image.shape[:2]) > _LARGEST_WARP_SIDE or np.abs(reach).max() > _FARTHEST_SOURCE:
+        image, affine = _cut_window(image, affine, reach)
+        if image.size == 0:
+            return np.zeros((height, width, 3), np.uint8)
     crop = cv2.warpAffine(image, affine, (width, height), flags=cv2.INTER_LINEAR)
     return np.asarray(crop, np.uint8)
 
 
+def _window(affine: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.float64]:
+    """The part of the image plane that a crop looks at: x1 y1, x2 y2, (2, 2)."""
+    corners = np.array([[0.0, 0.0], size[::-1]])
+    return np.asarray((corners - affine[:, 2]) / affine[[0, 1], [0, 1]])
+
+
 def _cut_window(
-    image: NDArray[np.uint8], affine: NDArray[np.float64], size: tuple[int, int]
+    image: NDArray[np.uint8], affine: NDArray[np.float64], reach: NDArray[np.float64]
 ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    """The part of a huge image that a crop looks at, and the transform from there."""
-    corners = np.array([[[0.0, 0.0], [size[1], size[0]]]])
-    (x1, y1), (x2, y2) = to_image(corners, affine[None])[0]
-    left, top = max(int(x1) - 2, 0), max(int(y1) - 2, 0)
-    window = image[top : max(int(y2) + 3, top + 1), left : max(int(x2) + 3, left + 1)]
+    """The pixels that a crop looks at, of many every second or third, and the transform from them."""
+    end = np.array(image.shape[1::-1])
+    first, last = np.clip(reach + np.array([[-2], [3]]), 0, end).astype(int)  # x y
+    excess = np.maximum((last - first) / _LARGEST_WARP_SIDE, np.abs(reach).max(0) / _FARTHEST_SOURCE)
+    step = np.maximum(np.ceil(excess), 1).astype(int)
+    window = image[first[1] : last[1] : step[1], first[0] : last[0] : step[0]]
     moved = affine.copy()
-    moved[:, 2] += affine[:, :2] @ (left, top)
+    moved[:, 2] += affine[:, :2] @ first
+    moved[:, :2] *= step
     return np.ascontiguousarray(window), moved

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from mrpose_cli.pipeline.crops import CropSpec
 from mrpose_cli.pipeline.decode import decode_heatmaps, decode_simcc, flip_heatmaps, flip_simcc
-from mrpose_cli.pipeline.onnx import OnnxNetwork
 from mrpose_cli.pipeline.precision import full_float32
 from mrpose_cli.pipeline.profile import StageClock
 from mrpose_cli.skeletons import get_skeleton
@@ -47,7 +46,7 @@ class PoseEstimator:
     Args:
         network: Maps normalised crops (N, 3, H, W) to heatmaps or SimCC distributions.
         entry: The checkpoint's row of the manifest.
-        device: Where the network runs.
+        device: Where crops are normalised, the network runs and maps are decoded.
         dtype: What the network computes in.
         memory_format: How the network wants its input laid out.
         flip: Average with the mirrored crop's answer.
@@ -82,10 +81,8 @@ class PoseEstimator:
         self._network = network
         self._memory_format = memory_format
         self._clock = clock or StageClock()
-        # Where crops are normalized and maps decoded; ONNX Runtime takes and gives plain host memory.
-        self._place = torch.device("cpu") if isinstance(network, OnnxNetwork) else device
-        self._mean = torch.tensor(entry.mean, device=self._place).view(1, 3, 1, 1)
-        self._std = torch.tensor(entry.std, device=self._place).view(1, 3, 1, 1)
+        self._mean = torch.tensor(entry.mean, device=device).view(1, 3, 1, 1)
+        self._std = torch.tensor(entry.std, device=device).view(1, 3, 1, 1)
 
     def __call__(self, crops: NDArray[np.uint8]) -> Estimate:
         """Estimate a batch.
@@ -107,7 +104,7 @@ class PoseEstimator:
     @full_float32()
     def _estimate(self, crops: NDArray[np.uint8]) -> Estimate:
         with self._clock("normalise"):
-            pixels = torch.from_numpy(crops).to(self._place, non_blocking=True)
+            pixels = torch.from_numpy(crops).to(self.device, non_blocking=True)
             images = pixels.permute(0, 3, 1, 2)  # (N, 3, H, W)
             if self.entry.color == "bgr":
                 images = images.flip(1)

@@ -41,6 +41,7 @@ def load_pipeline(
     detector: str | Detector = DEFAULT_DETECTOR,
     *,
     weights: Path | str | None = None,
+    input_size: tuple[int, int] | None = None,
     device: str = "auto",
     dtype: Dtype = "auto",
     flip: bool | None = None,
@@ -62,6 +63,7 @@ def load_pipeline(
         detector: A detector of ``mrpose weights list``, the path of an ultralytics ``.pt`` file,
             ``"whole-image"``, or an object with a ``detect`` method.
         weights: A file of the user's own, in any layout that ``mrpose weights convert`` understands.
+        input_size: Height and width of the crops that ``weights`` was trained on; None for what it says.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
         dtype: ``"auto"`` is fp16 on CUDA and fp32 elsewhere. On the CPU ONNX files compute in their own type.
         flip: Flip test; None for what the checkpoint was published with.
@@ -84,7 +86,7 @@ def load_pipeline(
     store = store or WeightsStore()
     place = resolve_device(device)
     own = Path(weights) if weights else None
-    entry = for_device(_entry(model, own), place)
+    entry = for_device(_entry(model, own, input_size, remark), place)
     precision = _resolve_dtype(dtype, place, entry)  # wrong usage is told before anything is downloaded
     if precision == torch.bfloat16 and place.type == "cuda" and not computes_bf16(place):
         remark("this GPU has no instructions for bf16 and emulates it; --dtype fp16 is faster")
@@ -105,16 +107,15 @@ def load_pipeline(
         if isinstance(detector, str)
         else detector
     )
+    if isinstance(finder, YoloxDetector):
+        note = left_on_cpu(finder.name, finder.network.device, place)
+        if note:
+            remark(note)
     network = load_network(entry, path, place, precision)
-    by_onnx = {entry.name: network, finder.name: getattr(finder, "network", None)}
-    devices = {name: part.device for name, part in by_onnx.items() if isinstance(part, OnnxNetwork)}
-    if message := left_on_cpu(devices, place):
-        remark(message)
-    runs_on = devices.get(entry.name, place)
     estimator = PoseEstimator(
         network,
         entry,
-        device=runs_on,
+        device=place,
         dtype=torch.float32 if entry.format == "onnx" else precision,
         memory_format=torch.contiguous_format if entry.format == "onnx" else torch.channels_last,
         flip=entry.flip_test if flip is None else flip,
@@ -124,7 +125,7 @@ def load_pipeline(
     return Pipeline(
         finder,
         estimator,
-        batch_size=batch_size or _BATCH_SIZES[runs_on.type],
+        batch_size=batch_size or _BATCH_SIZES[place.type],
         frame_batch=frame_batch or _FRAME_BATCHES[place.type],
         clock=clock,
     )
@@ -135,7 +136,9 @@ def for_device(entry: PoseEntry, device: torch.device) -> PoseEntry:
     return entry if device.type == "cpu" else entry.model_copy(update={"format": "torch"})
 
 
-def _entry(model: str | None, weights: Path | None) -> PoseEntry:
+def _entry(
+    model: str | None, weights: Path | None, input_size: tuple[int, int] | None, remark: Callable[[str], None]
+) -> PoseEntry:
     from mrpose_cli.models.identify import identify
     from mrpose_cli.models.registry import canonical, list_models
 
@@ -144,7 +147,9 @@ def _entry(model: str | None, weights: Path | None) -> PoseEntry:
         path = weights.expanduser()
         if not path.is_file():
             raise WeightsError(f"there is no weights file at {path}")
-        return identify(path, name)
+        return identify(path, name, input_size, remark)
+    if input_size is not None:
+        raise UsageError("--input-size is for a file of your own; pass it with --weights")
     if name in list_models() and name not in {row.name for row in load_manifest().pose}:
         raise UsageError(f"nobody published weights for {name}; pass a file of your own with --weights")
     return find_pose(name or DEFAULT_MODEL)
@@ -194,7 +199,11 @@ def load_network(entry: PoseEntry, path: Path, device: torch.device, dtype: torc
         WeightsError: the file does not hold what the entry says.
     """
     if entry.format == "onnx":
-        return OnnxNetwork(path, device, outputs=("simcc_x", "simcc_y"))
+        by_onnx = OnnxNetwork(path, device, outputs=("simcc_x", "simcc_y"))
+        if by_onnx.input_size not in (None, entry.input_size):
+            sizes = "crops of {}x{}, {} of {}x{}".format(*by_onnx.input_size, entry.name, *entry.input_size)
+            raise WeightsError(f"{path} takes {sizes}; name the model that it is with --model")
+        return by_onnx
     from mrpose_cli.models import load_checkpoint
 
     network = load_checkpoint(entry.arch, path, entry.joints, entry.input_size)

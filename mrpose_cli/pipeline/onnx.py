@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mrpose_cli.errors import WeightsError
+from mrpose_cli.models.onnx_file import check_alone
 
 _CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
@@ -46,6 +47,7 @@ class OnnxNetwork:
         # Its threads would otherwise burn the cores between two runs, which are the other stages' turn.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         providers = wanted_providers(device, onnxruntime.get_available_providers())
+        check_alone(path)
         try:
             session = onnxruntime.InferenceSession(str(path), options, providers=providers)
         except Exception as error:  # the runtime's exception classes are not part of its public interface
@@ -57,17 +59,24 @@ class OnnxNetwork:
                 f"{path} has the outputs {', '.join(sorted(names))}; expected {', '.join(outputs)}"
             )
         self.device = device_of(session.get_providers(), device)
-        self._session, self._outputs = session, list(outputs)
+        self._session, self._outputs, self._path = session, list(outputs), path
         self._input = session.get_inputs()[0]
 
     @property
-    def input_size(self) -> tuple[int, int]:
-        """Height and width."""
-        return int(self._input.shape[2]), int(self._input.shape[3])
+    def input_size(self) -> tuple[int, int] | None:
+        """Height and width; None if the network takes any."""
+        height, width = self._input.shape[2:]
+        return (height, width) if isinstance(height, int) and isinstance(width, int) else None
 
     def run(self, images: NDArray[np.float32]) -> list[NDArray[Any]]:
         """The outputs, in the order they were asked for."""
-        arrays: list[NDArray[Any]] = self._session.run(self._outputs, {self._input.name: images})
+        try:
+            arrays: list[NDArray[Any]] = self._session.run(self._outputs, {self._input.name: images})
+        except Exception as error:  # as above
+            reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
+            raise WeightsError(
+                f"{self._path} cannot be run on {images.shape[2:]} pixels ({reason})"
+            ) from error
         return arrays
 
     def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -99,17 +108,17 @@ def device_of(providers: Sequence[str], device: torch.device) -> torch.device:
     return device if providers[0] == _CUDA else torch.device("cpu")
 
 
-def left_on_cpu(devices: Mapping[str, torch.device], asked: torch.device) -> str | None:
-    """What to say of networks that run on the CPU though they should not; None if there are none.
+def left_on_cpu(name: str, device: torch.device, asked: torch.device) -> str | None:
+    """What to say of a network that runs on the CPU though there is CUDA; None if there is nothing to say.
 
     Args:
-        devices: Where networks run, by their names.
-        asked: Where they should run.
+        name: The network's.
+        device: Where it runs.
+        asked: Where it should run.
     """
-    names = [name for name, device in devices.items() if device.type == "cpu"]
-    if asked.type != "cuda" or not names:
+    if asked.type != "cuda" or device.type == "cuda":
         return None
     return (
-        f"{' and '.join(names)}: on the CPU, since ONNX Runtime cannot use CUDA here; install "
-        "onnxruntime-gpu in place of onnxruntime, with the CUDA and cuDNN that it needs"
+        f"{name} runs on the CPU, since ONNX Runtime cannot use CUDA here; install onnxruntime-gpu in place "
+        "of onnxruntime, with the CUDA and cuDNN that it needs"
     )

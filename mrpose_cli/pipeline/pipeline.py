@@ -102,8 +102,8 @@ class Pipeline:
                 pass ``image[..., ::-1]``). Paths and PIL images are turned upright by their EXIF tag.
 
         Raises:
-            InputError: a path holds no readable picture.
-            TypeError: an array is not (H, W, 3) uint8.
+            InputError: a path or PIL image holds no readable picture.
+            TypeError: an array is not (H, W, 3) uint8, or it is none of these.
         """
         frames = (_frame(image) for image in images)
         return [poses for _, poses in self.stream(frames)]
@@ -223,14 +223,18 @@ def _bytes_of(frames: Iterable[_Open[F]]) -> int:
 
 def _frame(picture: Any) -> Frame:
     if isinstance(picture, np.ndarray):
-        if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+        if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
             raise TypeError(f"a picture is (height, width, 3) uint8 RGB, not {picture.shape} {picture.dtype}")
         return Frame(np.ascontiguousarray(picture))
     if isinstance(picture, str | os.PathLike):
         return _read(os.fspath(picture))
-    from PIL import ImageOps
+    from PIL.Image import Image
 
-    return Frame(np.array(ImageOps.exif_transpose(picture).convert("RGB")))
+    from mrpose_cli.media.decode import from_pillow
+
+    if isinstance(picture, Image):
+        return Frame(from_pillow(picture))
+    raise TypeError(f"a picture is a path, a PIL image or an array, not {type(picture).__name__}")
 
 
 def _read(location: str) -> Frame:

@@ -88,7 +88,7 @@ def write_card(
         _recipe(config),
         "## Use\n\n    mrpose image photo.jpg --weights best.safetensors\n",
     ]
-    write_atomically(folder / CARD_FILE, "\n".join(parts).encode())
+    write_atomically(folder / CARD_FILE, "\n".join(parts).encode(errors="backslashreplace"))
 
 
 def device_name(device: torch.device) -> str:

@@ -86,9 +86,9 @@ class TrainConfig:
     init: Annotated[
         str,
         Flag(
-            "backbone, imagenet, random, a row of `mrpose models`, or a file: of this network, or of its "
-            "backbone. backbone is that of the manifest: ImageNet's ResNet-18, RTMPose's CSPNeXt; auto is "
-            "that where there is one, random elsewhere.",
+            "auto, imagenet, random, a row of `mrpose models`, or a file: of this network, or of its "
+            "backbone. auto is the backbone where the manifest has it (ImageNet's ResNet-18, RTMPose's "
+            "CSPNeXt), random elsewhere.",
             _MODEL,
         ),
     ] = "auto"
@@ -185,7 +185,7 @@ class TrainConfig:
     device: Annotated[str, Flag("auto, cpu, cuda, cuda:1, mps.", _SPEED, free=True)] = "auto"
     precision: Annotated[
         Precision,
-        Flag("Autocast: auto is bf16 on CUDA and on CPUs that compute in it, fp32 elsewhere.", _SPEED),
+        Flag("Autocast: auto is bf16 where the device computes in it, else fp16 on CUDA, fp32.", _SPEED),
     ] = "auto"
     channels_last: Annotated[bool, Flag("Lay tensors out with channels last.", _SPEED)] = True
     compile: Annotated[bool, Flag("torch.compile the network.", _SPEED, free=True)] = False
@@ -201,10 +201,9 @@ class TrainConfig:
         Raises:
             UsageError: ``input_size`` is not of the form 256x192.
         """
-        height, _, width = self.input_size.partition("x")
-        if not (height.isdigit() and width.isdigit()):
-            raise UsageError(f"--input-size wants height x width such as 256x192, not {self.input_size}")
-        return int(height), int(width)
+        from mrpose_cli.models.identify import parse_size  # heavy, and flags are read for --help
+
+        return parse_size(self.input_size)
 
     def check(self) -> TrainConfig:
         """The same, its length decided.

@@ -150,7 +150,7 @@ class Labels:
 
     def digest(self) -> str:
         """Tells these labels from others."""
-        hashed = hashlib.sha256("\n".join((*self.photos, *self.names)).encode())
+        hashed = hashlib.sha256("\n".join((*self.photos, *self.names)).encode(errors="surrogatepass"))
         for array in (self.points, self.weights):
             hashed.update(np.ascontiguousarray(array).tobytes())
         return hashed.hexdigest()

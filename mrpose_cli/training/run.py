@@ -135,7 +135,7 @@ def _run(
     entry = describe(config)
     start = build(config if state is None else replace(config, init="random"), store)
     words = start.words if state is None else state.start
-    teacher = Teacher.load(config.teacher, config, device, store) if config.teacher else None
+    teacher = Teacher.load(config.teacher, config, device, store, screen.said) if config.teacher else None
     data = load_data(config, ranks, screen.decoded)
     if state is not None and state.digest != data.digest:
         raise UsageError(f"{config.out} was trained on other crops or labels; a run resumes on its own")

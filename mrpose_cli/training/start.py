@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from mrpose_cli.errors import UsageError, WeightsError
-from mrpose_cli.models.backbone import backbone_parts, load_backbone, read_backbone
+from mrpose_cli.models.backbone import backbone_norms, backbone_parts, load_backbone, read_backbone
 from mrpose_cli.models.checkpoint import load_checkpoint
 from mrpose_cli.models.identify import identify
 from mrpose_cli.models.registry import canonical, create_model, model_info
@@ -78,18 +78,14 @@ def build(config: TrainConfig, store: WeightsStore) -> Start:
         raise UsageError(f"{info.name} gives no heatmaps, and nothing else can be trained yet")
     if not backbone_parts(network) and (config.freeze_norms or config.backbone_lr != 1):
         raise UsageError(f"{info.name} has no backbone; leave --backbone-lr and --freeze-norms out")
-    wanted = config.init
+    if config.init not in ("auto", "imagenet", "random"):
+        return _from_weights(network, config.init, store)
     row = _backbone_row(info.name)
-    if wanted == "auto":
-        wanted = "backbone" if row else "random"
-    if wanted == "random":
+    if config.init == "imagenet" and not isinstance(row, BackboneEntry):
+        raise UsageError(f"there are no ImageNet weights for {info.name}; pass a file with --init, or random")
+    if config.init == "random" or row is None:
         return Start(network, "random weights")
-    if wanted in ("backbone", "imagenet"):
-        if row is None or (wanted == "imagenet" and not isinstance(row, BackboneEntry)):
-            what = "weights of its backbone" if wanted == "backbone" else "ImageNet weights"
-            raise UsageError(f"there are no {what} for {info.name}; pass a file with --init, or random")
-        return _from_backbone(network, store.resolve(row), row.name)
-    return _from_weights(network, wanted, store)
+    return _from_backbone(network, store.resolve(row), row.name)
 
 
 def _backbone_row(name: str) -> Entry | None:
@@ -107,7 +103,9 @@ def _backbone_row(name: str) -> Entry | None:
 
 def _from_backbone(network: nn.Module, path: Path, origin: str) -> Start:
     count = load_backbone(network, read_backbone(path), origin=origin)
-    return Start(network, f"the backbone in {origin} ({count} tensors), a fresh head", path.suffix == ".onnx")
+    means = [norm.running_mean for norm in backbone_norms(network)]
+    folded = all(mean is not None and not mean.any() for mean in means)
+    return Start(network, f"the backbone in {origin} ({count} tensors), a fresh head", folded)
 
 
 def _from_weights(network: nn.Module, wanted: str, store: WeightsStore) -> Start:
@@ -123,7 +121,7 @@ def _from_weights(network: nn.Module, wanted: str, store: WeightsStore) -> Start
     except (WeightsError, UsageError):
         return _from_backbone(network, path, path.name)
     if weights.keys() != own.keys() or any(weights[key].shape != own[key].shape for key in own):
-        if entry.arch.startswith("rtmpose"):
+        if entry.codec == "simcc":  # nothing but its backbone is of use to a network of heatmaps
             return _from_backbone(network, path, path.name)
         raise WeightsError(f"{path.name} holds {entry.name}, which is not the network to be trained")
     network.load_state_dict(weights)

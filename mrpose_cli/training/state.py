@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mrpose_cli.atomic import replacing
 from mrpose_cli.errors import UsageError, WeightsError
+from mrpose_cli.models.checkpoint import open_pickle
 
 STATE_FILE = "last.pt"
 _FORMAT = 1
@@ -76,12 +77,12 @@ def load_state(folder: Path) -> State:
         WeightsError: the file is damaged, or of another version.
     """
     path = folder / STATE_FILE
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise UsageError(f"there is nothing to resume in {folder}: it has no {STATE_FILE}") from None
-    except Exception as error:  # torch and pickle each raise their own types on damage
-        raise WeightsError(f"{path} is damaged ({error})") from error
+    if not path.exists():
+        raise UsageError(f"there is nothing to resume in {folder}: it has no {STATE_FILE}")
+    content = open_pickle(path)
     if not isinstance(content, dict) or content.pop("format", None) != _FORMAT:
         raise WeightsError(f"{path} was not written by this version of mrpose train")
-    return State(**content)
+    try:
+        return State(**content)
+    except TypeError:  # fields are missing, or there are others
+        raise WeightsError(f"{path} was not written by this version of mrpose train") from None

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
+
+from mrpose_cli.models.supervision import Supervision
 
 STRIDE = 4  # input pixels a heatmap cell, of every network of the registry
 _REACH = 3  # sigmas beyond the map from which a joint no longer shows on it
@@ -44,7 +47,33 @@ def shown(points: Tensor, weights: Tensor, size: tuple[int, int], sigma: float) 
     return weights * (inside_x & inside_y)
 
 
-def heatmap_loss(predicted: Tensor, target: Tensor, weights: Tensor, sigma: float) -> Tensor:
+def summed_loss(
+    predictions: Sequence[Tensor],
+    supervision: Sequence[Supervision],
+    target: Callable[[float], Tensor],
+    weights: Tensor,
+    sigma: Callable[[float], float],
+) -> Tensor:
+    """The weighted mean of the losses of all of a network's predictions, a scalar.
+
+    Args:
+        predictions: (B, K, h, w) each, of any float type.
+        supervision: Of each of them.
+        target: Gives targets (B, K, h, w) of a spread.
+        weights: (B, K).
+        sigma: Gives the targets' sigma of a spread, in cells.
+    """
+    targets = {spread: target(spread) for spread in {how.spread for how in supervision}}
+    losses = [
+        how.weight * heatmap_loss(predicted, targets[how.spread], weights, sigma(how.spread), how.hardest)
+        for predicted, how in zip(predictions, supervision, strict=True)
+    ]
+    return torch.stack(losses).sum() / sum(how.weight for how in supervision)
+
+
+def heatmap_loss(
+    predicted: Tensor, target: Tensor, weights: Tensor, sigma: float, hardest: int | None = None
+) -> Tensor:
     """Weighted squared error, a scalar; in units of what an empty map gets, so that 1 knows nothing.
 
     Args:
@@ -52,10 +81,14 @@ def heatmap_loss(predicted: Tensor, target: Tensor, weights: Tensor, sigma: floa
         target: (B, K, h, w).
         weights: (B, K).
         sigma: Of the targets, in cells.
+        hardest: How many joints of each person count, those with the highest losses; None for all.
     """
-    squared = (predicted.float() - target).square().sum((-2, -1))  # (B, K)
+    losses = (predicted.float() - target).square().sum((-2, -1)) * weights  # (B, K)
+    if hardest is not None and hardest < losses.shape[1]:
+        losses, chosen = losses.topk(hardest, dim=1)
+        weights = weights.gather(1, chosen)
     empty = math.pi * sigma**2
-    return (squared * weights).sum() / (empty * weights.sum().clamp(min=1e-6))
+    return losses.sum() / (empty * weights.sum().clamp(min=1e-6))
 
 
 def _stride(pixels: int) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -58,8 +59,15 @@ class Teacher:
         self._std = torch.tensor(entry.std, device=device).view(1, 3, 1, 1)
 
     @classmethod
-    def load(cls, name: str, config: TrainConfig, device: torch.device, store: WeightsStore) -> Teacher:
-        """The teacher of a row of ``mrpose models``, or of a file.
+    def load(
+        cls,
+        name: str,
+        config: TrainConfig,
+        device: torch.device,
+        store: WeightsStore,
+        remark: Callable[[str], None] = lambda note: None,
+    ) -> Teacher:
+        """The teacher of a row of ``mrpose models``, or of a file; ``remark`` is told what is assumed of it.
 
         Raises:
             UsageError: there is no such row, or it estimates other joints.
@@ -67,7 +75,7 @@ class Teacher:
         """
         path = Path(name).expanduser()
         if path.is_file():
-            entry = identify(path)
+            entry = identify(path, remark=remark)
         else:
             entry = find_pose(canonical(name))
             path = store.resolve(entry)

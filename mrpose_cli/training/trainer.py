@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from mrpose_cli.errors import MrposeError
 from mrpose_cli.jobs.evaluate_ranks import Ranks
 from mrpose_cli.models.backbone import backbone_norms
+from mrpose_cli.models.supervision import Trainable
 from mrpose_cli.training.batches import Augmenter, Batch, Sampler, epoch_rows, step_seed
 from mrpose_cli.training.config import TrainConfig
 from mrpose_cli.training.crops import CropSet
@@ -21,7 +22,7 @@ from mrpose_cli.training.log import TRAIN, VALIDATION, Log, draw_curve
 from mrpose_cli.training.optimise import Average, learning_rate, make_optimiser
 from mrpose_cli.training.precision import autocast, autocast_type
 from mrpose_cli.training.state import State
-from mrpose_cli.training.targets import heatmap_loss, heatmaps
+from mrpose_cli.training.targets import heatmaps, summed_loss
 from mrpose_cli.training.teacher import Teacher
 from mrpose_cli.training.validate import Validator
 
@@ -116,7 +117,9 @@ class Trainer:
         self._optimiser = make_optimiser(self._network, config, device)
         self._scaler = torch.amp.GradScaler(device.type, enabled=self._dtype == torch.float16)
         self._average = Average(self._network, config.ema)
-        self._forward = self._wrapped()
+        trainable = Trainable(self._network)
+        self._supervision = trainable.supervision
+        self._forward = self._wrapped(trainable)
         rows = epoch_rows(crops.labels, config.human_repeat)
         seed = (config.seed, ranks.rank)
         self._sampler = Sampler(rows, config.batch_size, seed, crops.pixels.device)
@@ -130,8 +133,7 @@ class Trainer:
         self.best_step = 0
         self._ap: float | None = None
 
-    def _wrapped(self) -> Callable[[Tensor], Tensor]:
-        forward: nn.Module = self._network
+    def _wrapped(self, forward: nn.Module) -> Callable[[Tensor], list[Tensor]]:
         if self._ranks.size > 1:
             from torch.nn.parallel import DistributedDataParallel
 
@@ -261,12 +263,20 @@ class Trainer:
         config, size = self._config, self._augmenter.size
         with self._autocast():
             predicted = self._forward(batch.images)
-        target = heatmaps(batch.points, size, config.sigma)
-        loss = heatmap_loss(predicted, target, batch.weights, config.sigma)
+
+        def sigma(spread: float) -> float:
+            return config.sigma * spread
+
+        def drawn(spread: float) -> Tensor:
+            return heatmaps(batch.points, size, sigma(spread))
+
+        loss = summed_loss(predicted, self._supervision, drawn, batch.weights, sigma)
         if self._teacher is None or batch.clean is None:
             return loss
         taught, weights = self._teacher.target(batch.clean)
-        distilled = heatmap_loss(predicted, taught, weights, config.sigma)
+        distilled = summed_loss(
+            predicted, self._supervision, lambda _: taught, weights, lambda _: config.sigma
+        )
         return (1 - config.teacher_weight) * loss + config.teacher_weight * distilled
 
     def _report(self, log: Log | None, last: tuple[float, int]) -> tuple[float, int]:

@@ -7,21 +7,24 @@ from __future__ import annotations
 
 import fnmatch
 import importlib.util
+import lzma
 import re
-import shutil
 import subprocess
 import sys
 import time
 import zipfile
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from mrpose_cli.download import Pace, answer, make_client
 
 if TYPE_CHECKING:
     import httpx
 
+_CHUNK = 1 << 20
 Progress = Callable[[str, int, int | None], None]
 """Told (description, bytes done, bytes in all or None when unknown); done == all ends it."""
 
@@ -32,6 +35,10 @@ class SourceError(Exception):
 
 class _BrokenTransferError(Exception):
     """The transfer ended early; another request can go on from there."""
+
+
+class _TooLargeError(Exception):
+    """The file is larger than what was asked for."""
 
 
 class _NoResumeError(Exception):
@@ -47,32 +54,38 @@ class HttpSettings:
         read_timeout: Seconds without a byte until a connection counts as broken.
         attempts: Requests per source before it is given up; all but the first go on where the last ended.
         pause: Seconds before the second request; it grows by as much each time.
+        pace: Connections that are slower count as broken, too.
     """
 
     connect_timeout: float = 10.0
     read_timeout: float = 30.0
     attempts: int = 4
     pause: float = 1.0
+    pace: Pace = field(default_factory=Pace)
 
 
-def download(url: str, part: Path, settings: HttpSettings, report: Callable[[int, int | None], None]) -> None:
+def download(
+    url: str, part: Path, limit: int, settings: HttpSettings, report: Callable[[int, int | None], None]
+) -> None:
     """Download ``url`` into ``part``, going on where an earlier download into it stopped.
 
     Args:
         url: Redirects are followed; proxies are taken from the environment.
         part: Stays as it is when this is interrupted, for the next call to go on from.
+        limit: The most bytes that are taken.
         settings: Timeouts and number of attempts.
         report: Told the bytes done and the bytes in all, where the server says how many.
 
     Raises:
-        SourceError: the address is wrong or unreachable, or the connection broke too often.
+        SourceError: the address is wrong or unreachable, the connection broke too often, or there is more
+            than ``limit``, of which nothing is kept.
         OSError: ``part`` cannot be written.
     """
     import httpx
 
     timeout = httpx.Timeout(settings.read_timeout, connect=settings.connect_timeout)
     try:
-        client = httpx.Client(timeout=timeout, follow_redirects=True)
+        client = make_client(timeout=timeout)
     except (OSError, ValueError, ImportError, httpx.InvalidURL) as error:  # ImportError: SOCKS proxies
         raise SourceError(f"the proxy or certificate settings are not usable ({error})") from error
     broken = (httpx.ReadError, httpx.ReadTimeout, httpx.RemoteProtocolError, _BrokenTransferError)
@@ -82,7 +95,10 @@ def download(url: str, part: Path, settings: HttpSettings, report: Callable[[int
             if problem:
                 time.sleep(settings.pause * attempt)
             try:
-                return _receive(client, url, part, report)
+                return _receive(client, url, part, limit, settings.pace, report)
+            except _TooLargeError as error:
+                part.unlink(missing_ok=True)
+                raise SourceError(str(error)) from error
             except _NoResumeError:
                 part.unlink(missing_ok=True)
                 problem = "the server cannot continue an interrupted download"
@@ -93,18 +109,29 @@ def download(url: str, part: Path, settings: HttpSettings, report: Callable[[int
     raise SourceError(f"gave up after {settings.attempts} attempts ({problem})")
 
 
-def _receive(client: httpx.Client, url: str, part: Path, report: Callable[[int, int | None], None]) -> None:
+def _receive(
+    client: httpx.Client,
+    url: str,
+    part: Path,
+    limit: int,
+    pace: Pace,
+    report: Callable[[int, int | None], None],
+) -> None:
     have = part.stat().st_size if part.exists() else 0
     headers = {"Accept-Encoding": "identity"}  # byte counts and ranges must mean the file's own bytes
     if have:
         headers["Range"] = f"bytes={have}-"
-    with client.stream("GET", url, headers=headers) as response:
+    with answer(client, url, pace, headers) as response:
         done, total = _extent(response, have)
+        if total is not None and total > limit:
+            raise _TooLargeError(f"it has {total} bytes, more than the {limit} that were expected at most")
         with part.open("ab" if done else "wb") as file:
             report(done, total)
-            for chunk in response.iter_raw():
-                file.write(chunk)
+            for chunk in pace.keep(response.iter_raw()):
                 done += len(chunk)
+                if done > limit:
+                    raise _TooLargeError(f"it sends more than the {limit} bytes that were expected at most")
+                file.write(chunk)
                 report(done, total)
     if total is not None and done != total:
         raise _BrokenTransferError(f"{done} of {total} bytes came")
@@ -113,10 +140,12 @@ def _receive(client: httpx.Client, url: str, part: Path, report: Callable[[int, 
 def _extent(response: httpx.Response, have: int) -> tuple[int, int | None]:
     """Where in the file the response's body starts, and how long the whole file is."""
     if response.status_code == 200:
-        length = response.headers.get("Content-Length")
-        return 0, None if length is None else int(length)
+        length = re.fullmatch(r"\d{1,18}", response.headers.get("Content-Length", ""))
+        return 0, None if length is None else int(length[0])
     if response.status_code == 206:
-        stated = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
+        stated = re.fullmatch(
+            r"bytes (\d{1,18})-\d+/(\d{1,18}|\*)", response.headers.get("Content-Range", "")
+        )
         if stated is None or int(stated[1]) != have:
             raise _NoResumeError
         return have, None if stated[2] == "*" else int(stated[2])
@@ -158,11 +187,11 @@ def download_wheel(wheel: str, folder: Path) -> Path:
     return wheels[0]
 
 
-def extract_member(archive: Path, member: str, target: Path) -> None:
+def extract_member(archive: Path, member: str, target: Path, limit: int) -> None:
     """Write the one file of a zip archive (a wheel is one) that matches a glob to ``target``.
 
     Raises:
-        SourceError: the archive is damaged, or no file or several match.
+        SourceError: the archive is damaged, no file or several match, or it has more than ``limit`` bytes.
         OSError: ``target`` cannot be written.
     """
     try:
@@ -171,6 +200,9 @@ def extract_member(archive: Path, member: str, target: Path) -> None:
             if len(names) != 1:
                 raise SourceError(f"{len(names) or 'no'} files in the archive match '{member}', not one")
             with content.open(names[0]) as stream, target.open("wb") as file:
-                shutil.copyfileobj(stream, file, 1 << 20)
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+                while chunk := stream.read(_CHUNK):  # whatever the archive says of the size
+                    file.write(chunk)
+                    if file.tell() > limit:
+                        raise SourceError(f"{names[0]} is larger than the {limit} bytes expected at most")
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError) as error:
         raise SourceError(f"the archive is not readable ({error})") from error

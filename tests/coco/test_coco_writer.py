@@ -1,11 +1,12 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
-from mrpose_cli.coco.writer import DatasetWriter, ResultsWriter
+from mrpose_cli.coco.writer import DatasetWriter, person_row, results_row, write_dataset, write_results
 from mrpose_cli.errors import OutputError
 from mrpose_cli.poses import Poses
 from mrpose_cli.skeletons import COCO17
@@ -26,12 +27,11 @@ def people(count: int) -> Poses:
 def test_both_files_load_in_pycocotools(tmp_path: Path) -> None:
     poses = {1: people(2), 2: people(0), 139: people(3)}
     dataset = DatasetWriter(tmp_path / "poses.json", COCO17, {"model": "x"}, keypoint_threshold=0.5)
-    results = ResultsWriter(tmp_path / "results.json")
     for image_id, found in poses.items():
         dataset.add(image_id, f"{image_id:012}.jpg", (480, 640), found)
-        results.add(image_id, found)
     dataset.close()
-    results.close()
+    rows = [(i, person_row(found, n, 0.5)) for i, found in poses.items() for n in range(len(found))]
+    write_results(tmp_path / "results.json", (results_row(*pair) for pair in rows))
 
     coco = COCO(str(tmp_path / "poses.json"))
     assert sorted(coco.imgs) == [1, 2, 139]
@@ -63,8 +63,7 @@ def test_no_people_is_still_a_whole_file(tmp_path: Path) -> None:
     content = json.loads((tmp_path / "poses.json").read_text())
     assert content["images"] == content["annotations"] == []
     assert content["info"] == {"partial": True}
-    results = ResultsWriter(tmp_path / "results.json")
-    results.close()
+    write_results(tmp_path / "results.json", [])
     assert json.loads((tmp_path / "results.json").read_text()) == []
 
 
@@ -82,3 +81,25 @@ def test_nothing_is_seen_before_the_end_and_nothing_stays_behind(tmp_path: Path)
 def test_a_folder_that_is_not_there_is_an_output_error(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="cannot write"):
         DatasetWriter(tmp_path / "none" / "poses.json", COCO17, {}, keypoint_threshold=0.5)
+
+
+def test_rows_that_are_kept_elsewhere_give_the_same_file(tmp_path: Path) -> None:
+    poses = {1: people(2), 2: people(0), 139: people(3)}
+    writer = DatasetWriter(tmp_path / "a.json", COCO17, {"model": "x"}, keypoint_threshold=0.5)
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for image_id, found in poses.items():
+        writer.add(image_id, f"{image_id}.jpg", (480, 640), found)
+        images.append({"id": image_id, "file_name": f"{image_id}.jpg", "width": 640, "height": 480})
+        for person in range(len(found)):
+            ids = {"id": len(annotations) + 1, "image_id": image_id}
+            annotations.append({**ids, **person_row(found, person, 0.5)})
+    writer.close()
+    write_dataset(tmp_path / "b.json", COCO17, {"model": "x"}, images, annotations)
+    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
+
+
+def test_what_is_not_finite_is_not_json(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        write_results(tmp_path / "a.json", [{"score": float("nan")}])
+    assert not list(tmp_path.iterdir())

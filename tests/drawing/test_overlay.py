@@ -77,8 +77,11 @@ def test_what_is_far_away_is_drawn_as_far_as_it_is_seen(standing: Poses, far: fl
     people[1][0, ::2], people[2][:] = far, far
     boxes[1][0, 2:], boxes[2][:] = far, far
     poses = Poses(
-        *(np.concatenate(parts) for parts in (people, [standing.scores] * 3, boxes)),
-        *(np.repeat(scores, 3) for scores in (standing.box_scores, standing.person_scores)),
+        keypoints=np.concatenate(people),
+        scores=np.repeat(standing.scores, 3, axis=0),
+        boxes=np.concatenate(boxes),
+        box_scores=np.repeat(standing.box_scores, 3),
+        person_scores=np.repeat(standing.person_scores, 3),
         track_ids=np.array([1, 2, 3], np.int64),
     )
     style = Style(boxes=True, blur_faces=True)

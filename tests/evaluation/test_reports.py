@@ -41,7 +41,7 @@ def test_the_fields_that_others_rely_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("{", "is not a report"), ("[]", "is not a report"), (None, "cannot be read")]
+    ("text", "message"), [("{", "is not JSON"), ("[]", "is not a report"), (None, "cannot be read")]
 )
 def test_other_files_are_refused(tmp_path: Path, text: str | None, message: str) -> None:
     if text is not None:

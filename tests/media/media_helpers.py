@@ -1,12 +1,31 @@
-"""How a test meets files that may not be opened, also where the tests run as root."""
+"""Pictures, and files that may not be opened, also where the tests run as root."""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
 _NOBODY = 65534
+
+
+def pattern(height: int = 48, width: int = 64) -> NDArray[np.uint8]:
+    """A smooth picture, no part of which looks like another, that JPEG keeps well."""
+    y, x = np.mgrid[0:height, 0:width]
+    planes = (255 * x / width, 255 * y / height, 255 - 127 * (x / width + y / height))
+    return np.stack(planes, axis=-1).astype(np.uint8)
+
+
+def encoded(picture: Image.Image, kind: str, **options: Any) -> bytes:
+    file = BytesIO()
+    picture.save(file, kind, **options)
+    return file.getvalue()
 
 
 @contextmanager

@@ -1,10 +1,18 @@
 """A real HTTP server for the tests."""
 
+import gzip
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+_ELSEWHERE = {
+    "/moved.jpg": "/photo.jpg?from=moved",
+    "/circle.jpg": "/circle.jpg",
+    "/ftp.jpg": "ftp://localhost/photo.jpg",
+    "/local.jpg": "file:///etc/hostname",
+}
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -16,15 +24,35 @@ class _Handler(BaseHTTPRequestHandler):
         self.agents.append(self.headers["User-Agent"])
         if path in self.pages:
             self._send(self.pages[path], "image/jpeg")
-        elif path == "/moved.jpg":
+        elif path in _ELSEWHERE:
             self.send_response(302)
-            self.send_header("Location", "/photo.jpg?from=moved")
+            self.send_header("Location", _ELSEWHERE[path])
             self.send_header("Content-Length", "0")
             self.end_headers()
-        elif path == "/circle.jpg":
+        elif path == "/moved-endless.jpg":  # A redirect whose own page has no end.
             self.send_response(302)
-            self.send_header("Location", "/circle.jpg")
-            self.send_header("Content-Length", "0")
+            self.send_header("Location", "/photo.jpg")
+            self.end_headers()
+            while True:
+                self.wfile.write(bytes(100_000))
+        elif path == "/drip.jpg":  # A byte now and then, for ever.
+            self.send_response(200)
+            self.end_headers()
+            self._drip()
+        elif path == "/drip-headers.jpg":
+            self.wfile.write(b"HTTP/1.0 200 OK\r\nX-Drip: ")
+            self._drip()
+        elif path == "/longer.jpg":  # Sends more than it announces.
+            self._send(self.pages["/photo.jpg"], "image/jpeg")
+            self.wfile.write(b"more")
+        elif path == "/bomb.jpg":  # Many more bytes than are sent.
+            self.send_response(200)
+            self.send_header("Content-Encoding", "gzip")
+            self.end_headers()
+            self.wfile.write(gzip.compress(bytes(20_000_000), 1))
+        elif path == "/packed.jpg":
+            self.send_response(200)
+            self.send_header("Content-Encoding", "br")
             self.end_headers()
         elif path == "/slow.jpg":
             time.sleep(0.5)
@@ -41,6 +69,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(b"\xff\xd8\xff")
         else:
             self.send_error(404)
+
+    def _drip(self) -> None:
+        while True:
+            time.sleep(0.02)
+            self.wfile.write(b"x")
 
     def _send(self, body: bytes, kind: str) -> None:
         self.send_response(200)

@@ -2,14 +2,13 @@ import os
 import struct
 import zlib
 from concurrent.futures import ThreadPoolExecutor
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-from media_helpers import open_folder, without_root
+from media_helpers import encoded, open_folder, pattern, without_root
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
@@ -17,19 +16,6 @@ from mrpose_cli.errors import InputError
 from mrpose_cli.media.decode import decode
 from mrpose_cli.media.images import Photo, read_image
 from mrpose_cli.media.inputs import Source, expand
-
-
-def pattern(height: int = 48, width: int = 64) -> NDArray[np.uint8]:
-    """A smooth picture, no part of which looks like another, that JPEG keeps well."""
-    y, x = np.mgrid[0:height, 0:width]
-    planes = (255 * x / width, 255 * y / height, 255 - 127 * (x / width + y / height))
-    return np.stack(planes, axis=-1).astype(np.uint8)
-
-
-def encoded(picture: Image.Image, kind: str, **options: Any) -> bytes:
-    file = BytesIO()
-    picture.save(file, kind, **options)
-    return file.getvalue()
 
 
 def distance(one: NDArray[Any], other: NDArray[Any]) -> float:
@@ -223,7 +209,7 @@ def test_only_the_first_frame_of_an_animation_is_used(kind: str) -> None:
     frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "green", "blue")]
     options = {"lossless": True} if kind == "WEBP" else {}
     photo = decode(encoded(frames[0], kind, save_all=True, append_images=frames[1:], **options))
-    assert photo.notes == ("animated: only the first of 3 frames is used",)
+    assert photo.notes == ("animated: only the first frame is used",)
     assert photo.format == kind
     assert (photo.image == (255, 0, 0)).all()
 
@@ -231,7 +217,7 @@ def test_only_the_first_frame_of_an_animation_is_used(kind: str) -> None:
 def test_only_the_first_page_is_used() -> None:
     pages = [Image.new("RGB", (8, 8), colour) for colour in ("red", "green")]
     photo = decode(encoded(pages[0], "TIFF", save_all=True, append_images=pages[1:]))
-    assert photo.notes == ("only the first of 2 pages is used",)
+    assert photo.notes == ("several pages: only the first is used",)
     assert (photo.image == (255, 0, 0)).all()
 
 

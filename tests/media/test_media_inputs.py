@@ -1,9 +1,14 @@
+import inspect
 import os
+import sys
+import time
 from pathlib import Path
 
 import pytest
 from media_helpers import open_folder, without_root
 
+from mrpose_cli.errors import InputError
+from mrpose_cli.media.images import read_image
 from mrpose_cli.media.inputs import InputProblem, Source, expand
 
 
@@ -200,6 +205,115 @@ def test_a_folder_that_may_not_be_opened() -> None:
         InputProblem(str(locked), message),
         InputProblem(str(locked / "b.jpg"), "cannot be opened (Permission denied)"),
     ]
+
+
+def test_links_in_circles_stop_nothing(here: Path) -> None:
+    put("d/good.jpg")
+    Path("d/a.jpg").symlink_to("b.jpg")
+    Path("d/b.jpg").symlink_to("a.jpg")
+    Path("d/up").symlink_to("..")
+    Path("d/self").symlink_to("self")
+    Path("d/gone.jpg").symlink_to("nowhere.jpg")
+    assert names("d", recursive=True) == ["a.jpg", "b.jpg", "gone.jpg", "good.jpg"]
+    assert names("d/*.jpg") == ["a.jpg", "b.jpg", "gone.jpg", "good.jpg"]
+    sources, problems = expand(["d/a.jpg", "d/self", "d/self/*.jpg", "d/gone.jpg", "d/good.jpg"])
+    assert [source.name for source in sources] == ["good.jpg"]
+    circles = "Too many levels of symbolic links"
+    assert problems == [
+        InputProblem("d/a.jpg", f"cannot be opened ({circles})"),
+        InputProblem("d/self", f"cannot be opened ({circles})"),
+        InputProblem("d/self", f"the folder cannot be opened ({circles})"),
+        InputProblem("d/gone.jpg", "no such file or folder"),
+    ]
+
+
+def test_photos_that_are_links_in_circles_are_errors_of_one_line(here: Path) -> None:
+    Path("a.jpg").symlink_to("b.jpg")
+    Path("b.jpg").symlink_to("a.jpg")
+    Path("gone.jpg").symlink_to("nowhere.jpg")
+    with pytest.raises(InputError, match=r"^the file cannot be read \(Too many levels of symbolic links\)$"):
+        read_image(Path("a.jpg"))
+    with pytest.raises(InputError, match=r"^the file does not exist; it is a link to one that is gone$"):
+        read_image(Path("gone.jpg"))
+
+
+def test_a_pattern_searches_no_folder_twice(here: Path) -> None:
+    put("d/a.jpg", "d/e/b.jpg", "d/e/f/c.jpg")
+    Path("d/one").symlink_to(".")
+    Path("d/two").symlink_to(".")
+    Path("d/e/up").symlink_to("..")
+    start = time.perf_counter()
+    assert names("d/**/*.jpg") == ["a.jpg", "e/b.jpg", "e/f/c.jpg"]
+    assert sorted(names("**/**/e/**/*.jpg")) == ["a.jpg", "e/b.jpg", "e/f/c.jpg"]
+    assert names("d/**") == ["a.jpg", "e/b.jpg", "e/f/c.jpg"]
+    assert time.perf_counter() - start < 1
+
+
+def test_a_pattern_follows_links_to_folders(here: Path) -> None:
+    put("store/day1/a.jpg", "store/day1/.b.jpg", "store/.day2/c.jpg")
+    Path("set").mkdir()
+    Path("set/first").symlink_to("../store/day1")
+    assert [str(source.location) for source in expand(["set/**/*.jpg"])[0]] == ["set/first/a.jpg"]
+    assert names("store/*/") == ["a.jpg"]
+    assert names("store/*/.*.jpg") == [".b.jpg"]
+    assert names("store/.d*/*.jpg") == ["c.jpg"]
+    put("store/x.jpg")
+    assert names("store/*/") == ["a.jpg"]
+    assert names(f"{here}/st[o]re/**/[!x].jpg") == ["a.jpg"]
+
+
+def test_depth_costs_no_calls_within_calls(here: Path) -> None:
+    name = "d/" * 100 + "a.jpg"
+    put(name)
+    usual = sys.getrecursionlimit()
+    sys.setrecursionlimit(len(inspect.stack()) + 60)
+    try:
+        found = expand(["."], recursive=True), expand(["**/*.jpg"])
+    finally:
+        sys.setrecursionlimit(usual)
+    assert found == (([Source(Path(name), name)], []), ([Source(Path(name), "a.jpg")], []))
+
+
+@pytest.mark.parametrize("recursive", [False, True])
+def test_pipes_and_devices_are_never_opened(recursive: bool, here: Path) -> None:
+    put("d/a.jpg")
+    os.mkfifo("d/list.txt")
+    os.mkfifo("d/pipe.jpg")
+    Path("d/endless.txt").symlink_to("/dev/zero")
+    sources, problems = expand(
+        ["d/list.txt", "d/endless.txt", "d/pipe.jpg", "d/*.txt", "d"], recursive=recursive
+    )
+    assert [source.name for source in sources] == ["a.jpg", "pipe.jpg"]
+    assert {found.message for found in problems} == {"not a regular file"}
+    assert len(problems) == 5
+    with pytest.raises(InputError, match=r"^not a regular file$"):
+        read_image(Path("d/pipe.jpg"))
+
+
+def test_a_file_too_large_to_be_a_list(here: Path) -> None:
+    with Path("list.txt").open("wb") as file:
+        file.truncate(10**12)
+    assert problem("list.txt").message == "not a list: larger than 100 MB"
+
+
+def test_a_pattern_says_which_folders_it_could_not_search() -> None:
+    with open_folder() as folder:
+        put(f"{folder}/a.jpg", f"{folder}/locked/b.jpg", f"{folder}/listed/c.jpg")
+        (folder / "locked").chmod(0)
+        (folder / "listed").chmod(0o744)
+        with without_root():
+            sources, problems = expand([f"{folder}/**/*.jpg", f"{folder}/l*/*.jpg"])
+            with pytest.raises(InputError, match=r"^permission denied$"):
+                read_image(folder / "listed" / "c.jpg")
+        (folder / "locked").chmod(0o700)
+    assert [source.name for source in sources] == ["a.jpg", "listed/c.jpg"]
+    assert (
+        problems
+        == [
+            InputProblem(f"{folder}/locked", "the folder cannot be opened (Permission denied)"),
+        ]
+        * 2
+    )
 
 
 def test_names_start_at_the_deepest_common_folder(here: Path) -> None:

@@ -1,4 +1,5 @@
 import socket
+import time
 from collections.abc import Iterator
 from io import BytesIO
 
@@ -29,7 +30,9 @@ def read(url: str, timeout: float = 5.0, max_download: int = 100_000) -> Photo:
     return read_image(Source(url, "x.jpg"), timeout=timeout, max_download=max_download)
 
 
-@pytest.mark.parametrize("path", ["/photo.jpg", "/photo.jpg?size=large", "/moved.jpg"])
+@pytest.mark.parametrize(
+    "path", ["/photo.jpg", "/photo.jpg?a=b", "/moved.jpg", "/moved-endless.jpg", "/longer.jpg"]
+)
 def test_links_are_read(path: str, server: str) -> None:
     photo = read(server + path)
     assert photo.format == "PNG"
@@ -46,6 +49,10 @@ def test_links_are_read(path: str, server: str) -> None:
         ("/circle.jpg", r"^the link leads in circles"),
         ("/broken-off.jpg", r"^the download broke off \(.*\); try again$"),
         ("/endless.jpg", r"^larger than 0\.1 MB; download it yourself"),
+        ("/bomb.jpg", r"^larger than 0\.1 MB; download it yourself"),
+        ("/packed.jpg", r"^the server compresses it \(br\); download it yourself"),
+        ("/ftp.jpg", r"^not a link that can be followed \(.*ftp.*\)$"),
+        ("/local.jpg", r"^not a link that can be followed \(.*file.*\)$"),
         ("/huge.jpg", r"^larger than 0\.1 MB; download it yourself"),
     ],
 )
@@ -59,10 +66,24 @@ def test_a_slow_server(server: str) -> None:
         read(server + "/slow.jpg", timeout=0.1)
 
 
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("/drip.jpg", r"^the server is too slow \(less than 1 kB/s for 0\.2 s\)$"),
+        ("/drip-headers.jpg", r"^the server did not answer within 0\.2 s$"),
+    ],
+)
+def test_a_server_that_drips(path: str, message: str, server: str) -> None:
+    start = time.perf_counter()
+    with pytest.raises(InputError, match=message):
+        read(server + path, timeout=0.2)
+    assert time.perf_counter() - start < 2
+
+
 def test_no_server() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        with pytest.raises(InputError, match=r"^the server could not be reached \(.+\)$"):
+        with pytest.raises(InputError, match=r"^the server could not be reached \(\[Errno .+\)$"):
             read(f"http://127.0.0.1:{free.getsockname()[1]}/a.jpg")
 
 

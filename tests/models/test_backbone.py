@@ -98,7 +98,7 @@ def test_what_is_no_backbone_is_refused(tmp_path: Path, resnet: dict[str, Tensor
     with pytest.raises(WeightsError, match="no weights file at"):
         read_backbone(tmp_path / "none.pkl")
     (tmp_path / "noise.pkl").write_bytes(b"\x80\x04 not a pickle")
-    with pytest.raises(WeightsError, match="was not opened"):
+    with pytest.raises(WeightsError, match="is not a readable checkpoint"):
         read_backbone(tmp_path / "noise.pkl")
     (tmp_path / "list.pkl").write_bytes(pickle.dumps([1, 2, 3], protocol=4))
     with pytest.raises(WeightsError, match="holds neither a ResNet nor a CSPNeXt"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -130,6 +131,76 @@ def test_a_16_joint_hrnet_is_for_mpii(tmp_path: Path) -> None:
     assert identify(path) == find_pose("hrnet-w32-mpii")
 
 
+def test_a_size_that_nothing_states_is_assumed_aloud(small: Path, tmp_path: Path) -> None:
+    notes: list[str] = []
+    assert identify(small, remark=notes.append).input_size == (256, 192)
+    [note] = notes
+    assert note == (
+        "small.pth does not state its input size; 256x192 is assumed; "
+        "pass --input-size HxW if it was trained at another"
+    )
+    told = Path(shutil.copy(small, tmp_path / "mine_384x288.pth"))
+    assert identify(told, remark=notes.append).input_size == (384, 288)
+    simcc = save(tmp_path / "simcc.pth", load_fixture("mmpose-rtmpose-s-26kpt-256x192").state())
+    identify(simcc, remark=notes.append)
+    identify(small, "mrfea2-r18", remark=notes.append)  # who names a row names its size
+    converted = tmp_path / "converted.safetensors"
+    assert convert(small, converted, input_size=(384, 288), remark=notes.append).input_size == (384, 288)
+    assert identify(converted, remark=notes.append).input_size == (384, 288)
+    assert len(notes) == 1
+    assert identify(told, "mrfea2-r18", remark=notes.append).input_size == (256, 192)
+    assert "by its name for 384x288" in notes[1]
+
+
+def test_an_input_size_is_for_networks_that_take_any(small: Path, tmp_path: Path) -> None:
+    assert identify(small, input_size=(384, 288)).input_size == (384, 288)
+    simcc = save(tmp_path / "simcc.pth", load_fixture("mmpose-rtmpose-s-26kpt-256x192").state())
+    assert identify(simcc, input_size=(256, 192)).input_size == (256, 192)
+    with pytest.raises(UsageError, match="256x192 and no others"):
+        identify(simcc, input_size=(384, 288))
+    with pytest.raises(UsageError, match="256x192 and no others"):
+        identify(tmp_path / "mine.onnx", "rtmpose-s", input_size=(384, 288))
+    # Figures of the published size are not those of another.
+    assert not identify(small, "mrfea2-r18", (384, 288)).metrics
+    assert identify(small, "mrfea2-r18", (256, 192)).metrics
+
+
+def test_an_input_size_on_the_command_line(small: Path, samples: Path, tmp_path: Path) -> None:
+    photo = str(samples / "basketball1.png")
+
+    def image(out: str, *flags: str) -> tuple[int, str]:
+        command = [
+            "image",
+            photo,
+            "--whole-image",
+            "--no-overlay",
+            "--device",
+            "cpu",
+            "-o",
+            str(tmp_path / out),
+        ]
+        result = CliRunner().invoke(app, [*command, *flags])
+        return result.exit_code, result.stderr
+
+    def ran_at(out: str) -> list[int]:
+        size: list[int] = json.loads((tmp_path / out / "poses.json").read_text())["info"]["input_size"]
+        return size
+
+    code, err = image("assumed", "--weights", str(small))
+    assert (code, ran_at("assumed")) == (0, [256, 192])
+    assert err.count("note: small.pth does not state its input size; 256x192 is assumed") == 1
+    code, err = image("said", "--weights", str(small), "--input-size", "384x288")
+    assert (code, ran_at("said"), err) == (0, [384, 288], "")
+    for flags, message in (
+        (("--input-size", "384x288"), "pass it with --weights"),
+        (("--weights", str(small), "--input-size", "384"), "wants height x width such as 256x192, not 384"),
+        (("--weights", str(small), "--input-size", "384x200"), "multiples of 32"),
+    ):
+        code, err = image("refused", *flags)
+        assert (code, len(err.splitlines())) == (2, 1), err
+        assert message in err
+
+
 def run(*args: object) -> tuple[int, str, str]:
     result = CliRunner().invoke(app, ["weights", "convert", *map(str, args)])
     return result.exit_code, result.stdout, result.stderr
@@ -144,6 +215,10 @@ def test_convert_on_the_command_line(small: Path, tmp_path: Path) -> None:
     code, _, err = run(small, target)
     assert code == 2
     assert "--overwrite" in err
+    code, out, err = run(small, target, "--overwrite", "--input-size", "384x288")
+    assert (code, err) == (0, "")
+    assert "384x288" in out
+    assert identify(target).input_size == (384, 288)
     assert run(small, target, "--overwrite", "--model", "mrfea2-r18")[0] == 0
     assert identify(target).codec == "udp"
 

@@ -50,7 +50,7 @@ def test_refinement_acts_on_the_last_heatmaps_alone() -> None:
     plain, refined = filled(lambda: RSN(3, 18, 2)), filled(lambda: RSN(3, 18, 2, refine=True))
     x = crops(1, (64, 64))
     with torch.inference_mode():
-        before, after = plain.forward_all(x), refined.forward_all(x)
+        before, after = plain.predictions(x), refined.predictions(x)
         assert all(torch.equal(b, a) for b, a in zip(before[:-1], after[:-1], strict=True))
         torch.testing.assert_close(after[-1], refined.refine(before[-1]))
         torch.testing.assert_close(refined(x), after[-1])
@@ -60,7 +60,7 @@ def test_rsn_gives_every_unit_s_heatmaps_for_training() -> None:
     model = filled(lambda: create_model("3xrsn-18", joints=4))
     assert isinstance(model, RSN)
     with torch.inference_mode():
-        maps = model.forward_all(crops(1, (64, 96)))
+        maps = model.predictions(crops(1, (64, 96)))
         assert [tuple(m.shape) for m in maps] == [(1, 4, 16, 24)] * 12
         torch.testing.assert_close(maps[-1], model(crops(1, (64, 96))))
         # A coarse unit's heatmaps are resized so that corners stay corners.
@@ -72,7 +72,7 @@ def test_rsn_gives_every_unit_s_heatmaps_for_training() -> None:
 def test_every_rsn_parameter_learns_from_all_heatmaps() -> None:
     model = filled(lambda: create_model("2xrsn-18-prm", joints=4)).train()
     assert isinstance(model, RSN)
-    sum(m.square().mean() for m in model.forward_all(crops(2, (64, 64)))).backward()  # type: ignore[union-attr]
+    sum(m.square().mean() for m in model.predictions(crops(2, (64, 64)))).backward()  # type: ignore[union-attr]
     assert [n for n, p in model.named_parameters() if p.grad is None] == []
 
 
@@ -100,7 +100,7 @@ def test_mlpe_gives_every_level_s_heatmaps_for_training() -> None:
     assert isinstance(model, MLPE)
     x = crops(1, (128, 96))
     with torch.inference_mode():
-        maps = model.forward_all(x)
+        maps = model.predictions(x)
         assert [tuple(m.shape) for m in maps] == [(1, 4, 32, 24)] * 5
         torch.testing.assert_close(maps[-1], model(x))
 
@@ -108,7 +108,7 @@ def test_mlpe_gives_every_level_s_heatmaps_for_training() -> None:
 def test_every_mlpe_parameter_learns_from_all_heatmaps() -> None:
     model = filled(lambda: create_model("mlpe-s50", joints=4)).train()
     assert isinstance(model, MLPE)
-    sum(m.square().mean() for m in model.forward_all(crops(2, (64, 64)))).backward()  # type: ignore[union-attr]
+    sum(m.square().mean() for m in model.predictions(crops(2, (64, 64)))).backward()  # type: ignore[union-attr]
     assert [n for n, p in model.named_parameters() if p.grad is None] == []
 
 

@@ -7,12 +7,9 @@ import onnxruntime
 import pytest
 import torch
 
+from mrpose_cli import load_pipeline
 from mrpose_cli.jobs.common import conditions
-from mrpose_cli.pipeline.detectors.base import WholeImage
-from mrpose_cli.pipeline.estimator import PoseEstimator
 from mrpose_cli.pipeline.onnx import OnnxNetwork, device_of, left_on_cpu, wanted_providers
-from mrpose_cli.pipeline.pipeline import Pipeline
-from mrpose_cli.weights.manifest import find_pose
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda", 1)
 BUILT_WITH_CUDA = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
@@ -41,18 +38,20 @@ def test_a_network_that_falls_back_to_the_cpu_says_so(weights: Callable[[str], P
     assert network.input_size == (256, 192)
     x, y = network(torch.zeros(1, 3, 256, 192))
     assert (x.shape[-1], y.shape[-1]) == (384, 512)
-    estimator = PoseEstimator(network, find_pose("rtmpose-s"), device=network.device)
-    info = conditions(Pipeline(WholeImage(), estimator))
+
+
+def test_the_json_says_where_the_network_ran() -> None:
+    pipeline = load_pipeline("mrfea2-r18", "whole-image", device="cpu")
+    info = conditions(pipeline)
     assert (info["device"], info["dtype"]) == ("cpu", "float32")
 
 
 def test_what_is_left_on_the_cpu_is_said_in_a_line() -> None:
-    assert left_on_cpu({"rtmpose-s": CPU, "yolox-tiny": CPU}, CPU) is None
-    assert left_on_cpu({"rtmpose-s": CPU}, torch.device("mps")) is None
-    assert left_on_cpu({"rtmpose-s": CUDA}, CUDA) is None
-    assert left_on_cpu({}, CUDA) is None
-    message = left_on_cpu({"rtmpose-s": CPU, "other": CUDA, "yolox-tiny": CPU}, CUDA)
+    assert left_on_cpu("yolox-tiny", CPU, CPU) is None
+    assert left_on_cpu("yolox-tiny", CPU, torch.device("mps")) is None
+    assert left_on_cpu("yolox-tiny", CUDA, CUDA) is None
+    message = left_on_cpu("yolox-tiny", CPU, CUDA)
     assert message is not None
-    assert message.startswith("rtmpose-s and yolox-tiny: on the CPU")
+    assert message.startswith("yolox-tiny runs on the CPU")
     assert "onnxruntime-gpu" in message
     assert "\n" not in message

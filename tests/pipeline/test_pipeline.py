@@ -1,5 +1,6 @@
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -47,9 +48,29 @@ def test_pictures_in_any_form_give_the_same_poses(pipeline: Pipeline, samples: P
     assert from_path.box_scores.shape == from_path.person_scores.shape == (2,)
 
 
+def test_a_picture_of_pillow_is_seen_as_its_file_is(
+    pipeline: Pipeline, samples: Path, tmp_path: Path
+) -> None:
+    """Transparent and deep gray ones, which Pillow itself would convert in another way."""
+    with Image.open(samples / "basketball1.png") as opened:
+        gray = opened.convert("L")
+    deep = Image.fromarray(np.asarray(gray).astype(np.uint16) * 257)
+    for picture in (deep, Image.merge("LA", (gray, gray))):
+        picture.save(tmp_path / "photo.png")
+        with Image.open(tmp_path / "photo.png") as opened:
+            from_path, from_pil = pipeline([tmp_path / "photo.png", opened])
+        assert len(from_path) == 2
+        assert np.array_equal(from_pil.keypoints, from_path.keypoints)
+
+
 def test_wrong_pictures_are_refused(pipeline: Pipeline, tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="uint8"):
         pipeline([np.zeros((4, 4, 3), np.float32)])
+    with pytest.raises(TypeError, match=r"not \(0, 4, 3\)"):
+        pipeline([np.zeros((0, 4, 3), np.uint8)])
+    nothing: Any = None
+    with pytest.raises(TypeError, match="a path, a PIL image or an array, not NoneType"):
+        pipeline([nothing])
     with pytest.raises(InputError, match=r"none\.jpg: "):
         pipeline([tmp_path / "none.jpg"])
 

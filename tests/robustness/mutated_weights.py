@@ -12,6 +12,8 @@ import zipfile
 from collections.abc import Callable
 from typing import Any
 
+Change = Callable[[bytes, random.Random], bytes]
+
 _NUMBERS = (0, 1, -1, 17, 255, 2**16, 10**9, 2**31 - 1, 2**31, 2**32, 2**53, 2**62, 2**63 - 1, 2**64)
 _VALUES: tuple[Any, ...] = (
     *_NUMBERS,
@@ -30,11 +32,12 @@ def mutate(data: bytes, seed: int) -> bytes:
     """
     rng = random.Random(seed)
     for _ in range(rng.choice((1, 1, 2, 4))):
-        data = rng.choice((*_fitting(data), _bytes))(data, rng)
+        change: Change = rng.choice((*_fitting(data), _bytes))
+        data = change(data, rng)
     return data
 
 
-def _fitting(data: bytes) -> list[Callable[[bytes, random.Random], bytes]]:
+def _fitting(data: bytes) -> list[Change]:
     """What can be done to a file of this form beside :func:`_bytes`."""
     if data[:4] == b"PK\x03\x04" and zipfile.is_zipfile(io.BytesIO(data)):
         return [_zip, _zip, _zip_fields]
@@ -80,7 +83,8 @@ def _integers(data: bytes, rng: random.Random) -> bytes:
             new.append(rest & 127 | 128)
             rest >>= 7
         return data[:start] + bytes([*new, rest]) + data[start + 1 :]
-    return data[:start] + (number % 2 ** (8 * size)).to_bytes(size, "little") + data[start + size :]
+    mask = (1 << 8 * size) - 1
+    return data[:start] + (number & mask).to_bytes(size, "little") + data[start + size :]
 
 
 def _header(data: bytes) -> dict[str, Any] | None:
@@ -179,7 +183,7 @@ def _zip(data: bytes, rng: random.Random) -> bytes:
         members[chosen] = (name, content[: len(content) // 2])
     else:
         name, content = members[pickled]
-        change = _pickle if kind == 6 else _bytes
+        change: Change = _pickle if kind == 6 else _bytes
         members[pickled] = (name, change(content, rng))
     buffer = io.BytesIO()
     with warnings.catch_warnings(), zipfile.ZipFile(buffer, "w") as archive:

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from mrpose_cli.errors import UsageError, WeightsError
-from mrpose_cli.models.identify import write_safetensors
+from mrpose_cli.models.identify import convert, write_safetensors
 from mrpose_cli.models.registry import create_model
 from mrpose_cli.training.config import TrainConfig
 from mrpose_cli.training.start import build, describe
@@ -54,14 +54,16 @@ def test_imagenet_gives_the_backbone_and_the_seed_the_head(weights: Callable[[st
     assert not _same(start.network, fresh, "layer1.0.conv1")
 
 
-def test_rtmpose_gives_its_backbone(weights: Callable[[str], Path]) -> None:
+def test_rtmpose_gives_its_backbone(weights: Callable[[str], Path], tmp_path: Path) -> None:
     path = weights("rtmpose-s")
     model = "mrfea2-cspnext-s"
     auto = build(TrainConfig(model=model), STORE)
     assert auto.words == "the backbone in rtmpose-s (203 tensors), a fresh head"
     assert auto.folded
-    for init in ("backbone", "rtmpose-s", str(path)):
-        assert _same(auto.network, build(TrainConfig(model=model, init=init), STORE).network)
+    convert(path, tmp_path / "converted.safetensors")
+    for init in ("rtmpose-s", str(path), str(tmp_path / "converted.safetensors")):
+        start = build(TrainConfig(model=model, init=init), STORE)
+        assert _same(auto.network, start.network) and start.folded
     with pytest.raises(UsageError, match="no ImageNet weights for mrfea2-cspnext-s"):
         build(TrainConfig(model=model, init="imagenet"), STORE)
     assert build(TrainConfig(model="mrfea2-cspnext-t", init="random"), STORE).words == "random weights"

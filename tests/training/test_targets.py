@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from mrpose_cli.models.supervision import Supervision
 from mrpose_cli.pipeline.decode import decode_heatmaps
-from mrpose_cli.training.targets import heatmap_loss, heatmaps, shown
+from mrpose_cli.training.targets import heatmap_loss, heatmaps, shown, summed_loss
 
 SIZE = (256, 192)
 
@@ -42,6 +43,32 @@ def test_joints_of_weight_zero_teach_nothing() -> None:
     loss.backward()
     assert loss == 0 and predicted.grad is not None and not predicted.grad.any()
     assert heatmap_loss(wrong, target, torch.zeros(1, 17), 2.0) == 0
+
+
+def test_the_hardest_joints_of_each_person_count() -> None:
+    target, weights = heatmaps(torch.full((2, 3, 2), 100.0), SIZE, 2.0), torch.ones(2, 3)
+    predicted = target.clone()
+    predicted[0, 1] = 0  # one joint of the first person is not known, and two of the second
+    predicted[1, :2] = 0
+    assert heatmap_loss(predicted, target, weights, 2.0, hardest=1) == pytest.approx(1, rel=1e-3)
+    assert heatmap_loss(predicted, target, weights, 2.0, hardest=2) == pytest.approx(3 / 4, rel=1e-3)
+    assert heatmap_loss(predicted, target, weights, 2.0, hardest=9) == pytest.approx(3 / 6, rel=1e-3)
+
+
+def test_all_predictions_are_learned_from_targets_of_their_own() -> None:
+    points, weights = torch.full((2, 17, 2), 100.0), torch.ones(2, 17)
+    how = [Supervision(spread=2.0, weight=0.25), Supervision(hardest=8)]
+
+    def drawn(spread: float) -> torch.Tensor:
+        return heatmaps(points, SIZE, 2 * spread)
+
+    def loss(*spreads: float) -> torch.Tensor:
+        maps = [drawn(spread) if spread else torch.zeros(2, 17, 64, 48) for spread in spreads]
+        return summed_loss(maps, how, drawn, weights, lambda spread: 2 * spread)
+
+    assert loss(2, 1) == 0
+    assert loss(0, 0) == pytest.approx(1, rel=0.02)  # of the wide ones a little lies beyond the map
+    assert loss(2, 0) == pytest.approx(0.8, rel=0.02)
 
 
 def test_confidence_is_a_weight() -> None:

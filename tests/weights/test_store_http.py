@@ -13,6 +13,7 @@ from weights_entries import QUICK, cached, content, entry, pose, sha, store
 from weights_server import FileServer, Served
 
 from mrpose_cli.errors import WeightsError
+from mrpose_cli.weights import manifest
 from mrpose_cli.weights.manifest import Entry, UrlSource
 
 DATA = content()
@@ -201,6 +202,59 @@ def test_progress_counts_up_to_the_whole(tmp_path: Path, server: FileServer) -> 
     assert done == sorted(done)
     assert (done[0], done[-1]) == (HALF, len(DATA))
     assert {(description, total) for description, _, total in told} == {("net", len(DATA))}
+
+
+def test_a_server_that_drips_is_given_up_and_gone_on_with(tmp_path: Path, server: FileServer) -> None:
+    server.files["/net"] = Served(DATA, drips=1)
+    assert store(tmp_path).resolve(net(server, "/net")).read_bytes() == DATA
+    first, second = server.ranges("/net")
+    assert first is None
+    assert second is not None and HALF <= int(second[6:-1]) < HALF + 1000
+
+
+@pytest.mark.parametrize("size", [len(DATA), None])
+def test_an_endless_download_ends(
+    tmp_path: Path, server: FileServer, size: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(manifest, "LARGEST_FILE", 5 * len(DATA))
+    server.files["/net"] = Served(DATA, endless=True)
+    server.files["/mirror"] = Served(content(seed=1))
+    sources = [UrlSource(url=server.url(path)) for path in ("/net", "/mirror")]
+    with pytest.raises(WeightsError) as caught:
+        store(tmp_path).resolve(entry(*sources, sha256=sha(DATA), size=size))
+    assert f"sends more than the {size or 5 * len(DATA)} bytes" in str(caught.value)
+    assert len(server.ranges("/net")) == 1  # and is not asked again
+    assert kept(tmp_path) == set()
+
+
+def test_a_file_announced_too_large_is_not_begun(tmp_path: Path, server: FileServer) -> None:
+    server.files["/net"] = Served(DATA + b"x")
+    source = UrlSource(url=server.url("/net"))
+    with pytest.raises(WeightsError, match=f"it has {len(DATA) + 1} bytes, more than the {len(DATA)}"):
+        store(tmp_path).resolve(entry(source, sha256=sha(DATA), size=len(DATA)))
+    assert kept(tmp_path) == set()
+
+
+def test_a_longer_answer_than_announced_is_cut_off(tmp_path: Path, server: FileServer) -> None:
+    server.files["/net"] = Served(DATA, surplus=1000)
+    assert store(tmp_path).resolve(net(server, "/net")).read_bytes() == DATA
+
+
+def test_a_cached_file_of_another_size_is_replaced(tmp_path: Path, server: FileServer) -> None:
+    server.files["/net"] = Served(DATA)
+    path = cached(tmp_path, DATA[:-1])
+    wanted = entry(UrlSource(url=server.url("/net")), sha256=sha(DATA), size=len(DATA))
+    with pytest.raises(WeightsError, match=f"damaged, it has {len(DATA) - 1} bytes and not {len(DATA)}"):
+        store(tmp_path, offline=True).resolve(wanted)
+    assert store(tmp_path).resolve(wanted) == path
+
+
+def test_a_member_that_unpacks_to_more_than_it_should_is_cut_off(tmp_path: Path, server: FileServer) -> None:
+    server.files["/net.zip"] = Served(zipped(end2end=bytes(50_000_000)))
+    source = UrlSource(url=server.url("/net.zip"), member="*end2end.onnx")
+    with pytest.raises(WeightsError, match=f"is larger than the {len(DATA)} bytes expected at most"):
+        store(tmp_path).resolve(entry(source, sha256=sha(DATA), size=len(DATA)))
+    assert kept(tmp_path) == set()
 
 
 def zipped(**files: bytes) -> bytes:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from mrpose_cli.download import Pace
 from mrpose_cli.weights.fetch import HttpSettings, Progress
 from mrpose_cli.weights.manifest import BackboneEntry, Manifest, PoseEntry, Source
 from mrpose_cli.weights.store import WeightsStore
 
-QUICK = HttpSettings(connect_timeout=2.0, read_timeout=0.3, pause=0.0)
+QUICK = HttpSettings(connect_timeout=2.0, read_timeout=0.3, pause=0.0, pace=Pace(100_000, 0.5))
 
 
 def content(size: int = 200_000, seed: int = 0) -> bytes:
@@ -25,9 +26,15 @@ def sha(data: bytes) -> str:
 
 
 def entry(
-    *sources: Source, sha256: str | None = None, name: str = "net", file: str = "net.bin"
+    *sources: Source,
+    sha256: str | None = None,
+    size: int | None = None,
+    name: str = "net",
+    file: str = "net.bin",
 ) -> BackboneEntry:
-    return BackboneEntry(name=name, file=file, sha256=sha256, licence="MIT", arch="net", sources=sources)
+    return BackboneEntry(
+        name=name, file=file, sha256=sha256, size=size, licence="MIT", arch="net", sources=sources
+    )
 
 
 def pose(*sources: Source, sha256: str | None = None) -> PoseEntry:

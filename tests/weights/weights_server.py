@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -21,6 +22,9 @@ class Served:
         moved_from: Added to the start a 206 response states, as a broken server would.
         longest_range: The most bytes a 206 response carries; servers may send less than was asked for.
         redirect: Answer with a redirect to this path.
+        endless: Announce no length, and send the content over and over.
+        surplus: Bytes sent beyond those announced.
+        drips: How many responses come a byte at a time after half of their body.
     """
 
     content: bytes = b""
@@ -30,6 +34,9 @@ class Served:
     moved_from: int = 0
     longest_range: int | None = None
     redirect: str | None = None
+    endless: bool = False
+    surplus: int = 0
+    drips: int = 0
 
 
 @dataclass
@@ -102,16 +109,24 @@ def _answer(handler: BaseHTTPRequestHandler, served: Served) -> None:
     else:
         handler.send_response(200)
     body = served.content[start:end]
-    handler.send_header("Content-Length", str(len(body)))
+    if not served.endless:
+        handler.send_header("Content-Length", str(len(body)))
     handler.end_headers()
     half = len(body) // 2
     try:
+        while served.endless:
+            handler.wfile.write(body)
         handler.wfile.write(body[:half])
         if served.breaks > 0:
             served.breaks -= 1
             return
         if served.gate is not None:
             served.gate.wait()
-        handler.wfile.write(body[half:])
+        if served.drips > 0:
+            served.drips -= 1
+            for position in range(half, len(body)):
+                handler.wfile.write(body[position : position + 1])
+                time.sleep(0.02)
+        handler.wfile.write(body[half:] + bytes(served.surplus))
     except ConnectionError:
         pass  # the client went away, which is what some tests are about

@@ -21,10 +21,12 @@ import PIL.Image
 import torch
 
 from mrpose_cli.errors import WeightsError
+from mrpose_cli.models.pickles import check_stored
 from mrpose_cli.pipeline.detectors.letterbox import Letterboxed, letterbox
 from mrpose_cli.pipeline.precision import full_float32
 from mrpose_cli.pipeline.profile import StageClock
 from mrpose_cli.poses import Detections, Frame
+from mrpose_cli.weights.store import check_file
 
 _SWITCHES = {
     "YOLO_OFFLINE": "true",
@@ -122,7 +124,9 @@ class YoloDetector:
         self.name = name
         self._size = -(-size // 32) * 32
         self._clock = clock or StageClock()
+        check_file(weights)
         try:
+            check_stored(weights)
             self._model = _import_yolo()(str(weights), verbose=False)
         except Exception as error:  # whatever ultralytics or the unpickler raise on a foreign file
             reason = (str(error).splitlines() or [type(error).__name__])[0][:160]

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mrpose_cli.errors import WeightsError
 from mrpose_cli.pipeline.onnx import OnnxNetwork
 from mrpose_cli.pipeline.profile import StageClock
 from mrpose_cli.poses import Detections, Frame
@@ -42,6 +43,8 @@ class YoloxDetector:
     ) -> None:
         self.name = name
         self.network = OnnxNetwork(weights, device, outputs=("dets", "labels"))
+        if self.network.input_size is None:
+            raise WeightsError(f"{weights} is no YOLOX of a fixed input size")
         self._size = self.network.input_size
         self._confidence = confidence
         self._clock = clock or StageClock()
