@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from unusual_clips import BT2020, HLG, PQ, hdr_clip, interlaced_clip, moving_edge, pq
-from video_clips import frames_of, make_clip
+from video_clips import Recipe, frames_of, make_clip
 
 from mrpose_cli.errors import InputError
 from mrpose_cli.media.video import Window
@@ -150,3 +150,15 @@ def test_a_part_of_an_interlaced_clip_is_the_same_frames(tmp_path: Path) -> None
     part.close()
     assert [row[:2] for row in found] == [row[:2] for row in expected]
     assert all((a[2] == b[2]).all() for a, b in zip(found, expected, strict=True))
+
+
+def test_a_change_of_size_among_interlaced_frames(tmp_path: Path) -> None:
+    first = interlaced_clip(tmp_path / "a.ts")
+    second = make_clip(tmp_path / "b.ts", Recipe(size=(96, 80)), container="mpegts")
+    (tmp_path / "both.ts").write_bytes(first.read_bytes() + second.read_bytes() + first.read_bytes())
+    clip = Clip(tmp_path / "both.ts", "clip")
+    frames = list(clip.frames())
+    clip.close()
+    assert [frame.image.shape[:2] for frame in frames] == [(64, 128)] * 8 + [(80, 96)] * 30 + [(64, 128)] * 8
+    assert (np.diff([frame.timestamp for frame in frames]) > 0).all()
+    assert max(combs(frame.image) for frame in (frames[3], frames[42])) < 25
