@@ -485,6 +485,7 @@ def test_help_shows_every_option_that_image_has_too() -> None:
         "--overlay",
         "--no-overlay",
         "--results-json",
+        "--resume",
     }
     assert len(shared) > 20
     for option in shared:
