@@ -21,6 +21,7 @@ from mrpose_cli.models.layouts import Rule, State, rename
 from mrpose_cli.models.onnx_file import read_initializers
 from mrpose_cli.models.pickles import ForeignCodeError, UnreadableError, read_pickle
 from mrpose_cli.models.registry import ModelInfo, create_model, model_info
+from mrpose_cli.printable import printable
 from mrpose_cli.weights.manifest import MOST_JOINTS
 from mrpose_cli.weights.store import check_file
 
@@ -210,8 +211,7 @@ def misfit(shapes: Mapping[str, torch.Size], state: Mapping[str, Tensor]) -> str
 
 
 def _why_unreadable(path: Path, error: Exception) -> str:
-    first = (str(error).splitlines() or [""])[0][:160] or type(error).__name__
-    reason = "".join(letter if letter.isprintable() else "?" for letter in first)  # it may be of the file
+    reason = printable((str(error).splitlines() or [""])[0][:160] or type(error).__name__)
     if isinstance(error, ForeignCodeError):
         if reason.startswith("ultralytics."):
             return f"{path} is a YOLO detector ({reason}), not the weights of a pose network"

@@ -161,7 +161,7 @@ class MLPE(ResNeStBackbone):
         self.refine = Refinement(joints)
         self.supervision = _SUPERVISION
         init_body(self.pyramid, self.refine)
-        init_maps(*(predict[-1] for predict in self.pyramid.predict), self.refine.predict[-1])
+        init_maps(*self.pyramid.predict, self.refine.predict)
 
     def forward(self, x: Tensor) -> Tensor:
         """Heatmaps (N, K, H/4, W/4) of normalised crops (N, 3, H, W)."""

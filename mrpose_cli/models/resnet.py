@@ -69,11 +69,11 @@ def init_head(*modules: nn.Module) -> None:
     _init_convolutions(modules, partial(nn.init.normal_, std=0.001))
 
 
-def init_maps(*norms: nn.Module) -> None:
-    """Start norms that give heatmaps with small weights: a norm's answer has deviation 1, a map's is 0.1."""
-    for norm in norms:
-        if isinstance(norm, nn.BatchNorm2d):
-            nn.init.constant_(norm.weight, 0.1)
+def init_maps(*heads: nn.Module) -> None:
+    """Start the norms that heads end in with small weights: heatmaps vary by about 0.1, not by 1."""
+    for head in heads:
+        norms = [module for module in head.modules() if isinstance(module, nn.BatchNorm2d)]
+        nn.init.constant_(norms[-1].weight, 0.1)
 
 
 def _init_convolutions(modules: Iterable[nn.Module], init: Callable[[Tensor], Tensor]) -> None:

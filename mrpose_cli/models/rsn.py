@@ -227,7 +227,7 @@ class RSN(nn.Module):
         self.refine = PoseRefineMachine(joints) if refine else nn.Identity()
         self.supervision = [*_COARSER * (stages - 1), *_FINEST]
         init_body(self)
-        init_maps(*(unit.predict[1].bn for unit in self.units))
+        init_maps(*(unit.predict for unit in self.units))
 
     def forward(self, x: Tensor) -> Tensor:
         """Heatmaps (N, K, H/4, W/4) of normalised crops (N, 3, H, W)."""

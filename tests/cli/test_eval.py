@@ -234,7 +234,7 @@ def test_limit_and_ids(data: tuple[Path, Path], run: Run, tmp_path: Path) -> Non
     assert run(*args, "--limit", "2", "-o", "two").exit_code == 0
     stated = read_report(tmp_path / "two").conditions.dataset
     assert (stated.images, stated.selection) == (2, "--limit 2")
-    assert run(*args, "--ids", "100,101", "-o", "same").exit_code == 0
+    assert run(*args, "--ids", "100,101" + ",100" * 99, "-o", "same").exit_code == 0
     assert read_report(tmp_path / "same").figures == read_report(tmp_path / "two").figures
     (tmp_path / "ids.txt").write_text("101\n100\n")
     assert run(*args, "--ids", "ids.txt", "-o", "file").exit_code == 0

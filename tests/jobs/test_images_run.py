@@ -229,3 +229,23 @@ def test_wrong_starts(
     assert files(unfinished) == files(Path("mrpose-out-2"))
     run(ImageJob(["photos"], unfinished, overwrite=True), pipeline)
     assert np.all([path.suffix in (".jpg", ".json") for path in unfinished.iterdir()])
+
+
+@pytest.mark.parametrize("entry", ["photos", "photos/**/*.jpg"])
+def test_photos_in_the_output_folder_are_not_passed_over_in_silence(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, entry: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    out = Path("photos/sub")
+    with prepare(ImageJob([entry], out, recursive=True)) as plan:
+        assert not plan.passed_over
+    (out / "more").mkdir(parents=True, exist_ok=True)
+    with prepare(ImageJob([entry], out, recursive=True)) as plan:
+        assert not plan.passed_over
+    Image.new("RGB", (9, 9)).save(out / "more" / "10.jpg")
+    with prepare(ImageJob([entry], out, recursive=True)) as plan:
+        assert plan.passed_over
+        assert len(plan.sources) == 10
+    with prepare(ImageJob([entry], Path("elsewhere"), recursive=True)) as plan:
+        assert not plan.passed_over
+        assert len(plan.sources) == 11
