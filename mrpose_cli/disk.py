@@ -26,7 +26,7 @@ class Reserve:
         size: Bytes to hold at first, where there are so many.
 
     Attributes:
-        spent: Whether the disk is full and the space was given up.
+        spent: Whether the disk is full, so that the space is needed now.
 
     Raises:
         OutputError: the disk is full already, or cannot be written to.
@@ -51,7 +51,10 @@ class Reserve:
         self._missing = size - held
 
     def grow(self, size: int) -> None:
-        """Hold at least this many bytes, less what was missing at first; without room for them, be spent."""
+        """Hold at least this many bytes, less what was missing at first; without room for them, be spent.
+
+        What is held then is kept for whoever ends the run, who is not alone in writing.
+        """
         size -= self._missing
         if self._file is None or size <= self._size:
             return
@@ -60,7 +63,7 @@ class Reserve:
         except OSError:
             enough = False
         if not enough:
-            self.spend()
+            self.spent = True
 
     def spend(self) -> bool:
         """Give the space to whoever just found the disk full; False if there is none left to give."""

@@ -144,6 +144,8 @@ def image(
             plan = stack.enter_context(prepare(job))
             for name, reason in plan.problems:
                 complain(f"{name}: {reason}")
+            if plan.passed_over:
+                remark(f"photos in {plan.out} are not taken: it is the output folder")
             if not plan.sources:
                 raise typer.Exit(FAILED)
 

@@ -72,10 +72,11 @@ class BoxFile:
             if entries is None:
                 continue
             if len(photos) > 1 or len(entries) > 1:
+                remedy = "pass the folder above, so that names agree" if len(entries) > 1 else "rename them"
                 raise UsageError(
                     f"the boxes file {self.name} does not tell which boxes are for which photo: "
-                    f"{_listed(entries) or f'image {key}'} could be {_listed(photos)}; give the photos the "
-                    "names they have there, with folders, or run one folder at a time"
+                    f"{_listed(entries) or f'image {key}'} could be {_listed(photos)}; {remedy}, or run one "
+                    "folder at a time with boxes of its own"
                 )
             matched[photos[0]] = self.ids[entries[0]] if isinstance(key, str) else key
         return matched

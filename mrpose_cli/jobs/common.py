@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +19,6 @@ from mrpose_cli.pipeline.detectors.yolox import YoloxDetector
 from mrpose_cli.pipeline.pipeline import Pipeline
 
 DEFAULT_OUT = "mrpose-out"
-
-
-def free_folder() -> Path:
-    """``mrpose-out``, or the first of ``mrpose-out-2``, ... that holds nothing yet."""
-    for number in count(1):
-        folder = Path(DEFAULT_OUT if number == 1 else f"{DEFAULT_OUT}-{number}")
-        if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
-            return folder
-    raise AssertionError
 
 
 def refuse_to_replace(targets: Iterable[Path], sources: Iterable[Source], *, overwrite: bool) -> None:

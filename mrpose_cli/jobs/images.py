@@ -16,7 +16,7 @@ from mrpose_cli.drawing import Style
 from mrpose_cli.errors import UsageError
 from mrpose_cli.jobs.common import DEFAULT_OUT, refuse_to_replace
 from mrpose_cli.media.images import possible_overlays
-from mrpose_cli.media.inputs import Source, expand
+from mrpose_cli.media.inputs import PHOTO_SUFFIXES, Source, expand
 from mrpose_cli.pipeline.detectors.base import Detector, FileBoxes, WholeImage
 
 DATASET_FILE = "poses.json"
@@ -69,6 +69,7 @@ class ImagePlan:
         ids: Image ids by photo name.
         detector: Where the boxes come from, if not from a network.
         unboxed: Photos that the boxes file does not name.
+        passed_over: Whether there are photos in ``out``, which were not taken.
     """
 
     sources: Sequence[Source]
@@ -77,6 +78,7 @@ class ImagePlan:
     ids: Mapping[str, int]
     detector: Detector | None
     unboxed: frozenset[str]
+    passed_over: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +153,10 @@ def prepare(job: ImageJob) -> Iterator[ImagePlan]:
     with ExitStack() as stack:
         claim = stack.enter_context(_claim_unfinished(job.out)) if job.resume else None
         out = claim.folder if claim else job.out
-        sources, problems = expand(job.inputs, recursive=job.recursive, exclude=out)
+        excluded: list[Path] = []
+        sources, problems = expand(
+            job.inputs, recursive=job.recursive, exclude=out, on_excluded=excluded.append
+        )
         names = [source.name for source in sources]
         detector: Detector | None = WholeImage() if job.whole_image else None
         known: Mapping[str, int] = {}
@@ -175,7 +180,13 @@ def prepare(job: ImageJob) -> Iterator[ImagePlan]:
             ids=image_ids(names, known),
             detector=detector,
             unboxed=frozenset(names) - known.keys() if job.boxes else frozenset(),
+            passed_over=not job.resume and any(map(_holds_photos, excluded)),
         )
+
+
+def _holds_photos(path: Path) -> bool:
+    files = path.rglob("*") if path.is_dir() else [path]
+    return any(file.suffix.lower() in PHOTO_SUFFIXES for file in files)
 
 
 def _claim_unfinished(out: Path | None) -> Claim:

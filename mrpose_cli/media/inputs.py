@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
@@ -140,7 +140,12 @@ class InputProblem:
 
 
 def expand(
-    inputs: Sequence[str], *, recursive: bool = False, exclude: Path | None = None, kind: Kind = PHOTOS
+    inputs: Sequence[str],
+    *,
+    recursive: bool = False,
+    exclude: Path | None = None,
+    kind: Kind = PHOTOS,
+    on_excluded: Callable[[Path], None] = lambda path: None,
 ) -> tuple[list[Source], list[InputProblem]]:
     """Finds the photos, or the clips, that inputs stand for.
 
@@ -156,11 +161,12 @@ def expand(
         recursive: whether to descend into the folders within folders; links to folders are not followed.
         exclude: a folder, which need not exist, whose photos are never taken.
         kind: what is looked for, `PHOTOS` or `CLIPS`.
+        on_excluded: told of folders and photos that were come across and passed over because of `exclude`.
 
     Returns:
         The photos, in the order of the inputs, and what gave none.
     """
-    search = _Search(recursive, Path(os.path.realpath(exclude)) if exclude else None, kind)
+    search = _Search(recursive, Path(os.path.realpath(exclude)) if exclude else None, kind, on_excluded)
     for entry in inputs:
         search.take(entry)
     names = name_all(search.found)
@@ -174,12 +180,15 @@ class _Search:
     In its methods, `listed` says where an input is listed, and is empty for what the user typed.
     """
 
-    def __init__(self, recursive: bool, exclude: Path | None, kind: Kind) -> None:
+    def __init__(
+        self, recursive: bool, exclude: Path | None, kind: Kind, on_excluded: Callable[[Path], None]
+    ) -> None:
         self.found: list[Found] = []
         self.problems: list[InputProblem] = []
         self._recursive = recursive
         self._exclude = exclude
         self._kind = kind
+        self._on_excluded = on_excluded
         self._seen: set[str] = set()
 
     def take(self, entry: str, base: Path = Path(), listed: str = "") -> None:
@@ -238,6 +247,7 @@ class _Search:
         for match in sorted(matches(pattern, base, report), key=_natural):
             path = base / match
             if self._is_excluded(path):
+                self._on_excluded(path)
                 continue
             if S_ISDIR(_mode(path)):
                 photos = self._photos_within(path, str(match), listed)
@@ -275,7 +285,11 @@ class _Search:
                 continue
             for item in found:
                 if is_folder(item, follow=False):
-                    if self._recursive and not self._is_excluded(Path(item.path)):
+                    if not self._recursive:
+                        continue
+                    if self._is_excluded(Path(item.path)):
+                        self._on_excluded(Path(item.path))
+                    else:
                         waiting.append(item.path)
                 elif Path(item.name).suffix.lower() in self._kind.suffixes and not is_folder(item):
                     photos.append(Path(item.path).relative_to(folder))

@@ -27,6 +27,7 @@ HLG: Final = 18
 HDR: Final = {PQ: "PQ", HLG: "HLG"}
 """How HDR pictures are encoded, and what that is called."""
 
+_LEAST: Final = 16  # rows and columns from which the deinterlacer works, whatever the format
 _WHITE: Final = 203.0  # cd/m² of paper white in HDR by ITU-R BT.2408; it becomes SDR's near-white
 _KNEE: Final = 0.7  # of SDR's white, linear: darker light is kept as it is, brighter is compressed
 _GAMMA: Final = 2.4  # of SDR displays, ITU-R BT.1886
@@ -53,20 +54,20 @@ class Deinterlacer:
         graph: Graph | None = None
         kind: tuple[Any, ...] = ()
         waiting: deque[_Item[T]] = deque()
-        for picture, item in pictures:
-            if graph is None and not picture.interlaced_frame:
-                yield picture, item
-                continue
+        for number, (picture, item) in enumerate(pictures):
             if graph is not None and kind != _kind(picture):
                 yield from _drained(graph, waiting)
                 graph = None
-            if graph is None:
+            if graph is None and picture.interlaced_frame and min(picture.width, picture.height) >= _LEAST:
                 self.used = True
                 kind = _kind(picture)
                 # Pictures without fields go through unchanged.
                 graph = _graph(picture, "bwdif", mode="send_frame", deint="interlaced")
-            waiting.append((picture.pts, picture.time_base, picture.duration, item))
-            picture.pts, picture.time_base = len(waiting), Fraction(1)
+            if graph is None:
+                yield picture, item
+                continue
+            waiting.append((picture.pts, picture.time_base or Fraction(1), picture.duration, item))
+            picture.pts, picture.time_base = number, Fraction(1)
             graph.vpush(picture)
             yield from _filtered(graph, waiting)
         if graph is not None:

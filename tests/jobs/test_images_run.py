@@ -4,6 +4,7 @@ import json
 import threading
 import weakref
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -172,6 +173,28 @@ def test_another_photo_of_the_same_name_is_not_taken_for_done(
         assert overlay.size == (50, 60)
 
 
+def test_runs_of_other_flags_and_files_are_not_mixed(
+    photos: Path, tmp_path: Path, pipeline: Pipeline
+) -> None:
+    stop = threading.Event()
+    out, boxes = tmp_path / "out", tmp_path / "boxes.json"
+    boxes.write_text("one")
+    job = ImageJob([str(photos)], out, settings={"--kpt-thr": 0.3, "--boxes": boxes})
+    run(job, pipeline, stop=stop, progress=stop_at(1, stop))
+    before = files(out)
+    other = replace(job, resume=True, settings={**job.settings, "--kpt-thr": 0.5})
+    with pytest.raises(UsageError, match=r"its --kpt-thr was 0\.3 and is now 0\.5; repeat the first command"):
+        run(other, pipeline)
+    boxes.write_text("two")
+    with pytest.raises(UsageError, match="its --boxes was"):
+        run(replace(job, resume=True), pipeline)
+    assert files(out) == before
+    (out / "unfinished.jsonl").write_bytes(before["unfinished.jsonl"] + b'{"name": 3}\n')
+    boxes.write_text("one")
+    with pytest.raises(UsageError, match=r"unfinished\.jsonl is damaged; start anew with --overwrite"):
+        run(replace(job, resume=True), pipeline)
+
+
 def test_inputs_that_a_resumed_run_lacks_are_told(photos: Path, tmp_path: Path, pipeline: Pipeline) -> None:
     stop = threading.Event()
     out = tmp_path / "out"
@@ -229,3 +252,23 @@ def test_wrong_starts(
     assert files(unfinished) == files(Path("mrpose-out-2"))
     run(ImageJob(["photos"], unfinished, overwrite=True), pipeline)
     assert np.all([path.suffix in (".jpg", ".json") for path in unfinished.iterdir()])
+
+
+@pytest.mark.parametrize("entry", ["photos", "photos/**/*.jpg"])
+def test_photos_in_the_output_folder_are_not_passed_over_in_silence(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, entry: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    out = Path("photos/sub")
+    with prepare(ImageJob([entry], out, recursive=True)) as plan:
+        assert not plan.passed_over
+    (out / "more").mkdir(parents=True, exist_ok=True)
+    with prepare(ImageJob([entry], out, recursive=True)) as plan:
+        assert not plan.passed_over
+    Image.new("RGB", (9, 9)).save(out / "more" / "10.jpg")
+    with prepare(ImageJob([entry], out, recursive=True)) as plan:
+        assert plan.passed_over
+        assert len(plan.sources) == 10
+    with prepare(ImageJob([entry], Path("elsewhere"), recursive=True)) as plan:
+        assert not plan.passed_over
+        assert len(plan.sources) == 11

@@ -8,43 +8,13 @@ import av
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from unusual_clips import BT2020, HLG, PQ, hdr_clip, interlaced_clip, moving_edge, pq
 from video_clips import Recipe, frames_of, make_clip
 
 from mrpose_cli.errors import InputError
 from mrpose_cli.media.video import Window
 from mrpose_cli.media.video_reader import Clip
 from mrpose_cli.media.video_writer import ClipWriter
-
-PQ, HLG, BT2020 = 16, 18, 9
-SIZE = (256, 64)
-
-
-def pq(nits: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The signal for an amount of light, SMPTE ST 2084."""
-    power = (nits / 10_000) ** (2610 / 16384)
-    return np.asarray(((3424 + 2413 * 32 * power) / (4096 + 2392 * 32 * power)) ** (2523 / 32))
-
-
-def hdr_clip(path: Path, signal: NDArray[np.float64], transfer: int, matrix: int = BT2020) -> Path:
-    """A 10-bit clip of gray columns with these signals (0..1), tagged as HDR in BT.2020."""
-    width, height = SIZE
-    luma = np.round(64 + 876 * signal.repeat(width // len(signal))).astype(np.uint16)
-    planes = np.full((height * 3 // 2, width), 512, np.uint16)
-    planes[:height] = luma
-    with av.open(str(path), "w") as out:
-        options = {"crf": "4", "preset": "veryfast", "x265-params": "log-level=error"}
-        video: Any = out.add_stream("libx265", rate=25, options=options)
-        video.width, video.height, video.pix_fmt = *SIZE, "yuv420p10le"
-        context = video.codec_context
-        context.color_primaries, context.color_trc, context.colorspace = BT2020, transfer, matrix
-        context.color_range = 1
-        for number in range(5):
-            frame = av.VideoFrame.from_ndarray(planes, format="yuv420p10le")
-            frame.color_primaries, frame.color_trc, frame.colorspace = BT2020, transfer, matrix
-            frame.color_range, frame.pts, frame.time_base = 1, number, Fraction(1, 25)
-            out.mux(video.encode(frame))
-        out.mux(video.encode(None))
-    return path
 
 
 def columns(image: NDArray[np.uint8], count: int) -> NDArray[np.int64]:
@@ -134,27 +104,6 @@ def test_hdr_that_cannot_be_tone_mapped_is_refused(tmp_path: Path) -> None:
         Clip(path, "clip")
 
 
-def moving_edge(field: int) -> NDArray[np.uint8]:
-    """A white bar that moves by six pixels from field to field, before gray."""
-    image = np.full((64, 128, 3), 60, np.uint8)
-    left = 8 + 6 * field
-    image[:, left : left + 24] = 220
-    return image
-
-
-def interlaced_clip(path: Path, count: int = 8) -> Path:
-    """A clip whose frames weave two moments, the lower field first."""
-    frames = []
-    for number in range(count):
-        image = moving_edge(2 * number)
-        image[::2] = moving_edge(2 * number + 1)[::2]
-        frames.append(image)
-    options = {"preset": "veryfast", "crf": "6", "x264-params": "bff=1"}
-    times = [Fraction(i, 25) for i in range(count)]
-    recipe = Recipe(times=times, frames=frames, size=(128, 64), options=options, sound="aac")
-    return make_clip(path, recipe)
-
-
 def combs(image: NDArray[np.uint8]) -> float:
     """How much the rows differ from the mean of the rows above and below, at most."""
     rows = image[..., 1].astype(float)
@@ -201,3 +150,15 @@ def test_a_part_of_an_interlaced_clip_is_the_same_frames(tmp_path: Path) -> None
     part.close()
     assert [row[:2] for row in found] == [row[:2] for row in expected]
     assert all((a[2] == b[2]).all() for a, b in zip(found, expected, strict=True))
+
+
+def test_a_change_of_size_among_interlaced_frames(tmp_path: Path) -> None:
+    first = interlaced_clip(tmp_path / "a.ts")
+    second = make_clip(tmp_path / "b.ts", Recipe(size=(96, 80)), container="mpegts")
+    (tmp_path / "both.ts").write_bytes(first.read_bytes() + second.read_bytes() + first.read_bytes())
+    clip = Clip(tmp_path / "both.ts", "clip")
+    frames = list(clip.frames())
+    clip.close()
+    assert [frame.image.shape[:2] for frame in frames] == [(64, 128)] * 8 + [(80, 96)] * 30 + [(64, 128)] * 8
+    assert (np.diff([frame.timestamp for frame in frames]) > 0).all()
+    assert max(combs(frame.image) for frame in (frames[3], frames[42])) < 25

@@ -21,6 +21,7 @@ _TROUBLE = re.compile(
 )
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _LEFTOVER = re.compile(r"\.mrpose(\.lock|-[0-9a-f]{16}\..*)")
+Image.MAX_IMAGE_PIXELS = None  # overlays are as large as their photos
 _PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif"}
 _CLIPS = {".mp4", ".mkv", ".mov", ".webm"}
 

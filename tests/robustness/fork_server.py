@@ -107,6 +107,7 @@ class ForkServer:
     def run(self, command: Command) -> Ending:
         """Run a command to its end."""
         assert self._process.stdin is not None
+        command.log.touch()  # it may be killed before it opens that
         print(json.dumps(asdict(command), default=str), file=self._process.stdin, flush=True)
         return Ending(**json.loads(self._read()))
 

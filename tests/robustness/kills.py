@@ -116,8 +116,14 @@ def run_whole(scenario: Scenario, server: ForkServer, folder: Path) -> Whole:
     return Whole(ending.seconds, size, hashes(place.seen))
 
 
-def kill_once(seed: int, scenario: Scenario, whole: Whole, server: ForkServer, folder: Path) -> list[str]:
-    """Kill a scenario at a moment of the seed's, look at what is left, and go on; returns what is wrong."""
+def kill_once(
+    seed: int, scenario: Scenario, whole: Whole, server: ForkServer, folder: Path
+) -> tuple[Ending, list[str]]:
+    """Kill a scenario at a moment of the seed's, look at what is left, and go on.
+
+    Returns:
+        How the killed run ended, and what is wrong.
+    """
     chance = random.Random(seed)
     sent = chance.choice((signal.SIGKILL, *_ASKED))
     place = Place.within(folder / f"{scenario.name}-{seed}")
@@ -144,9 +150,10 @@ def kill_once(seed: int, scenario: Scenario, whole: Whole, server: ForkServer, f
         troubles += go_on(scenario, whole, server, place, users)
     if troubles:
         moment = f"{scenario.name}, {signal.Signals(sent).name} after {ending.seconds:.2f} s"
-        return [f"{moment}: {'; '.join(troubles)}\n    {again('kills', range(seed, seed + 1))}\n    {log}"]
+        failure = f"{moment}: {'; '.join(troubles)}\n    {again('kills', range(seed, seed + 1))}\n    {log}"
+        return ending, [failure]
     shutil.rmtree(place.folder)
-    return []
+    return ending, []
 
 
 def go_on(

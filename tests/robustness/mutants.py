@@ -35,7 +35,7 @@ class Kind:
         name: What it is called in `scale`.
         batch: How many are put before one run.
         write: Puts the input of a seed into a folder.
-        argv: The command for a folder of them, an output folder, and the first seed.
+        argv: The command for a folder of them, an output folder, and the number of the batch.
         accounted: Every regular file in the folder must be in the JSON, or have its line of complaint.
     """
 
@@ -89,7 +89,7 @@ def _try(kind: Kind, seeds: range, server: ForkServer, folder: Path) -> Outcome:
     before = hashes(inputs)
     log = here / "log"
     limit = HANG + (len(seeds) - 1)  # a batch may take longer; each of it alone may not
-    argv = kind.argv(inputs, out, seeds[0])
+    argv = kind.argv(inputs, out, seeds[0] // kind.batch)  # one by one as in the batch
     ending = server.run(Command(argv, cwd=here, log=log, scratch=scratch, limit=limit))
     troubles = troubles_in_output(log) + broken_files(out) + changed(before, inputs)
     if ending.hung:
@@ -127,9 +127,9 @@ def _write_image(seed: int, folder: Path) -> None:
     (folder / f"{seed:06}{suffix}").write_bytes(data)
 
 
-def _image_argv(folder: Path, out: Path, seed: int) -> list[str]:
+def _image_argv(folder: Path, out: Path, number: int) -> list[str]:
     # Most runs take each picture as one person, which is quick; a few go through the detectors.
-    chance = random.Random(seed)
+    chance = random.Random(number)
     boxes = chance.choice((*[["--whole-image"]] * 8, ["--detector", "yolox-tiny"], []))
     extra = chance.choice(([], [], ["--no-overlay"], ["--draw-heatmaps", "--draw-boxes", "--results-json"]))
     return ["image", str(folder), "-o", str(out), *boxes, *extra]
@@ -149,8 +149,8 @@ def _write_clip(seed: int, folder: Path) -> None:
     (folder / f"{seed:06}-{name}").write_bytes(mutated_clips.mutate(data, seed))
 
 
-def _clip_argv(folder: Path, out: Path, seed: int) -> list[str]:
-    chance = random.Random(seed)
+def _clip_argv(folder: Path, out: Path, number: int) -> list[str]:
+    chance = random.Random(number)
     extra = chance.choice(([], ["--json-only"], ["--jsonl", "--csv"], ["--track", "--every", "3"]))
     return ["video", str(folder), "-o", str(out), "--whole-image", *extra]
 
@@ -191,7 +191,7 @@ def _write_json(seed: int, folder: Path) -> None:
     (folder / "clip.mp4").write_bytes(dict(_base_clips())["h264.mp4"])
 
 
-def _json_argv(folder: Path, out: Path, seed: int) -> list[str]:
+def _json_argv(folder: Path, out: Path, number: int) -> list[str]:
     mutant, ann, results = (str(folder / f"{name}.json") for name in ("mutant", "ann", "results"))
     by_use = {
         "boxes": ["image", str(_PHOTO), "--boxes", mutant],
@@ -202,7 +202,7 @@ def _json_argv(folder: Path, out: Path, seed: int) -> list[str]:
         "ann train": ["train", mutant, "--images", str(_SAMPLES), "--model", tiny.NAME,
                       *("--input-size", "128x96", "--samples", "8", "--batch-size", "4", "--device", "cpu")],
     }  # fmt: skip
-    return [*by_use[_USES[seed % len(_USES)]], "-o", str(out)]
+    return [*by_use[_USES[number % len(_USES)]], "-o", str(out)]
 
 
 _weights = cache(small_files)
@@ -213,16 +213,16 @@ def _write_weights(seed: int, folder: Path) -> None:
     (folder / name).write_bytes(mutated_weights.mutate(data, seed))
 
 
-def _weights_argv(folder: Path, out: Path, seed: int) -> list[str]:
+def _weights_argv(folder: Path, out: Path, number: int) -> list[str]:
     [path] = folder.iterdir()
-    model = random.Random(seed).choice(([], ["--model", "mrfea2-r18"]))
+    model = random.Random(number).choice(([], ["--model", "mrfea2-r18"]))
     return ["image", str(_PHOTO), "--whole-image", "--weights", str(path), "-o", str(out), *model]
 
 
-def _names_argv(folder: Path, out: Path, seed: int) -> list[str]:
+def _names_argv(folder: Path, out: Path, number: int) -> list[str]:
     """The folder, or each of its entries as a shell would write them."""
     rest = ["-o", str(out), "--whole-image"]
-    if random.Random(seed).random() < 0.5:
+    if random.Random(number).random() < 0.5:
         return ["image", *rest, "-r", str(folder)]
     return ["image", *rest, "--", *sorted(str(path) for path in folder.iterdir())]
 

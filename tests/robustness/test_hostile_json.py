@@ -1,13 +1,13 @@
 """Whatever is in a JSON file: it is read, or refused with one line that names the file."""
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from mutated_json import mutate
+from scale import CHOSEN
 
 from mrpose_cli.coco.boxes import read_boxes
 from mrpose_cli.errors import UsageError
@@ -18,7 +18,7 @@ from mrpose_cli.evaluation.joint_sets import read_joint_results, read_joint_set
 from mrpose_cli.skeletons import COCO17, MPII16
 from mrpose_cli.training.photos import CocoPhotos
 
-MUTATIONS = int(os.environ.get("MRPOSE_JSON_MUTATIONS", "500"))
+MUTATIONS = 10_000 if CHOSEN == "long" else 500  # of each kind of file
 
 BOX = [10.5, 20, 100, 200]
 POINTS = [value for joint in range(17) for value in (20 + 5 * joint, 40 + 9.5 * joint, 2)]

@@ -6,11 +6,12 @@ How much of it is tried stands in `scale.py`.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
-from fork_server import Command, ForkServer, Servers
+from fork_server import Command, Ending, ForkServer, Servers
 from kills import Scenario, differences, kill_once, made_files, run_whole, scenarios
 from mutants import KINDS, Kind, Outcome, batches, try_batch
 from scale import CHOSEN, again, seeds
@@ -60,14 +61,19 @@ def test_killed_runs_lose_nothing_and_go_on(servers: Servers, tmp_path: Path, re
     runs = servers.map(lambda server, one: run_whole(one, server, tmp_path), needed.values())
     whole = dict(zip(needed, runs, strict=True))
 
-    def work(server: ForkServer, seed: int) -> list[str]:
+    def work(server: ForkServer, seed: int) -> tuple[Ending, list[str]]:
         scenario = turns[seed % len(turns)]
-        return _show(kill_once(seed, scenario, whole[scenario.name], server, tmp_path))
+        ending, failures = kill_once(seed, scenario, whole[scenario.name], server, tmp_path)
+        return ending, _show(failures)
 
     started = time.monotonic()
-    failures = [failure for found in servers.map(work, tried) for failure in found]
+    outcomes = servers.map(work, tried)
     rate = len(tried) / (time.monotonic() - started) * 3600
-    record_property("tried", f"kills: {len(tried)}, {len(failures)} failures, {rate:.0f} an hour")
+    failures = [failure for _, found in outcomes for failure in found]
+    codes = dict(sorted(Counter(ending.code for ending, _ in outcomes).items()))
+    record_property(
+        "tried", f"kills: {len(tried)}, {len(failures)} failures, {rate:.0f} an hour, exit codes {codes}"
+    )
     assert not failures, "\n".join(failures)
 
 
