@@ -3,7 +3,7 @@
 The way of a checkpoint is: file -> :func:`read_state_dict` -> the network's remap (see ``layouts``) ->
 :func:`load_weights`. :func:`load_checkpoint` goes all of it, :func:`model_from_state` all but the first step.
 
-Files come as safetensors or as PyTorch pickles, which ``pickles`` reads without calling anything in them.
+Files come as safetensors or as PyTorch pickles, which ``pickles`` checks and opens.
 """
 
 from __future__ import annotations
