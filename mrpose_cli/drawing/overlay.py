@@ -19,6 +19,7 @@ _BOX = (235, 235, 235)
 SHIFT = 4  # fractional bits of cv2's drawing coordinates
 _FAR = 2.0**23  # pixels; cv2's coordinates are 32 bits, fractional ones included
 _HEATMAP_OPACITY = 0.65
+_HEATMAP_STRIP = 1 << 22  # pixels that are blended at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ def prepare_canvas(image: NDArray[np.uint8], poses: Poses, style: Style) -> NDAr
     if style.blur_faces and not style.black:
         blur_faces(canvas, poses)
     if style.heatmaps and poses.heatmaps is not None:
-        canvas = _draw_heatmaps(canvas, poses.heatmaps)
+        _draw_heatmaps(canvas, poses.heatmaps)
     return canvas
 
 
@@ -167,20 +168,24 @@ def _draw_box(canvas: NDArray[np.uint8], box: NDArray[np.float32], score: float,
     cv2.putText(canvas, label, (x1, top - base // 2), cv2.FONT_HERSHEY_SIMPLEX, size, _BOX, thin, cv2.LINE_AA)
 
 
-def _draw_heatmaps(canvas: NDArray[np.uint8], heatmaps: PersonHeatmaps) -> NDArray[np.uint8]:
+def _draw_heatmaps(canvas: NDArray[np.uint8], heatmaps: PersonHeatmaps) -> None:
     """Blend every person's map in, each scaled to its own highest value."""
     height, width = canvas.shape[:2]
-    heat = np.zeros((height, width), np.float32)
+    people: list[tuple[NDArray[np.float32], NDArray[np.float64]]] = []
     for values, affine in zip(heatmaps.maps, heatmaps.affines, strict=True):
         peak = float(values.max())
-        if not 0 < peak < np.inf:
-            continue
-        # Cell c stands for crop pixel c times the stride, as the decoding rules have it.
-        cell = np.array([values.shape[1] / heatmaps.crop_size[1], values.shape[0] / heatmaps.crop_size[0]])
-        to_cells = affine * cell[:, None]
-        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        spread = cv2.warpAffine(np.clip(values / peak, 0, 1), to_cells, (width, height), flags=flags)
-        heat = np.maximum(heat, spread)
-    colors = cv2.applyColorMap((heat * 255).astype(np.uint8), cv2.COLORMAP_TURBO)[..., ::-1]
-    weight = (np.clip(heat * 2, 0, 1) * _HEATMAP_OPACITY)[..., None]
-    return np.asarray(canvas * (1 - weight) + colors * weight, np.uint8)
+        if 0 < peak < np.inf:
+            # Cell c stands for crop pixel c times the stride, as the decoding rules have it.
+            cell = np.array([values.shape[1] / heatmaps.crop_size[1], values.shape[0] / heatmaps.crop_size[0]])
+            people.append((np.clip(values / peak, 0, 1), affine * cell[:, None]))
+    rows = max(_HEATMAP_STRIP // width, 1)  # what is computed in between takes ten times a strip's bytes
+    for top in range(0, height if people else 0, rows):
+        strip = canvas[top : top + rows]
+        heat = np.zeros(strip.shape[:2], np.float32)
+        for values, to_cells in people:
+            moved = np.column_stack([to_cells[:, :2], to_cells[:, 2] + to_cells[:, 1] * top])
+            flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+            np.maximum(heat, cv2.warpAffine(values, moved, (width, len(strip)), flags=flags), out=heat)
+        colors = cv2.applyColorMap((heat * 255).astype(np.uint8), cv2.COLORMAP_TURBO)[..., ::-1]
+        weight = (np.clip(heat * 2, 0, 1) * _HEATMAP_OPACITY)[..., None]
+        strip[:] = (strip * (1 - weight) + colors * weight).astype(np.uint8)

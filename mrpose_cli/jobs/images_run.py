@@ -152,6 +152,7 @@ class _Run:
             if crash is None:
                 raise OutputError(f"{error}; what was done is kept, and --resume goes on with it") from error
         if crash is not None:
+            crash.add_note(f"What was done is kept in {self.plan.out}; --resume goes on with it.")
             raise crash
         return report
 
@@ -224,14 +225,14 @@ class _Run:
 
     def _write_all(self, name: str, read: _Read, poses: Poses) -> None:
         photo = read.photo
-        overlay: tuple[str, int] | None = None
+        overlay, overlay_bytes = None, 0
         failure: Exception | None = None
         if self.job.overlay:
             target = overlay_name(name, photo)
             try:
                 drawn = draw_poses(photo.image, poses, self.job.style)
                 write_image(self.plan.out / target, drawn, like=photo)
-                overlay = target, (self.plan.out / target).stat().st_size
+                overlay, overlay_bytes = target, (self.plan.out / target).stat().st_size
             except DiskFullError:
                 raise
             except Exception as error:  # the poses are worth keeping
@@ -242,7 +243,9 @@ class _Run:
         notes = photo.notes
         if name in self.plan.unboxed:
             notes = (*notes, "not in the boxes file")
-        self.spool.add(Done(name, read.state, overlay, width, height, people, poses.seconds, notes))
+        self.spool.add(
+            Done(name, read.state, overlay, overlay_bytes, width, height, people, poses.seconds, notes)
+        )
         self.written.add(name)
         if failure is not None:
             raise failure

@@ -21,7 +21,8 @@ class Done:
     Attributes:
         name: The photo's name.
         state: Which file it was; see :func:`state_of`.
-        overlay: Name and bytes of the overlay; None if there is none.
+        overlay: Name of the overlay; None if there is none.
+        overlay_bytes: Its size, 0 if there is none.
         width: In pixels.
         height: In pixels.
         people: Rows of :func:`mrpose_cli.coco.writer.person_row`.
@@ -31,7 +32,8 @@ class Done:
 
     name: str
     state: Any
-    overlay: tuple[str, int] | None
+    overlay: str | None
+    overlay_bytes: int
     width: int
     height: int
     people: Sequence[Mapping[str, Any]]
@@ -44,8 +46,12 @@ class Done:
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:
-        """From a line of the spool."""
-        return cls(**{**row, "overlay": row["overlay"] and tuple(row["overlay"])})
+        """From a line of the spool.
+
+        Raises:
+            TypeError: it is of another kind.
+        """
+        return cls(**row)
 
 
 class PhotoSpool:
@@ -87,7 +93,10 @@ class PhotoSpool:
 
     def _read(self, conditions: Mapping[str, Any], sources: Mapping[str, Source], *, overlays: bool) -> None:
         for start, row in read_spool(self._path, conditions):
-            done = Done.from_row(row)
+            try:
+                done = Done.from_row(row)
+            except TypeError:
+                raise UsageError(f"{self._path} is damaged; start anew with --overwrite") from None
             if done.name not in sources:
                 raise UsageError(
                     f"the run in {self._path.parent} cannot be resumed: it had a photo {done.name}, which is "
@@ -103,9 +112,8 @@ class PhotoSpool:
     def _has_overlay(self, done: Done) -> bool:
         if done.overlay is None:
             return False
-        name, size = done.overlay
         try:
-            return (self._path.parent / name).stat().st_size == size
+            return (self._path.parent / done.overlay).stat().st_size == done.overlay_bytes
         except OSError:
             return False
 

@@ -31,6 +31,8 @@ _LINK: Final = {
     "format_whitelist": _STREAMS,
 }
 
+_MAX_PIXELS: Final = 100_000_000  # of a frame; a damaged one may claim to be larger, and take gigabytes
+
 
 def open_container(
     location: Path | str, timeout: float, options: dict[str, str] | None = None
@@ -80,6 +82,7 @@ def video_stream(container: InputContainer) -> VideoStream:
     stream = best if best in moving else moving[0]
     if stream.codec_context is None:
         raise InputError("its codec is not one that FFmpeg can decode")
+    stream.codec_context.options = {"max_pixels": str(_MAX_PIXELS)}
     return stream
 
 

@@ -30,8 +30,9 @@ from mrpose_cli.media.video_sound import FORMATS, Copies, fits
 CodecName = Literal["h264", "hevc", "vp9", "av1"]
 
 _BUFFER: Final = 2**20
-_FINEST: Final = Fraction(1, 1000)  # s; a clock at least this fine keeps times to within a millisecond
+_COARSEST: Final = Fraction(1, 1000)  # s; a clock at least this fine keeps times to within a millisecond
 _USUAL_CLOCK: Final = Fraction(1, 90_000)
+_FINEST: Final = Fraction(1, 1_000_000)  # s; of finer ones MP4 holds minutes only
 _LARGEST: Final = 2**31 - 1  # of the numbers that FFmpeg's fractions are made of
 _KEY_FRAMES: Final = 4  # seconds between two: how far a player decodes to jump somewhere
 _HIGHEST_RATE: Final = 240  # Hz; beyond, encoders ask for decoders nobody has
@@ -268,9 +269,9 @@ class _DiscardedError(Exception):
 
 def _fine(clock: Fraction) -> Fraction:
     """The source's clock, divided until it is fine enough for times that are no multiples of it."""
-    while clock > _FINEST:
+    while clock > _COARSEST:
         clock /= 10
-    return clock if clock.denominator <= _LARGEST else _USUAL_CLOCK
+    return clock if clock >= _FINEST and clock.denominator <= _LARGEST else _USUAL_CLOCK
 
 
 def _encodable(width: int, height: int) -> tuple[int, int]:

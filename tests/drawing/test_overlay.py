@@ -64,6 +64,20 @@ def test_boxes_and_heatmaps_only_on_request(standing: Poses) -> None:
     assert columns.mean() == pytest.approx(240, abs=1)
 
 
+def test_strips_of_heatmaps_meet(standing: Poses, monkeypatch: pytest.MonkeyPatch) -> None:
+    maps = np.random.default_rng(0).random((2, 64, 48), np.float32)
+    affines = np.array([[[0.4, 0.1, 3], [-0.1, 0.4, 9]], [[0.3, 0, -20], [0, 0.3, -7]]])
+    posed = replace(standing, heatmaps=PersonHeatmaps(maps, affines, (256, 192)))
+    style = Style(keypoint_threshold=1.0, heatmaps=True)
+    whole = draw_poses(blank(), posed, style).astype(int)
+    monkeypatch.setattr("mrpose_cli.drawing.overlay._HEATMAP_STRIP", 400 * 7)
+    strips = draw_poses(blank(), posed, style).astype(int)
+    difference = np.abs(strips - whole)
+    assert (whole != 128).any(-1).mean() > 0.5
+    # OpenCV rounds positions to a 32nd of a cell.
+    assert difference.mean() < 1 and np.quantile(difference, 0.999) < 30
+
+
 def test_points_far_outside_do_no_harm(standing: Poses) -> None:
     wild = replace(standing, keypoints=standing.keypoints * np.float32(1e9))
     assert draw_poses(blank(), wild, Style(boxes=True)).shape == (440, 400, 3)

@@ -4,6 +4,7 @@ import json
 import threading
 import weakref
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -170,6 +171,28 @@ def test_another_photo_of_the_same_name_is_not_taken_for_done(
     assert (first["file_name"], first["width"], first["height"]) == ("0.jpg", 50, 60)
     with Image.open(out / "0.jpg") as overlay:
         assert overlay.size == (50, 60)
+
+
+def test_runs_of_other_flags_and_files_are_not_mixed(
+    photos: Path, tmp_path: Path, pipeline: Pipeline
+) -> None:
+    stop = threading.Event()
+    out, boxes = tmp_path / "out", tmp_path / "boxes.json"
+    boxes.write_text("one")
+    job = ImageJob([str(photos)], out, settings={"--kpt-thr": 0.3, "--boxes": boxes})
+    run(job, pipeline, stop=stop, progress=stop_at(1, stop))
+    before = files(out)
+    other = replace(job, resume=True, settings={**job.settings, "--kpt-thr": 0.5})
+    with pytest.raises(UsageError, match=r"its --kpt-thr was 0\.3 and is now 0\.5; repeat the first command"):
+        run(other, pipeline)
+    boxes.write_text("two")
+    with pytest.raises(UsageError, match="its --boxes was"):
+        run(replace(job, resume=True), pipeline)
+    assert files(out) == before
+    (out / "unfinished.jsonl").write_bytes(before["unfinished.jsonl"] + b'{"name": 3}\n')
+    boxes.write_text("one")
+    with pytest.raises(UsageError, match=r"unfinished\.jsonl is damaged; start anew with --overwrite"):
+        run(replace(job, resume=True), pipeline)
 
 
 def test_inputs_that_a_resumed_run_lacks_are_told(photos: Path, tmp_path: Path, pipeline: Pipeline) -> None:
