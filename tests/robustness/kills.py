@@ -185,7 +185,7 @@ def run(
 ) -> tuple[Ending, Path]:
     """Run a scenario; returns how it ended and the file of what it printed."""
     place.scratch.mkdir(parents=True, exist_ok=True)
-    log = place.folder / f"log{'-'.join(['', *flags])}"
+    log = place.folder / f"log-{1 + sum(1 for _ in place.folder.glob('log-*'))}"
     argv = [*scenario.argv, "-o", str(place.out), *flags]
     command = Command(argv, cwd=place.folder, log=log, scratch=place.scratch, signal=sent, after=after)
     return server.run(command), log
