@@ -41,19 +41,22 @@ class Style:
     blur_faces: bool = False
 
 
-def draw_poses(image: NDArray[np.uint8], poses: Poses, style: Style | None = None) -> NDArray[np.uint8]:
-    """A copy of the picture with the people drawn over it, the surest on top.
+def draw_poses(
+    image: NDArray[np.uint8], poses: Poses, style: Style | None = None, *, in_place: bool = False
+) -> NDArray[np.uint8]:
+    """The picture with the people drawn over it, the surest on top.
 
     Args:
         image: (H, W, 3) uint8 RGB.
         poses: The people, in the picture's pixels.
         style: What is drawn; None for the defaults.
+        in_place: Draw into ``image`` itself, not into a copy.
 
     Returns:
         (H, W, 3) uint8 RGB.
     """
     style, poses = style or Style(), drawable(poses)
-    canvas = prepare_canvas(image, poses, style)
+    canvas = prepare_canvas(image if in_place else image.copy(), poses, style)
     draw_people(canvas, poses, style)
     return canvas
 
@@ -66,9 +69,10 @@ def drawable(poses: Poses) -> Poses:
     return replace(poses, keypoints=keypoints, boxes=boxes)
 
 
-def prepare_canvas(image: NDArray[np.uint8], poses: Poses, style: Style) -> NDArray[np.uint8]:
-    """A copy of the picture with all that lies under the skeletons; (H, W, 3) uint8 RGB."""
-    canvas = np.zeros_like(image) if style.black else image.copy()
+def prepare_canvas(canvas: NDArray[np.uint8], poses: Poses, style: Style) -> NDArray[np.uint8]:
+    """Draw all that lies under the skeletons into a picture (H, W, 3) uint8 RGB."""
+    if style.black:
+        canvas.fill(0)
     if style.blur_faces and not style.black:
         blur_faces(canvas, poses)
     if style.heatmaps and poses.heatmaps is not None:
