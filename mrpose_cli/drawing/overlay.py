@@ -176,7 +176,9 @@ def _draw_heatmaps(canvas: NDArray[np.uint8], heatmaps: PersonHeatmaps) -> None:
         peak = float(values.max())
         if 0 < peak < np.inf:
             # Cell c stands for crop pixel c times the stride, as the decoding rules have it.
-            cell = np.array([values.shape[1] / heatmaps.crop_size[1], values.shape[0] / heatmaps.crop_size[0]])
+            cell = np.array(
+                [values.shape[1] / heatmaps.crop_size[1], values.shape[0] / heatmaps.crop_size[0]]
+            )
             people.append((np.clip(values / peak, 0, 1), affine * cell[:, None]))
     rows = max(_HEATMAP_STRIP // width, 1)  # what is computed in between takes ten times a strip's bytes
     for top in range(0, height if people else 0, rows):
