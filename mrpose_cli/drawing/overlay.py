@@ -41,19 +41,22 @@ class Style:
     blur_faces: bool = False
 
 
-def draw_poses(image: NDArray[np.uint8], poses: Poses, style: Style | None = None) -> NDArray[np.uint8]:
-    """A copy of the picture with the people drawn over it, the surest on top.
+def draw_poses(
+    image: NDArray[np.uint8], poses: Poses, style: Style | None = None, *, in_place: bool = False
+) -> NDArray[np.uint8]:
+    """The picture with the people drawn over it, the surest on top.
 
     Args:
         image: (H, W, 3) uint8 RGB.
         poses: The people, in the picture's pixels.
         style: What is drawn; None for the defaults.
+        in_place: Draw into ``image`` itself, not into a copy.
 
     Returns:
         (H, W, 3) uint8 RGB.
     """
     style, poses = style or Style(), drawable(poses)
-    canvas = prepare_canvas(image, poses, style)
+    canvas = prepare_canvas(image if in_place else image.copy(), poses, style)
     draw_people(canvas, poses, style)
     return canvas
 
@@ -66,9 +69,10 @@ def drawable(poses: Poses) -> Poses:
     return replace(poses, keypoints=keypoints, boxes=boxes)
 
 
-def prepare_canvas(image: NDArray[np.uint8], poses: Poses, style: Style) -> NDArray[np.uint8]:
-    """A copy of the picture with all that lies under the skeletons; (H, W, 3) uint8 RGB."""
-    canvas = np.zeros_like(image) if style.black else image.copy()
+def prepare_canvas(canvas: NDArray[np.uint8], poses: Poses, style: Style) -> NDArray[np.uint8]:
+    """Draw all that lies under the skeletons into a picture (H, W, 3) uint8 RGB."""
+    if style.black:
+        canvas.fill(0)
     if style.blur_faces and not style.black:
         blur_faces(canvas, poses)
     if style.heatmaps and poses.heatmaps is not None:
@@ -176,7 +180,9 @@ def _draw_heatmaps(canvas: NDArray[np.uint8], heatmaps: PersonHeatmaps) -> None:
         peak = float(values.max())
         if 0 < peak < np.inf:
             # Cell c stands for crop pixel c times the stride, as the decoding rules have it.
-            cell = np.array([values.shape[1] / heatmaps.crop_size[1], values.shape[0] / heatmaps.crop_size[0]])
+            cell = np.array(
+                [values.shape[1] / heatmaps.crop_size[1], values.shape[0] / heatmaps.crop_size[0]]
+            )
             people.append((np.clip(values / peak, 0, 1), affine * cell[:, None]))
     rows = max(_HEATMAP_STRIP // width, 1)  # what is computed in between takes ten times a strip's bytes
     for top in range(0, height if people else 0, rows):

@@ -38,7 +38,7 @@ class Painter:
             (H, W, 3) uint8 RGB.
         """
         poses = drawable(poses)
-        canvas = prepare_canvas(image, poses, self._style)
+        canvas = prepare_canvas(image.copy(), poses, self._style)
         if self._trail:
             self._remember(poses, time)
             for number, way in self._ways.items():

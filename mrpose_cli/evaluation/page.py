@@ -6,6 +6,7 @@ import base64
 from collections.abc import Iterable, Sequence
 from html import escape
 from importlib.resources import files
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -214,7 +215,9 @@ def _worst(people: Sequence[WorstPerson], tiles: Sequence[NDArray[np.uint8]]) ->
 
 
 def _picture(person: WorstPerson, tile: NDArray[np.uint8]) -> str:
-    data = base64.b64encode(encode(tile, "JPEG", None)).decode()
+    file = BytesIO()
+    encode(file, tile, "JPEG", None)
+    data = base64.b64encode(file.getvalue()).decode()
     name = f"{person.image} #{person.annotation}"
     text = f"{name}: annotated, and as estimated; similarity {person.similarity:.2f}"
     height, width = tile.shape[:2]

@@ -230,7 +230,7 @@ class _Run:
         if self.job.overlay:
             target = overlay_name(name, photo)
             try:
-                drawn = draw_poses(photo.image, poses, self.job.style)
+                drawn = draw_poses(photo.image, poses, self.job.style, in_place=True)
                 write_image(self.plan.out / target, drawn, like=photo)
                 overlay, overlay_bytes = target, (self.plan.out / target).stat().st_size
             except DiskFullError:

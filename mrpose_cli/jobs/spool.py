@@ -119,7 +119,7 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                     return
                 try:
                     row = json.loads(line)
-                except ValueError:
+                except (ValueError, RecursionError):
                     row = None
                 if not isinstance(row, dict):
                     raise UsageError(f"line {number} of {path} is damaged; start anew with --overwrite")

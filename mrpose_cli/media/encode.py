@@ -1,7 +1,6 @@
 """Encoding pictures, with Pillow."""
 
-from io import BytesIO
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,23 +18,20 @@ _OPTIONS: Final[dict[str, dict[str, Any]]] = {
 }
 
 
-def encode(image: NDArray[np.uint8], kind: str, icc_profile: bytes | None) -> bytes:
-    """Encodes a picture.
+def encode(file: IO[bytes], image: NDArray[np.uint8], kind: str, icc_profile: bytes | None) -> None:
+    """Encode a picture into a file.
 
     Args:
+        file: where to write.
         image: RGB uint8 of shape (height, width, 3).
         kind: "JPEG", "PNG", "WEBP", "TIFF" or "BMP".
         icc_profile: the colour profile to put into the file, where the format can hold one.
 
-    Returns:
-        The file's content.
-
     Raises:
         ValueError: the array is no such picture.
+        OSError: it cannot be written.
     """
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
         raise ValueError(f"not an RGB uint8 picture: {image.dtype} of shape {image.shape}")
-    file = BytesIO()
     # An empty profile, unlike None, means none to every Pillow plugin.
     Image.fromarray(image).save(file, kind, icc_profile=icc_profile or b"", **_OPTIONS[kind])
-    return file.getvalue()

@@ -112,13 +112,14 @@ def write_image(path: Path, image: NDArray[np.uint8], *, like: Photo | None = No
     Raises:
         OutputError: the picture could not be written, or the suffix is none that can be.
     """
-    from mrpose_cli.atomic import write_atomically
+    from mrpose_cli.atomic import replacing
     from mrpose_cli.media.encode import encode
 
     kind = _FORMATS.get(path.suffix.lower())
     if kind is None:
         raise OutputError(f"cannot write {path}: its suffix must be one of {' '.join(_FORMATS)}")
-    write_atomically(path, encode(image, kind, like.icc_profile if like else None))
+    with replacing(path) as file:
+        encode(file, image, kind, like.icc_profile if like else None)
 
 
 def overlay_name(name: str, photo: Photo) -> str:

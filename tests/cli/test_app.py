@@ -1,3 +1,4 @@
+import signal
 import subprocess
 import sys
 import time
@@ -40,3 +41,15 @@ def test_models_are_listed_with_what_is_known_of_them() -> None:
         assert cell in table
     assert "rtmpose-s" not in invoke("models", "mrfea2-*")
     assert CliRunner().invoke(app, ["models", "nothing*"]).exit_code == 2
+
+
+def test_ctrl_c_before_anything_has_begun_is_no_traceback() -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "mrpose_cli", "models"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:  # one a module, as it is imported
+            if "typer" in line:
+                process.send_signal(signal.SIGINT)
+                break
+        assert "Traceback" not in process.stderr.read()
+    assert process.returncode == 130

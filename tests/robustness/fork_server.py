@@ -227,10 +227,13 @@ def _become(command: Command) -> None:
 def _main() -> None:
     sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
     with importlib.import_module("tiny").registered():  # a network that trains in seconds
+        run: Any = importlib.import_module("mrpose_cli.__main__").main
         command = _serve()
         if command is not None:
-            _become(command)
-            run: Any = importlib.import_module("mrpose_cli.__main__").main
+            try:
+                _become(command)
+            except KeyboardInterrupt:  # it is not mrpose yet
+                os._exit(130)
             run()
 
 

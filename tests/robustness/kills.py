@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 import shutil
 import signal
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import av
+import safetensors.torch
 import tiny
 from checks import broken_files, changed, files, hashes, strict_json, troubles_in_output
 from fork_server import Command, Ending, ForkServer
@@ -45,12 +48,14 @@ class Whole:
     """What a scenario comes to when nothing disturbs it.
 
     Attributes:
-        seconds: How long it takes.
+        first: Seconds to its first file.
+        last: Seconds to its last file.
         size: Bytes of all its outputs.
-        files: SHA-256 of its outputs by name.
+        files: SHA-256 of its outputs by name; of weights, of their tensors.
     """
 
-    seconds: float
+    first: float
+    last: float
     size: int
     files: dict[str, str]
 
@@ -109,20 +114,22 @@ def scenarios(folder: Path) -> list[Scenario]:
 def run_whole(scenario: Scenario, server: ForkServer, folder: Path) -> Whole:
     """Run a scenario to its end."""
     place = Place.within(folder / f"{scenario.name}-whole")
+    started = time.time()
     ending, log = run(scenario, server, place, [])
     assert ending.code == 0, log.read_text()
     assert not broken_files(place.seen)
-    size = sum(path.stat().st_size for path in files(place.seen))
-    return Whole(ending.seconds, size, hashes(place.seen))
+    made = [path.stat() for path in files(place.seen)]
+    first, last = (choose(file.st_mtime for file in made) - started for choose in (min, max))
+    return Whole(first, last, sum(file.st_size for file in made), _contents(place.seen))
 
 
 def kill_once(
     seed: int, scenario: Scenario, whole: Whole, server: ForkServer, folder: Path
-) -> tuple[Ending, list[str]]:
+) -> tuple[str, list[str]]:
     """Kill a scenario at a moment of the seed's, look at what is left, and go on.
 
     Returns:
-        How the killed run ended, and what is wrong.
+        When the kill came, and what is wrong.
     """
     chance = random.Random(seed)
     sent = chance.choice((signal.SIGKILL, *_ASKED))
@@ -132,12 +139,15 @@ def kill_once(
         (out / name).parent.mkdir(parents=True, exist_ok=True)
         (out / name).write_bytes(content)
     users = hashes(out)
-    ending, log = run(scenario, server, place, [], sent, chance.uniform(0, 1.1) * whole.seconds)
+    # More often than not while files are being written.
+    moment = chance.uniform(*chance.choice(((0, 1.1 * whole.last), (0.7 * whole.first, whole.last))))
+    ending, log = run(scenario, server, place, [], sent, moment)
     made = made_files(out, users)
     begun = any(not name.startswith(".mrpose") for name in made)
     # Before it has begun and after its last file, a run may just die: there is nothing that it could lose.
     over = not differences(scenario, whole, out, made)
     died = ending.code == -sent and (sent not in _ASKED or not begun or over)
+    when = "after the end" if ending.code == 0 or over else "within" if begun else "before the first file"
     troubles = _general(ending, log) + broken_files(out, killed=died) + changed(users, out)
     if ending.code != 0 and not died and ending.code != 130:
         troubles.append(f"ended with {ending.code}")
@@ -149,11 +159,11 @@ def kill_once(
     if ending.code != 0:
         troubles += go_on(scenario, whole, server, place, users)
     if troubles:
-        moment = f"{scenario.name}, {signal.Signals(sent).name} after {ending.seconds:.2f} s"
-        failure = f"{moment}: {'; '.join(troubles)}\n    {again('kills', range(seed, seed + 1))}\n    {log}"
-        return ending, [failure]
+        kill = f"{scenario.name}, {signal.Signals(sent).name} after {moment:.2f} s"
+        failure = f"{kill}: {'; '.join(troubles)}\n    {again('kills', range(seed, seed + 1))}\n    {log}"
+        return when, [failure]
     shutil.rmtree(place.folder)
-    return ending, []
+    return when, []
 
 
 def go_on(
@@ -179,7 +189,7 @@ def run(
 ) -> tuple[Ending, Path]:
     """Run a scenario; returns how it ended and the file of what it printed."""
     place.scratch.mkdir(parents=True, exist_ok=True)
-    log = place.folder / f"log{'-'.join(['', *flags])}"
+    log = place.folder / f"log-{1 + sum(1 for _ in place.folder.glob('log-*'))}"
     argv = [*scenario.argv, "-o", str(place.out), *flags]
     command = Command(argv, cwd=place.folder, log=log, scratch=place.scratch, signal=sent, after=after)
     return server.run(command), log
@@ -194,6 +204,17 @@ def _general(ending: Ending, log: Path) -> list[str]:
     return troubles
 
 
+def _contents(out: Path) -> dict[str, str]:
+    """Hashes of files; of safetensors those of the tensors, since the order of their headers varies."""
+    found = hashes(out)
+    for name in found:
+        if name.endswith(".safetensors"):
+            tensors = safetensors.torch.load_file(out / name)
+            data = b"".join(key.encode() + tensors[key].numpy().tobytes() for key in sorted(tensors))
+            found[name] = hashlib.sha256(data).hexdigest()
+    return found
+
+
 def made_files(out: Path, users: dict[str, str]) -> set[str]:
     """Names of files that are there and not the user's."""
     return {str(path.relative_to(out)) for path in files(out)} - users.keys()
@@ -202,7 +223,7 @@ def made_files(out: Path, users: dict[str, str]) -> set[str]:
 def differences(scenario: Scenario, whole: Whole, out: Path, made: set[str]) -> list[str]:
     found = [f"{name} is missing" for name in sorted(whole.files.keys() - made)]
     found += [f"{name} should not be there" for name in sorted(made - whole.files.keys())]
-    now = hashes(out)
+    now = _contents(out)
     found += [
         f"{name} has other bytes than an undisturbed run's"
         for name in sorted(made & whole.files.keys() - scenario.timed)

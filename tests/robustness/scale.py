@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-SHORT = {"images": 150, "clips": 16, "json": 40, "weights": 8, "names": 30, "kills": 9, "disks": 2}
+SHORT = {"images": 150, "clips": 16, "json": 30, "weights": 5, "names": 30, "kills": 9, "disks": 2}
 LONG = {
     "images": 5000, "clips": 1000, "json": 3000, "weights": 500, "names": 500, "kills": 1000, "disks": 40,
 }  # fmt: skip
