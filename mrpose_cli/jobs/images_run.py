@@ -47,13 +47,19 @@ _SPARE = 2**20  # bytes of the reserve before there are rows
 Numbered = tuple[int, Source]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class _Read:
-    """A photo in memory."""
+    """A photo in memory; it is taken out when its turn to be written comes, so that nothing else holds it."""
 
     number: int
     state: Any
-    photo: Photo
+    photo: Photo | None
+
+    def take(self) -> Photo:
+        """The photo, once."""
+        photo, self.photo = self.photo, None
+        assert photo is not None
+        return photo
 
 
 Photos = Generator[tuple[Numbered, _Read | Exception] | None, None, None]
@@ -205,6 +211,7 @@ class _Run:
             (_, source), read = item
             if isinstance(read, _Read):
                 self.under_way[source.name] = read
+                assert read.photo is not None
                 yield Frame(read.photo.image, source.name)
             else:
                 self.failures[source.name] = reason_of(read)
@@ -215,16 +222,16 @@ class _Run:
         """Write what comes of a photo; run by a thread."""
         try:
             if not self.full.is_set():
-                self._write_all(name, read, poses)
+                self._write_all(name, read.state, read.take(), poses)
         except DiskFullError:
             self.full.set()
         except Exception as error:
             self.failures[name] = reason_of(error)
         finally:
+            read.photo = None
             self.budget.release(read.number)
 
-    def _write_all(self, name: str, read: _Read, poses: Poses) -> None:
-        photo = read.photo
+    def _write_all(self, name: str, state: Any, photo: Photo, poses: Poses) -> None:
         overlay, overlay_bytes = None, 0
         failure: Exception | None = None
         if self.job.overlay:
@@ -243,9 +250,7 @@ class _Run:
         notes = photo.notes
         if name in self.plan.unboxed:
             notes = (*notes, "not in the boxes file")
-        self.spool.add(
-            Done(name, read.state, overlay, overlay_bytes, width, height, people, poses.seconds, notes)
-        )
+        self.spool.add(Done(name, state, overlay, overlay_bytes, width, height, people, poses.seconds, notes))
         self.written.add(name)
         if failure is not None:
             raise failure

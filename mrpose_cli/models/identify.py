@@ -23,7 +23,7 @@ from mrpose_cli.models.checkpoint import (
     read_state_dict,
 )
 from mrpose_cli.models.recognition import Recognised, recognise
-from mrpose_cli.models.registry import canonical, list_models, model_info
+from mrpose_cli.models.registry import canonical, check_size, list_models, model_info
 from mrpose_cli.weights.manifest import PoseEntry, find_pose, load_manifest
 from mrpose_cli.weights.store import WeightsStore
 
@@ -242,12 +242,14 @@ def parse_size(text: str) -> tuple[int, int]:
     """Height and width of ``"256x192"``.
 
     Raises:
-        UsageError: the text is not of that form.
+        UsageError: the text is not of that form, or no network takes the size.
     """
     match = re.fullmatch(r"([0-9]{2,4})x([0-9]{2,4})", text)
     if match is None:
         raise UsageError(f"--input-size wants height x width such as 256x192, not {text}")
-    return int(match[1]), int(match[2])
+    height, width = int(match[1]), int(match[2])
+    check_size(height, width)
+    return height, width
 
 
 def _size_in(name: str) -> tuple[int, int] | None:

@@ -117,9 +117,17 @@ def create_model(name: str, joints: int = 17, input_size: tuple[int, int] = (256
         UsageError: unknown name, or an input size the network cannot take.
     """
     info = model_info(name)
-    height, width = input_size
-    if height <= 0 or width <= 0 or height % 32 or width % 32:
-        raise UsageError(f"input size {height}x{width} will not do: height and width must be multiples of 32")
+    check_size(*input_size)
     if joints < 1:
         raise UsageError(f"a network needs at least one joint, not {joints}")
     return info.build(joints, input_size)
+
+
+def check_size(height: int, width: int) -> None:
+    """See that networks can take crops of a size.
+
+    Raises:
+        UsageError: they cannot.
+    """
+    if height <= 0 or width <= 0 or height % 32 or width % 32:
+        raise UsageError(f"input size {height}x{width} will not do: height and width must be multiples of 32")

@@ -25,7 +25,7 @@ from mrpose_cli.training.config import TrainConfig
 from mrpose_cli.training.crops import CropSet
 from mrpose_cli.training.data import Data, load_data, place
 from mrpose_cli.training.geometry import central
-from mrpose_cli.training.log import LOG_FILE, Log, draw_curve
+from mrpose_cli.training.log import LOG_FILE, Log, draw_curve, read_log
 from mrpose_cli.training.precision import autocast_type
 from mrpose_cli.training.start import build, describe
 from mrpose_cli.training.state import STATE_FILE, State, load_state
@@ -220,8 +220,14 @@ def _prepare(request: Request, ranks: Ranks) -> tuple[TrainConfig, State | None]
 
 
 def _left(out: Path) -> list[Path]:
-    """What makes a folder that of a run."""
-    return [path for path in (out / STATE_FILE, out / LOG_FILE, out / BEST_FILE) if path.exists()]
+    """What is there of an earlier run.
+
+    A log alone is that of a run that was killed before its first checkpoint: there is nothing to go on with
+    and nothing to lose.
+    """
+    log = out / LOG_FILE
+    checkpoints = [path for path in (out / STATE_FILE, out / BEST_FILE) if path.exists()]
+    return [*checkpoints, log] if log.exists() and (checkpoints or not read_log(out)) else checkpoints
 
 
 def _settle(network: nn.Module, crops: CropSet, augmenter: Augmenter) -> None:

@@ -152,7 +152,7 @@ def _write_clip(seed: int, folder: Path) -> None:
 def _clip_argv(folder: Path, out: Path, number: int) -> list[str]:
     chance = random.Random(number)
     extra = chance.choice(([], ["--json-only"], ["--jsonl", "--csv"], ["--track", "--every", "3"]))
-    return ["video", str(folder), "-o", str(out), "--whole-image", *extra]
+    return ["video", *sorted(map(str, folder.iterdir())), "-o", str(out), "--whole-image", *extra]
 
 
 @cache

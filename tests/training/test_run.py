@@ -134,6 +134,24 @@ def test_overwrite_takes_nothing_away_before_the_new_run_can_begin(shard: Path, 
         assert {path.name: path.read_bytes() for path in whole.iterdir()} == before
 
 
+def test_a_run_that_was_killed_before_its_first_checkpoint_is_in_nobodys_way(
+    shard: Path, whole: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "log.jsonl").write_text((whole / "log.jsonl").read_text()[:1000])
+    refused = CliRunner().invoke(app, ["train", "--resume", "--out", str(out)])
+    assert refused.exit_code == 2 and "nothing to resume" in refused.output
+    _run(*_command(shard, out))
+    assert _curve(out) == _curve(whole)
+
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "log.jsonl").write_text("somebody's notes")
+    assert CliRunner().invoke(app, _command(shard, mine)).exit_code == 2
+    assert (mine / "log.jsonl").read_text() == "somebody's notes"
+
+
 def test_one_run_at_a_time_trains_in_a_folder(shard: Path, tmp_path: Path) -> None:
     with Claim(tmp_path / "out"):
         refused = CliRunner().invoke(app, _command(shard, tmp_path / "out"))
