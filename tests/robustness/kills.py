@@ -243,8 +243,10 @@ def _disagreements(out: Path) -> list[str]:
         dataset = _dataset(out / "clip.json")
         frames = len(dataset["images"])
         lines = next(iter(out.glob("clip*.jsonl"))).read_text().splitlines()
-        with av.open(str(out / "clip.mp4")) as container:
-            shown = sum(1 for _ in container.decode(video=0))
+        shown = 0
+        if frames or (out / "clip.mp4").exists():  # a clip of no frames would be no clip
+            with av.open(str(out / "clip.mp4")) as container:
+                shown = sum(1 for _ in container.decode(video=0))
         if not frames == len(lines) == shown:
             return [f"{frames} frames in the JSON, {len(lines)} lines, {shown} frames in the clip"]
         if "partial" not in dataset["info"] and frames < 30:
