@@ -19,7 +19,7 @@ _BOX = (235, 235, 235)
 SHIFT = 4  # fractional bits of cv2's drawing coordinates
 _FAR = 2.0**23  # pixels; cv2's coordinates are 32 bits, fractional ones included
 _HEATMAP_OPACITY = 0.65
-_HEATMAP_STRIP = 1 << 22  # pixels that are blended at once
+_HEATMAP_STRIP = 1 << 20  # pixels that are blended at once
 
 
 @dataclass(frozen=True, slots=True)

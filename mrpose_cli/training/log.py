@@ -15,6 +15,8 @@ CURVE_FILE = "curve.png"
 TRAIN = "train"
 VALIDATION = "validation"
 
+_BEGINNING = b'{"event": "'
+
 Line = dict[str, Any]
 
 
@@ -65,6 +67,15 @@ def read_log(folder: Path) -> list[Line]:
         except ValueError:  # the process was killed while it wrote
             break
     return lines
+
+
+def is_foreign(folder: Path) -> bool:
+    """Whether a file of the log's name is there that is no log, not even the beginning of one."""
+    try:
+        with (folder / LOG_FILE).open("rb") as file:
+            return not _BEGINNING.startswith(file.read(len(_BEGINNING)))
+    except FileNotFoundError:
+        return False
 
 
 def draw_curve(folder: Path, title: str) -> None:

@@ -25,7 +25,7 @@ from mrpose_cli.training.config import TrainConfig
 from mrpose_cli.training.crops import CropSet
 from mrpose_cli.training.data import Data, load_data, place
 from mrpose_cli.training.geometry import central
-from mrpose_cli.training.log import LOG_FILE, Log, draw_curve, read_log
+from mrpose_cli.training.log import LOG_FILE, Log, draw_curve, is_foreign
 from mrpose_cli.training.precision import autocast_type
 from mrpose_cli.training.start import build, describe
 from mrpose_cli.training.state import STATE_FILE, State, load_state
@@ -161,7 +161,7 @@ def _run(
             trainer.resume(state)
         elif ranks.first:
             for path in _left(config.out):  # not before all is ready to take its place
-                path.unlink()
+                path.unlink(missing_ok=True)
         log = Log(config.out, None if state is None else state.step) if ranks.first else None
         try:
             finished = trainer.run(log)
@@ -213,8 +213,7 @@ def _prepare(request: Request, ranks: Ranks) -> tuple[TrainConfig, State | None]
     ranks.wait()
     if left and not request.overwrite:
         raise UsageError(
-            f"{out} holds a run ({left[0].name}); go on with --resume, choose another --out, or pass "
-            "--overwrite"
+            f"{out} holds {left[0].name}; go on with --resume, choose another --out, or pass --overwrite"
         )
     return config, None
 
@@ -225,9 +224,8 @@ def _left(out: Path) -> list[Path]:
     A log alone is that of a run that was killed before its first checkpoint: there is nothing to go on with
     and nothing to lose.
     """
-    log = out / LOG_FILE
     checkpoints = [path for path in (out / STATE_FILE, out / BEST_FILE) if path.exists()]
-    return [*checkpoints, log] if log.exists() and (checkpoints or not read_log(out)) else checkpoints
+    return [*checkpoints, out / LOG_FILE] if checkpoints or is_foreign(out) else []
 
 
 def _settle(network: nn.Module, crops: CropSet, augmenter: Augmenter) -> None:

@@ -216,6 +216,8 @@ class Trainer:
         began = saved = time.monotonic()
         before, reported = self.seconds, (time.monotonic(), self.step)
         stop, self.total = self._agreed(began)
+        if log is not None and self.step == 0:
+            self._save()  # so that whatever is written from now on can be gone on with
         while self.step < self.total and not stop:
             self._train_step()
             self.step += 1

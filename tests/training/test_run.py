@@ -134,17 +134,31 @@ def test_overwrite_takes_nothing_away_before_the_new_run_can_begin(shard: Path, 
         assert {path.name: path.read_bytes() for path in whole.iterdir()} == before
 
 
+@pytest.mark.parametrize("left", [0, 5, 1000])
 def test_a_run_that_was_killed_before_its_first_checkpoint_is_in_nobodys_way(
-    shard: Path, whole: Path, tmp_path: Path
+    shard: Path, whole: Path, tmp_path: Path, left: int
 ) -> None:
     out = tmp_path / "out"
     out.mkdir()
-    (out / "log.jsonl").write_text((whole / "log.jsonl").read_text()[:1000])
+    (out / "log.jsonl").write_bytes((whole / "log.jsonl").read_bytes()[:left])
     refused = CliRunner().invoke(app, ["train", "--resume", "--out", str(out)])
     assert refused.exit_code == 2 and "nothing to resume" in refused.output
-    _run(*_command(shard, out))
+    _run(*_command(shard, out, "--samples", "40"))
+    assert len(_curve(out)) == 10
+
+
+def test_a_run_goes_on_from_its_very_beginning(shard: Path, whole: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with _start(*_command(shard, out)) as process:
+        while not (out / "last.pt").exists():
+            assert process.poll() is None
+            time.sleep(0.005)
+        process.kill()
+    _run("train", "--resume", "--out", str(out))
     assert _curve(out) == _curve(whole)
 
+
+def test_a_log_that_is_somebody_elses_is_kept(shard: Path, tmp_path: Path) -> None:
     mine = tmp_path / "mine"
     mine.mkdir()
     (mine / "log.jsonl").write_text("somebody's notes")
