@@ -45,7 +45,7 @@ def train(ctx: typer.Context, resume: bool, overwrite: bool, quiet: bool, **give
 
     - `mrpose train person_keypoints_train2017.json --images train2017/ --epochs 30`
 
-    - `mrpose train mine.json --images photos/ --init mrfea2-r18.safetensors --lr 2e-4 --epochs 20`
+    - `mrpose train mine.json --images photos/ --init mrfea2-cspnext-s.safetensors --lr 2e-4 --epochs 20`
 
     - `mrpose train --resume --out mrpose-train`
 

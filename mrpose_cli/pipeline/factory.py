@@ -21,7 +21,7 @@ from mrpose_cli.weights.manifest import DetectorEntry, PoseEntry, find_detector,
 from mrpose_cli.weights.store import WeightsStore
 
 DEFAULT_MODEL = "rtmpose-s"
-SHIPPED_MODEL = "mrfea2-r18"  # comes with mrpose, and runs where the default cannot be had
+SHIPPED_MODEL = "mrfea2-cspnext-s"  # comes with mrpose, and runs where the default cannot be had
 DEFAULT_DETECTOR = "yolo26n"
 WHOLE_IMAGE = "whole-image"
 

@@ -37,7 +37,7 @@ def test_version() -> None:
 
 def test_models_are_listed_with_what_is_known_of_them() -> None:
     table = invoke("models")
-    for cell in ("rtmpose-s", "simplebaseline-r50", "34.0 M", "70.4", "256x192", "mrfea2-r18", "14.7 M"):
+    for cell in ("rtmpose-s", "simplebaseline-r50", "34.0 M", "70.4", "256x192", "mrfea2-cspnext-s", "7.9 M"):
         assert cell in table
     assert "rtmpose-s" not in invoke("models", "mrfea2-*")
     assert CliRunner().invoke(app, ["models", "nothing*"]).exit_code == 2

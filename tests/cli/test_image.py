@@ -84,9 +84,12 @@ def test_without_network_the_shipped_weights_do_the_samples(
     monkeypatch.setenv("MRPOSE_OFFLINE", "1")
     result = run("image", samples, "--boxes", samples / "boxes.json", "-o", "out")
     assert result.exit_code == 0, result.output
-    assert "mrpose: note: mrfea2-r18, which comes with mrpose, runs in place of rtmpose-s, " in result.output
+    assert (
+        "mrpose: note: mrfea2-cspnext-s, which comes with mrpose, runs in place of rtmpose-s, "
+        in result.output
+    )
     coco = COCO(str(tmp_path / "out" / "poses.json"))
-    assert coco.dataset["info"]["model"] == "mrfea2-r18"
+    assert coco.dataset["info"]["model"] == "mrfea2-cspnext-s"
     ids = {image["file_name"]: i for i, image in coco.imgs.items()}
     assert sorted(ids) == sorted(EXPECTED)
     [astronaut] = coco.loadAnns(coco.getAnnIds(ids["astronaut.png"]))

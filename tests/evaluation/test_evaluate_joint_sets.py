@@ -37,7 +37,7 @@ def bright(joints: int) -> Any:
 
 def engine(skeleton: str, size: tuple[int, int]) -> Engine:
     joints = len(MPII16.joints if skeleton == "mpii16" else COCO17.joints)
-    entry: PoseEntry = find_pose("mrfea2-r18").model_copy(
+    entry: PoseEntry = find_pose("mrfea2-cspnext-s").model_copy(
         update={
             "skeleton": skeleton,
             "joints": joints,

@@ -38,7 +38,7 @@ def refusal(call: Callable[[], object]) -> str:
 
 def described(tmp_path: Path, **changes: object) -> Path:
     """A safetensors file whose description has these fields instead."""
-    entry = find_pose("mrfea2-r18").model_dump(mode="json", exclude_defaults=True) | changes
+    entry = find_pose("mrfea2-cspnext-s").model_dump(mode="json", exclude_defaults=True) | changes
     path = tmp_path / "net.safetensors"
     path.write_bytes(save({"conv1.weight": torch.zeros(1)}, {METADATA_KEY: json.dumps(entry)}))
     return path
@@ -125,18 +125,18 @@ def test_safetensors_that_are_none(tmp_path: Path, content: bytes) -> None:
 @pytest.mark.parametrize("kind", [torch.int32, torch.complex64, torch.float8_e4m3fn, torch.bool])
 def test_weights_of_other_types_are_refused(tmp_path: Path, kind: torch.dtype) -> None:
     path = tmp_path / "net.safetensors"
-    shipped = load_model("mrfea2-r18").state_dict()
-    path.write_bytes(save({**shipped, "conv1.weight": shipped["conv1.weight"].abs().to(kind)}))
-    assert f"{kind} in conv1.weight" in refusal(lambda: load_model(path))
+    shipped = load_model("mrfea2-cspnext-s").state_dict()
+    path.write_bytes(save({**shipped, "stem.0.conv.weight": shipped["stem.0.conv.weight"].abs().to(kind)}))
+    assert f"{kind} in stem.0.conv.weight" in refusal(lambda: load_model(path))
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_weights_that_are_no_numbers_are_refused(tmp_path: Path, value: float) -> None:
     path = tmp_path / "net.safetensors"
-    shipped = load_model("mrfea2-r18").state_dict()
-    shipped["layer1.0.conv1.weight"][0, 0, 0, 0] = value
+    shipped = load_model("mrfea2-cspnext-s").state_dict()
+    shipped["stem.0.conv.weight"][0, 0, 0, 0] = value
     path.write_bytes(save(shipped))
-    assert "NaN or infinite values in layer1.0.conv1.weight" in refusal(lambda: load_model(path))
+    assert "NaN or infinite values in stem.0.conv.weight" in refusal(lambda: load_model(path))
 
 
 class Call:
@@ -317,9 +317,9 @@ def test_files_larger_than_any_checkpoint_are_not_read(tmp_path: Path) -> None:
 
 
 def test_the_shipped_weights_in_every_form_are_still_read(tmp_path: Path) -> None:
-    network = load_model("mrfea2-r18")
+    network = load_model("mrfea2-cspnext-s")
     torch.save(network.state_dict(), tmp_path / "zip.pth")
     torch.save(network.state_dict(), tmp_path / "legacy.pth", _use_new_zipfile_serialization=False)
     for name in ("zip.pth", "legacy.pth"):
-        loaded = load_checkpoint("mrfea2-r18", tmp_path / name).state_dict()
+        loaded = load_checkpoint("mrfea2-cspnext-s", tmp_path / name).state_dict()
         assert all(torch.equal(loaded[key], value) for key, value in network.state_dict().items())

@@ -29,8 +29,8 @@ def save(path: Path, state: dict[str, Tensor]) -> Path:
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """MRFeaNet2 on ResNet-18 in the authors' layout."""
-    state = filled(lambda: create_model("mrfea2-r18")).state_dict()
+    """MRFeaNet2 on CSPNeXt-s in the authors' layout."""
+    state = filled(lambda: create_model("mrfea2-cspnext-s")).state_dict()
     return save(tmp_path_factory.mktemp("small") / "small.pth", dict(state))
 
 
@@ -69,12 +69,12 @@ def test_a_published_file_name_or_a_model_name_decides_what_tensors_cannot(tmp_p
 
 def test_a_converted_file_says_itself_what_it_is(small: Path, tmp_path: Path) -> None:
     target = tmp_path / "out.safetensors"
-    written = convert(small, target, "mrfea2-r18")
+    written = convert(small, target, "mrfea2-cspnext-s")
     assert written.conventions == "mrpose"
     assert written.codec == "udp"
     renamed = target.rename(tmp_path / "anything.safetensors")
     assert identify(renamed) == written
-    with pytest.raises(UsageError, match="holds mrfea2-r18, not rsn-18"):
+    with pytest.raises(UsageError, match="holds mrfea2-cspnext-s, not rsn-18"):
         identify(renamed, "rsn-18")
 
     x = torch.randn(1, 3, 256, 192)
@@ -84,7 +84,7 @@ def test_a_converted_file_says_itself_what_it_is(small: Path, tmp_path: Path) ->
 
 def test_a_converted_file_runs_as_it_is(small: Path, samples: Path, tmp_path: Path) -> None:
     target = tmp_path / "out.safetensors"
-    convert(small, target, "mrfea2-r18")
+    convert(small, target, "mrfea2-cspnext-s")
     photo = samples / "basketball1.png"
     plain, half = (
         load_pipeline(weights=target, detector="whole-image", device="cpu", dtype=dtype)
@@ -97,19 +97,19 @@ def test_a_converted_file_runs_as_it_is(small: Path, samples: Path, tmp_path: Pa
     assert exact.keypoints.shape == (1, 17, 2)
     assert np.isfinite(exact.keypoints).all()
     assert np.abs(rough.scores - exact.scores).max() < 0.05 * np.abs(exact.scores).max()
-    same = load_pipeline("mrfea2-r18", weights=small, detector="whole-image", device="cpu")
+    same = load_pipeline("mrfea2-cspnext-s", weights=small, detector="whole-image", device="cpu")
     assert np.array_equal(same([photo])[0].keypoints, exact.keypoints)
 
 
 def test_load_model_by_name_goes_through_the_store(tmp_path: Path) -> None:
     store = WeightsStore(home=tmp_path, offline=True, shipped=tmp_path)
     with pytest.raises(WeightsError, match="by hand"):
-        load_model("mrfea2-r18", store=store)
+        load_model("mrfea2-cspnext-s", store=store)
     store.folder.mkdir(parents=True)
-    shutil.copy(shipped_folder() / find_pose("mrfea2-r18").file, store.folder)
-    assert not load_model("mrfea2-r18", store=store).training
+    shutil.copy(shipped_folder() / find_pose("mrfea2-cspnext-s").file, store.folder)
+    assert not load_model("mrfea2-cspnext-s", store=store).training
     with pytest.raises(UsageError, match="did you mean"):
-        load_model("mrfea2-r19", store=store)
+        load_model("mrfea2-cspnext-x", store=store)
     with pytest.raises(WeightsError, match="no weights file"):
         load_model(tmp_path / "none.pth", store=store)
 
@@ -143,12 +143,12 @@ def test_a_size_that_nothing_states_is_assumed_aloud(small: Path, tmp_path: Path
     assert identify(told, remark=notes.append).input_size == (384, 288)
     simcc = save(tmp_path / "simcc.pth", load_fixture("mmpose-rtmpose-s-26kpt-256x192").state())
     identify(simcc, remark=notes.append)
-    identify(small, "mrfea2-r18", remark=notes.append)  # who names a row names its size
+    identify(small, "mrfea2-cspnext-s", remark=notes.append)  # who names a row names its size
     converted = tmp_path / "converted.safetensors"
     assert convert(small, converted, input_size=(384, 288), remark=notes.append).input_size == (384, 288)
     assert identify(converted, remark=notes.append).input_size == (384, 288)
     assert len(notes) == 1
-    assert identify(told, "mrfea2-r18", remark=notes.append).input_size == (256, 192)
+    assert identify(told, "mrfea2-cspnext-s", remark=notes.append).input_size == (256, 192)
     assert "by its name for 384x288" in notes[1]
 
 
@@ -161,8 +161,8 @@ def test_an_input_size_is_for_networks_that_take_any(small: Path, tmp_path: Path
     with pytest.raises(UsageError, match="256x192 and no others"):
         identify(tmp_path / "mine.onnx", "rtmpose-s", input_size=(384, 288))
     # Figures of the published size are not those of another.
-    assert not identify(small, "mrfea2-r18", (384, 288)).metrics
-    assert identify(small, "mrfea2-r18", (256, 192)).metrics
+    assert not identify(small, "mrfea2-cspnext-s", (384, 288)).metrics
+    assert identify(small, "mrfea2-cspnext-s", (256, 192)).metrics
 
 
 def test_an_input_size_on_the_command_line(small: Path, samples: Path, tmp_path: Path) -> None:
@@ -210,7 +210,7 @@ def test_convert_on_the_command_line(small: Path, tmp_path: Path) -> None:
     target = tmp_path / "out.safetensors"
     code, out, _ = run(small, target)
     assert code == 0
-    assert "mrfea2-r18" in out
+    assert "mrfea2-cspnext-s" in out
     assert "authors-bgr" in out
     code, _, err = run(small, target)
     assert code == 2
@@ -219,7 +219,7 @@ def test_convert_on_the_command_line(small: Path, tmp_path: Path) -> None:
     assert (code, err) == (0, "")
     assert "384x288" in out
     assert identify(target).input_size == (384, 288)
-    assert run(small, target, "--overwrite", "--model", "mrfea2-r18")[0] == 0
+    assert run(small, target, "--overwrite", "--model", "mrfea2-cspnext-s")[0] == 0
     assert identify(target).codec == "udp"
 
 

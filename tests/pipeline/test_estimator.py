@@ -12,7 +12,7 @@ CPU = torch.device("cpu")
 
 
 def entry(**changes: object) -> PoseEntry:
-    return find_pose("mrfea2-r18").model_copy(update=changes)
+    return find_pose("mrfea2-cspnext-s").model_copy(update=changes)
 
 
 class Bright(torch.nn.Module):

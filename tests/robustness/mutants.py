@@ -215,7 +215,7 @@ def _write_weights(seed: int, folder: Path) -> None:
 
 def _weights_argv(folder: Path, out: Path, number: int) -> list[str]:
     [path] = folder.iterdir()
-    model = random.Random(number).choice(([], ["--model", "mrfea2-r18"]))
+    model = random.Random(number).choice(([], ["--model", "mrfea2-cspnext-s"]))
     return ["image", str(_PHOTO), "--whole-image", "--weights", str(path), "-o", str(out), *model]
 
 

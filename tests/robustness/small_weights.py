@@ -21,14 +21,14 @@ _KEPT = 30_000  # values a tensor may have
 def small_state() -> OrderedDict[str, Tensor]:
     """The smaller tensors of a real network, so that its family is recognized and most of it is missing."""
     torch.manual_seed(0)
-    state = create_model("mrfea2-r18").state_dict()
+    state = create_model("mrfea2-cspnext-s").state_dict()
     return OrderedDict((key, value) for key, value in state.items() if value.numel() <= _KEPT)
 
 
 def small_files() -> dict[str, bytes]:
     """By file name: safetensors with metadata, PyTorch's zip and legacy forms, a plain pickle, ONNX."""
     state = small_state()
-    entry = find_pose("mrfea2-r18").model_dump_json(exclude_defaults=True)
+    entry = find_pose("mrfea2-cspnext-s").model_dump_json(exclude_defaults=True)
     zipped, legacy = io.BytesIO(), io.BytesIO()
     # As training scripts nest it, with what they keep beside it.
     torch.save({"meta": {"epoch": 1, "best": np.float64(0.5)}, "state_dict": state}, zipped)

@@ -93,7 +93,7 @@ def test_a_teacher_of_other_joints_is_refused() -> None:
 
 
 def test_what_is_assumed_of_a_teachers_file_is_said(tmp_path: Path) -> None:
-    torch.save(create_model("mrfea2-r18").state_dict(), tmp_path / "best.pth")
+    torch.save(create_model("mrfea2-cspnext-s").state_dict(), tmp_path / "best.pth")
     notes: list[str] = []
     Teacher.load(str(tmp_path / "best.pth"), TrainConfig(), CPU, WeightsStore(), notes.append)
     assert len(notes) == 1 and notes[0].startswith("best.pth does not state its input size")

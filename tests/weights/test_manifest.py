@@ -172,7 +172,7 @@ def test_the_shipped_manifest_is_read_once() -> None:
 
 def test_shipped_pose_entries_are_sane() -> None:
     entries = load_manifest().pose
-    assert {"rtmpose-s", "simplebaseline-r50", "mrfea2-r50", "mrfea2-r18"} <= {
+    assert {"rtmpose-s", "simplebaseline-r50", "mrfea2-r50", "mrfea2-cspnext-s"} <= {
         entry.name for entry in entries
     }
     for entry in entries:

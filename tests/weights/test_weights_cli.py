@@ -13,7 +13,7 @@ from mrpose_cli.weights.manifest import find_entry, load_manifest, shipped_folde
 
 NO_HASH = "simplebaseline-r50"
 HASHED = "rtmpose-s"
-SHIPPED = "mrfea2-r18"
+SHIPPED = "mrfea2-cspnext-s"
 
 
 @pytest.fixture(autouse=True)
