@@ -30,8 +30,8 @@ def write_names(seed: int, folder: Path) -> None:
     kind = chance.choice((*["picture"] * 8, "loop", "pipe", "folder", "dangling", "list"))
     name = _name(chance, seed)
     path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)  # "[/b]" is a folder and a file
     if kind == "picture":
-        path.parent.mkdir(parents=True, exist_ok=True)  # "[/b]" is a folder and a file
         path.write_bytes(_picture())
     elif kind == "loop":
         path.symlink_to(chance.choice((name, ".")))
