@@ -41,7 +41,7 @@ _ENVIRONMENT = {
 }
 _IMPORTED = (
     *("cv2", "av", "onnxruntime", "torch", "torchvision", "matplotlib.pyplot", "pycocotools.cocoeval"),
-    *("pydantic", "rich.progress", "rich.table", "scipy", "filelock", "PIL.Image"),
+    *("pydantic", "rich.progress", "rich.table", "filelock", "PIL.Image"),
     *("mrpose_cli.cli", "mrpose_cli.pipeline.factory", "mrpose_cli.weights.store"),
     *("mrpose_cli.jobs.images", "mrpose_cli.jobs.video_clip", "mrpose_cli.jobs.evaluate"),
     *("mrpose_cli.jobs.evaluate_coco", "mrpose_cli.training.run"),
