@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -192,6 +193,8 @@ class ClipWriter:
         context.color_primaries, context.color_trc = info.colour.primaries, info.colour.transfer
         if encoder.tag and self.path.suffix != ".mkv":
             context.codec_tag = encoder.tag
+        with self._writing(), _as_scheduled():
+            context.open()
         return stream
 
     def write(self, image: NDArray[np.uint8], frame: ClipFrame) -> None:
@@ -261,6 +264,26 @@ class ClipWriter:
                 if isinstance(error, OSError):
                     raise
                 raise OutputError(f"cannot write {self.path}: {error.strerror or error}") from error
+
+
+@contextmanager
+def _as_scheduled() -> Iterator[None]:
+    """Take real-time priority away from threads that get it within.
+
+    SVT-AV1 gives it to its own threads and to the caller's, whose later threads inherit it, where the process
+    may: as root, so in most containers. Such a process lets nothing else on the machine run.
+    """
+    if sys.platform != "linux":
+        yield
+        return
+    before = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        for thread in map(int, os.listdir("/proc/self/task")):
+            with suppress(ProcessLookupError):
+                if os.sched_getscheduler(thread) != before[0]:
+                    os.sched_setscheduler(thread, *before)
 
 
 class _DiscardedError(Exception):

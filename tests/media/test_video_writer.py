@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from fractions import Fraction
@@ -189,6 +190,21 @@ def test_every_codec_encodes(tmp_path: Path, codec: CodecName, capfd: pytest.Cap
         if codec == "hevc":
             assert video.codec_context.codec_tag == "hvc1"
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="policies of threads are Linux'")
+@pytest.mark.parametrize("codec", ["h264", "hevc", "vp9", "av1"])
+def test_no_encoder_makes_threads_real_time_ones(tmp_path: Path, codec: CodecName) -> None:
+    """SVT-AV1 does if it may: as root."""
+    before = os.sched_getscheduler(0)
+    clip = Clip(make_clip(tmp_path / "clip.mp4"), "clip")
+    writer = ClipWriter(tmp_path / "copy.mp4", clip.info, clip.others, codec=codec)
+    for frame in clip.frames():
+        writer.write(frame.image, frame)
+    threads = [int(name) for name in os.listdir("/proc/self/task")]
+    assert {os.sched_getscheduler(thread) for thread in threads} == {before}
+    writer.close(clip.tail)
+    clip.close()
 
 
 def test_the_index_comes_first_so_that_browsers_can_begin(tmp_path: Path) -> None:
