@@ -280,7 +280,7 @@ def _as_scheduled() -> Iterator[None]:
     try:
         yield
     finally:
-        for thread in map(int, os.listdir("/proc/self/task")):
+        for thread in (int(task.name) for task in Path("/proc/self/task").iterdir()):
             with suppress(ProcessLookupError):
                 if os.sched_getscheduler(thread) != before[0]:
                     os.sched_setscheduler(thread, *before)

@@ -201,7 +201,7 @@ def test_no_encoder_makes_threads_real_time_ones(tmp_path: Path, codec: CodecNam
     writer = ClipWriter(tmp_path / "copy.mp4", clip.info, clip.others, codec=codec)
     for frame in clip.frames():
         writer.write(frame.image, frame)
-    threads = [int(name) for name in os.listdir("/proc/self/task")]
+    threads = [int(task.name) for task in Path("/proc/self/task").iterdir()]
     assert {os.sched_getscheduler(thread) for thread in threads} == {before}
     writer.close(clip.tail)
     clip.close()
