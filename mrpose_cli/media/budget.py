@@ -1,10 +1,15 @@
 """Sharing out memory among photos."""
 
+import ctypes
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
+from typing import Final
 
 from mrpose_cli.errors import InputError
+
+_LARGE: Final = 2**27  # bytes of a photo after which the system gets back what was freed
 
 
 class Budget:
@@ -45,12 +50,23 @@ class Budget:
             To be called with the bytes it needs, once; waits until there is room. It raises InputError when
             the budget is closed.
         """
+        large = False
+
+        def admit(size: int) -> None:
+            nonlocal large
+            self._take(number, size)
+            large = size >= _LARGE
+            if large:
+                _give_back()  # what was used until now
+
         try:
-            yield lambda size: self._take(number, size)
+            yield admit
         except BaseException:
             self.release(number)
             raise
         finally:
+            if large:
+                _give_back()  # what only decoding took
             with self._changed:
                 self._over.add(number)
                 self._pass_on()
@@ -86,3 +102,22 @@ class Budget:
             self._over.remove(self._turn)
             self._turn += 1
         self._changed.notify_all()
+
+
+def _give_back() -> None:
+    """Hand what was freed back to the system.
+
+    Pillow's pictures are made of blocks that glibc, once some were freed, takes from its heaps, where they
+    would stay: the next large photo could be another thread's, and have another heap.
+    """
+    if trim := _malloc_trim():
+        trim(0)
+
+
+@cache
+def _malloc_trim() -> Callable[[int], object] | None:
+    try:
+        trim: Callable[[int], object] = ctypes.CDLL(None).malloc_trim
+    except (AttributeError, OSError, TypeError):  # not glibc
+        return None
+    return trim

@@ -18,14 +18,14 @@ from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError, _imaging
 from mrpose_cli.errors import InputError
 from mrpose_cli.media.images import Photo
 
-MAX_PIXELS: Final = 178_956_970
-"""The largest picture that is decoded, in pixels; the size at which Pillow itself calls it a bomb.
+MAX_PIXELS: Final = 152_000_000
+"""The largest picture that is decoded, in pixels: what the largest sensors of cameras have.
 
 Decoding takes 7 bytes of memory for each of them, and the file.
 """
 
-_MAX_PIXELS: Final = {"WEBP": 100_000_000, "JPEG2000": 100_000_000}
-"""The same for formats whose decoders keep copies of their own, 18 bytes a pixel in all."""
+_MAX_PIXELS: Final = {"WEBP": 70_000_000, "JPEG2000": 60_000_000}
+"""The same for formats whose decoders keep copies of their own: 15 and 18 bytes a pixel in all."""
 
 # Only formats that hold photos. Some of Pillow's others start programs (EPS) or take any bytes for a picture.
 _WANTED: Final = (
