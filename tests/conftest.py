@@ -15,8 +15,8 @@ from mrpose_cli.weights.store import WeightsStore
 ROOT = Path(__file__).parents[1]
 SAMPLES = ROOT / "samples"
 
-# Shells start background jobs with SIGINT ignored, `nohup` with SIGHUP, and that is inherited: the commands that
-# tests interrupt would never hear of it.
+# Shells start background jobs with SIGINT ignored, `nohup` with SIGHUP, and that is inherited: the commands
+# that tests interrupt would never hear of it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 if hasattr(signal, "SIGHUP"):
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
