@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mrpose_cli.errors import UsageError
-from mrpose_cli.jobs.evaluate_ranks import Ranks
+from mrpose_cli.ranks import Ranks
 from mrpose_cli.training.card import DataFacts
 from mrpose_cli.training.config import TrainConfig
 from mrpose_cli.training.crops import Catalogue, CropSet, count_sets

@@ -10,8 +10,8 @@ from datetime import timedelta
 import torch
 import torch.distributed as dist
 
-from mrpose_cli.jobs.evaluate_ranks import Ranks
 from mrpose_cli.pipeline.factory import resolve_device
+from mrpose_cli.ranks import Ranks
 
 _PATIENCE = timedelta(hours=2)  # the first process validates while the others wait
 

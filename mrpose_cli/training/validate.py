@@ -150,10 +150,10 @@ def evaluate_coco(checkpoint: Path, annotations: Path, images: Path, out: Path, 
         UsageError: the dataset will not do.
     """
     from mrpose_cli.evaluation.report import CocoFigures
-    from mrpose_cli.jobs.evaluate import load, prepare, run
-    from mrpose_cli.jobs.evaluate_options import EvalJob, Models
-    from mrpose_cli.jobs.evaluate_ranks import Ranks
+    from mrpose_cli.jobs.evaluate.options import EvalJob, Models
+    from mrpose_cli.jobs.evaluate.run import load, prepare, run
     from mrpose_cli.pipeline.profile import StageClock
+    from mrpose_cli.ranks import Ranks
     from mrpose_cli.weights.store import WeightsStore
 
     models = Models(weights=checkpoint, flip=True, device=device, dtype="fp32")
