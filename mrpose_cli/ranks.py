@@ -1,4 +1,4 @@
-"""Sharing one evaluation among the processes that ``torchrun`` starts."""
+"""Sharing one job among the processes that ``torchrun`` starts."""
 
 from __future__ import annotations
 
@@ -65,19 +65,40 @@ class Ranks:
         dist.broadcast_object_list(decision, src=0)
         return decision[0]  # type: ignore[return-value]
 
+    def united(self, names: set[str]) -> set[str]:
+        """What any of the processes names."""
+        if self.size == 1:
+            return names
+        import torch.distributed as dist
+
+        boxes: list[set[str]] = [set() for _ in range(self.size)]
+        dist.all_gather_object(boxes, names)
+        return set().union(*boxes)
+
+
+def local_rank() -> int | None:
+    """This process's number on its machine; None if ``torchrun`` has not started several."""
+    if os.environ.get("WORLD_SIZE", "1") == "1" or "MASTER_ADDR" not in os.environ:
+        return None
+    return int(os.environ.get("LOCAL_RANK", "0"))
+
 
 @contextmanager
-def joined() -> Iterator[Ranks]:
-    """The ranks of this run: those of ``torchrun``, or this process alone."""
-    size = int(os.environ.get("WORLD_SIZE", "1"))
-    if size == 1 or "MASTER_ADDR" not in os.environ:
+def joined(backend: str = "gloo", patience: timedelta = _PATIENCE) -> Iterator[Ranks]:
+    """The ranks of this run: those of ``torchrun``, or this process alone.
+
+    Args:
+        backend: What carries tensors between them. For short messages gloo does on any machine.
+        patience: How long a process waits for another.
+    """
+    local = local_rank()
+    if local is None:
         yield Ranks()
         return
     import torch.distributed as dist
 
-    # Only short messages pass between ranks, so gloo does on any machine, with or without GPUs.
-    dist.init_process_group("gloo", timeout=_PATIENCE)
+    dist.init_process_group(backend, timeout=patience)
     try:
-        yield Ranks(dist.get_rank(), size, int(os.environ.get("LOCAL_RANK", "0")))
+        yield Ranks(dist.get_rank(), dist.get_world_size(), local)
     finally:
         dist.destroy_process_group()

@@ -57,12 +57,11 @@ def train(ctx: typer.Context, resume: bool, overwrite: bool, quiet: bool, **give
     with errors_reported():
         given[_ARGUMENT] = tuple(given[_ARGUMENT] or ())
         explicit = frozenset(name for name in given if _given(ctx, name))
-        from mrpose_cli.jobs.train import Request, run_training
-        from mrpose_cli.training.ranks import joined
+        from mrpose_cli.jobs.train import Request, run_training, training_ranks
         from mrpose_cli.weights.store import WeightsStore
 
         request = Request(TrainConfig(**given), explicit, resume, overwrite)
-        with joined(request.config.device) as (ranks, device), download_bars() as progress:
+        with training_ranks(request.config.device) as (ranks, device), download_bars() as progress:
             store = WeightsStore(progress=progress)
             with _screen(quiet=quiet or not ranks.first) as screen:
                 outcome = run_training(request, ranks, device, store=store, screen=screen)

@@ -29,8 +29,9 @@ from mrpose_cli.jobs.images import (
 )
 from mrpose_cli.jobs.images_spool import Done, PhotoSpool, state_of
 from mrpose_cli.media.budget import Budget
-from mrpose_cli.media.images import Photo, overlay_name, read_image, write_image
+from mrpose_cli.media.images import overlay_name, read_image, write_image
 from mrpose_cli.media.inputs import Source
+from mrpose_cli.media.photo import Photo
 from mrpose_cli.pipeline.isolated import stream_isolated
 from mrpose_cli.pipeline.pipeline import Pipeline
 from mrpose_cli.poses import Frame, Poses

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 
 import torch
@@ -13,12 +14,17 @@ from torch import nn
 
 from mrpose_cli.claim import Claim
 from mrpose_cli.errors import UsageError
+from mrpose_cli.evaluation.report import CocoFigures
 from mrpose_cli.interrupt import interruptible
+from mrpose_cli.jobs.evaluate.options import EvalJob, Models
+from mrpose_cli.jobs.evaluate.run import load, prepare, run
 from mrpose_cli.models.backbone import settle_norms
 from mrpose_cli.models.checkpoint import load_checkpoint
 from mrpose_cli.models.identify import read_entry, write_safetensors
+from mrpose_cli.pipeline.factory import resolve_device
 from mrpose_cli.pipeline.precision import full_float32
-from mrpose_cli.ranks import Ranks
+from mrpose_cli.pipeline.profile import StageClock
+from mrpose_cli.ranks import Ranks, joined, local_rank
 from mrpose_cli.training import card
 from mrpose_cli.training.batches import Augmenter
 from mrpose_cli.training.config import TrainConfig
@@ -31,13 +37,14 @@ from mrpose_cli.training.start import build, describe
 from mrpose_cli.training.state import STATE_FILE, State, load_state
 from mrpose_cli.training.teacher import Teacher
 from mrpose_cli.training.trainer import Hooks, Report, Trainer
-from mrpose_cli.training.validate import CocoScore, HeldOut, Validator, evaluate_coco
+from mrpose_cli.training.validate import CocoScore, HeldOut, Validator
 from mrpose_cli.weights.manifest import Metric, PoseEntry
 from mrpose_cli.weights.store import WeightsStore
 
 BEST_FILE = "best.safetensors"
 EVAL_FOLDER = "eval"
 _SETTLED_ON, _SETTLED_BATCH = 256, 32  # crops
+_PATIENCE = timedelta(hours=2)  # the first process validates while the others wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +102,25 @@ class Outcome:
     seconds: float
     held_out: HeldOut | None
     coco: CocoScore | None
+
+
+@contextmanager
+def training_ranks(device: str) -> Iterator[tuple[Ranks, torch.device]]:
+    """The processes of this run and this one's device.
+
+    Args:
+        device: A name; ``auto`` and ``cuda`` become the GPU of the process's number.
+
+    Raises:
+        UsageError: this machine has no such device.
+    """
+    place, local = resolve_device(device), local_rank()
+    if place.type == "cuda" and local is not None:
+        place = resolve_device(f"cuda:{local}")
+        torch.cuda.set_device(place)
+    # Gradients go by nccl where they are on GPUs, messages by gloo.
+    with joined("cpu:gloo,cuda:nccl" if place.type == "cuda" else "gloo", _PATIENCE) as ranks:
+        yield ranks, place
 
 
 @full_float32()
@@ -179,9 +205,7 @@ def _run(
         figures = _evaluate(best, held_out, augmenter, entry)
         coco = None
         if config.val_ann is not None and config.val_images is not None:
-            coco = evaluate_coco(
-                best, config.val_ann, config.val_images, config.out / EVAL_FOLDER, str(device)
-            )
+            coco = _evaluate_coco(best, config.val_ann, config.val_images, config.out / EVAL_FOLDER, device)
             metric = Metric(
                 dataset=f"{coco.dataset}, {coco.images} photos", ap=round(coco.ap, 1), boxes="ground truth",
                 flip=True, decode="udp", source="mrpose train",
@@ -242,6 +266,22 @@ def _evaluate(best: Path, held_out: CropSet | None, augmenter: Augmenter, entry:
     device = held_out.points.device
     network = load_checkpoint(entry.arch, best, entry.joints, entry.input_size).to(device)
     return Validator(held_out, augmenter, lambda: torch.autocast(device.type, enabled=False))(network)
+
+
+def _evaluate_coco(
+    checkpoint: Path, annotations: Path, images: Path, out: Path, device: torch.device
+) -> CocoScore:
+    """What ``mrpose eval`` says of a checkpoint file; its report goes to ``out``."""
+    models = Models(weights=checkpoint, flip=True, device=str(device), dtype="fp32")
+    job = EvalJob(annotations, images, models=models, out=out, overwrite=True)
+    with prepare(job) as plan:
+        report = run(job, plan, load(job, plan.task, WeightsStore(), StageClock(), Ranks()))
+    assert report is not None and isinstance(report.figures, CocoFigures)
+    figures, dataset = report.figures, report.conditions.dataset
+    return CocoScore(
+        dataset.annotations, dataset.images, dataset.persons,
+        *(value or 0.0 for value in (figures.ap, figures.ap50, figures.ap75, figures.ar)),
+    )  # fmt: skip
 
 
 def _write(path: Path, network: nn.Module, entry: PoseEntry, *, half: bool) -> None:

@@ -7,12 +7,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from mrpose_cli import __version__
 from mrpose_cli.evaluation.annotations import sha256_of
 from mrpose_cli.evaluation.report import BoxConditions, DatasetConditions, ModelConditions
 from mrpose_cli.jobs.common import device_name
 from mrpose_cli.jobs.evaluate.options import Models
 from mrpose_cli.pipeline.pipeline import Pipeline
+from mrpose_cli.version import __version__
 from mrpose_cli.weights.manifest import find_detector
 from mrpose_cli.weights.store import WeightsStore
 

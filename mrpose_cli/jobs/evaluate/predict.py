@@ -14,7 +14,8 @@ from typing import Any
 from mrpose_cli.errors import InputError, UsageError
 from mrpose_cli.jobs.common import few_threads, reason_of
 from mrpose_cli.jobs.evaluate.spool import SpoolWriter, read_spools, spool_path, spools
-from mrpose_cli.media.images import Photo, read_image
+from mrpose_cli.media.images import read_image
+from mrpose_cli.media.photo import Photo
 from mrpose_cli.pipeline.crops import crop_sizes
 from mrpose_cli.pipeline.detectors.base import FileBoxes
 from mrpose_cli.pipeline.pipeline import Pipeline

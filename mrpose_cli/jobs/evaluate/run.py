@@ -12,7 +12,6 @@ from typing import Self
 
 import torch
 
-from mrpose_cli import __version__
 from mrpose_cli.claim import Claim, is_free
 from mrpose_cli.errors import InputError, OutputError, UsageError
 from mrpose_cli.evaluation.published import compare_published
@@ -44,6 +43,7 @@ from mrpose_cli.pipeline.factory import DEFAULT_MODEL, load_pipeline, resolve_de
 from mrpose_cli.pipeline.pipeline import Pipeline
 from mrpose_cli.pipeline.profile import StageClock
 from mrpose_cli.ranks import Ranks
+from mrpose_cli.version import __version__
 from mrpose_cli.weights.store import WeightsStore
 
 REPORT_FILE = "report.json"

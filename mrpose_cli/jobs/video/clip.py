@@ -7,7 +7,7 @@ import time
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,19 +16,16 @@ from mrpose_cli.background import in_background
 from mrpose_cli.drawing import Painter
 from mrpose_cli.errors import OutputError
 from mrpose_cli.jobs.common import conditions, reason_of
+from mrpose_cli.jobs.video.options import ClipRow, ClipSource, Progress, VideoJob
 from mrpose_cli.jobs.video.outputs import ClipOutputs
-from mrpose_cli.jobs.video.run import ClipRow, ClipSource, Progress, VideoJob
 from mrpose_cli.media.video.clip import ClipFrame
-from mrpose_cli.media.video.live import LIVE_SCHEMES, AnyClip, LiveClip
-from mrpose_cli.media.video.reader import Clip
+from mrpose_cli.media.video.live import AnyClip, LiveClip, open_clip
+from mrpose_cli.media.video.window import PreviewWindow
 from mrpose_cli.pipeline.pipeline import Pipeline
 from mrpose_cli.pipeline.profile import StageClock
 from mrpose_cli.pipeline.sparse import SparseDetector
 from mrpose_cli.poses import Poses
 from mrpose_cli.tracking.follow import Follower, Following
-
-if TYPE_CHECKING:
-    from mrpose_cli.media.video.window import PreviewWindow
 
 T = TypeVar("T")
 Drawn = tuple[ClipFrame, Poses, NDArray[np.uint8] | None]
@@ -64,7 +61,7 @@ def run_clip(
     """
     start = time.perf_counter()
     row = ClipRow(source.name)
-    with closing(open_clip(job, source)) as clip:
+    with closing(open_clip(source.location, source.base, job.window, patience=job.patience)) as clip:
         progress.clip(source.name, clip.info.frames)
         pipe = _pipeline_for(job, pipeline)
         follower = _follower(job, clip)
@@ -123,25 +120,6 @@ def _write(
         if row.closed or row.full or stop.is_set():
             return last, True
     return last, False
-
-
-def open_clip(job: VideoJob, source: ClipSource) -> AnyClip:
-    """Open a file, a link or a camera.
-
-    Raises:
-        InputError: it cannot be read.
-    """
-    location = source.location
-    live = isinstance(location, int) or (
-        isinstance(location, str) and location.split("://")[0].lower() in LIVE_SCHEMES
-    )
-    if not live:
-        clip = Clip(location, source.base, job.window)  # type: ignore[arg-type]  # no camera
-        if isinstance(location, Path) or clip.info.duration is not None:
-            return clip
-        clip.close()  # a web server that sends without end
-    assert not isinstance(location, Path)
-    return LiveClip(location, source.base, job.window, patience=job.patience)
 
 
 def _pipeline_for(job: VideoJob, pipeline: Pipeline) -> Pipeline:

@@ -16,7 +16,7 @@ from mrpose_cli.coco.lines import CsvWriter, JsonlWriter
 from mrpose_cli.coco.writer import DatasetWriter
 from mrpose_cli.disk import Reserve
 from mrpose_cli.errors import OutputError
-from mrpose_cli.jobs.video.run import VideoJob
+from mrpose_cli.jobs.video.options import VideoJob
 from mrpose_cli.media.video.clip import ClipFrame, Packet
 from mrpose_cli.media.video.live import AnyClip
 from mrpose_cli.media.video.writer import ClipWriter, choose_suffix

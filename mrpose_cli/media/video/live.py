@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import Any, Final
 
 import av
@@ -20,7 +21,7 @@ from mrpose_cli.media.video.frames import Colour, FromYuv, Turn
 from mrpose_cli.media.video.open import open_container, video_stream
 from mrpose_cli.media.video.reader import Clip
 
-LIVE_SCHEMES: Final = ("rtsp", "rtsps", "rtmp", "rtmps", "udp", "tcp", "srt")
+_LIVE_SCHEMES: Final = ("rtsp", "rtsps", "rtmp", "rtmps", "udp", "tcp", "srt")
 """Schemes of links that never lead to a file."""
 
 _CLOCK: Final = Fraction(1, 90_000)
@@ -218,6 +219,28 @@ class LiveClip:
 
 
 AnyClip = Clip | LiveClip
+
+
+def open_clip(location: Path | str | int, name: str, window: Window, *, patience: float) -> AnyClip:
+    """Open a file, a link or a camera.
+
+    Args:
+        location: A path, a link, or a camera's number.
+        name: What the frames are called: ``name/000012.jpg``.
+        window: The part of it that is wanted.
+        patience: Seconds for which a broken live source is tried again.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    if isinstance(location, Path):
+        return Clip(location, name, window)
+    if isinstance(location, str) and location.split("://")[0].lower() not in _LIVE_SCHEMES:
+        clip = Clip(location, name, window)
+        if clip.info.duration is not None:
+            return clip
+        clip.close()  # a web server that sends without end
+    return LiveClip(location, name, window, patience=patience)
 
 
 def _stream(link: str, timeout: float) -> Pictures:

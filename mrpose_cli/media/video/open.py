@@ -9,8 +9,8 @@ import av
 from av.error import FFmpegError
 from av.stream import Disposition
 
-from mrpose_cli import __version__
 from mrpose_cli.errors import InputError
+from mrpose_cli.version import __version__
 
 if TYPE_CHECKING:
     from av.container import InputContainer
