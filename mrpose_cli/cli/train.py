@@ -25,7 +25,7 @@ from mrpose_cli.cli.console import (
 from mrpose_cli.training.config import TrainConfig, flags
 
 if TYPE_CHECKING:
-    from mrpose_cli.training.run import Outcome, Screen
+    from mrpose_cli.jobs.train import Outcome, Screen
     from mrpose_cli.training.trainer import Report
 
 _LINE_EVERY = 30  # seconds between lines where there is no terminal for a bar
@@ -57,12 +57,11 @@ def train(ctx: typer.Context, resume: bool, overwrite: bool, quiet: bool, **give
     with errors_reported():
         given[_ARGUMENT] = tuple(given[_ARGUMENT] or ())
         explicit = frozenset(name for name in given if _given(ctx, name))
-        from mrpose_cli.training.ranks import joined
-        from mrpose_cli.training.run import Request, run_training
+        from mrpose_cli.jobs.train import Request, run_training, training_ranks
         from mrpose_cli.weights.store import WeightsStore
 
         request = Request(TrainConfig(**given), explicit, resume, overwrite)
-        with joined(request.config.device) as (ranks, device), download_bars() as progress:
+        with training_ranks(request.config.device) as (ranks, device), download_bars() as progress:
             store = WeightsStore(progress=progress)
             with _screen(quiet=quiet or not ranks.first) as screen:
                 outcome = run_training(request, ranks, device, store=store, screen=screen)
@@ -85,7 +84,7 @@ def _screen(*, quiet: bool) -> Iterator[Screen]:
     """A bar with crops a second, loss, AP and time left on stderr; lines where that is not a terminal."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
-    from mrpose_cli.training.run import Screen
+    from mrpose_cli.jobs.train import Screen
 
     console = bar_console()
     if quiet:
@@ -131,8 +130,8 @@ def _print(outcome: Outcome) -> None:
     from rich import box
     from rich.table import Table
 
+    from mrpose_cli.jobs.train import BEST_FILE
     from mrpose_cli.training.card import CARD_FILE
-    from mrpose_cli.training.run import BEST_FILE
 
     table = Table("evaluated on", box=box.SIMPLE_HEAD)
     for title in ("people", "AP"):
