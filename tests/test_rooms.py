@@ -1,4 +1,4 @@
-"""CONTRIBUTING's table of rooms holds: every import points down, and no modules import each other in a circle."""
+"""CONTRIBUTING's table of rooms holds: every import leads down, and there are no circles."""
 
 import ast
 import re
@@ -134,7 +134,9 @@ def test_an_arrow_that_runs_up_is_found(tmp_path: Path) -> None:
 
 def test_an_arrow_within_a_function_is_found(tmp_path: Path) -> None:
     text = "class Clip:\n    def go(self):\n        from mrpose_cli import jobs\n"
-    assert planted(tmp_path, **{"media/clip.py": text})[0] == ["mrpose_cli.media.clip imports mrpose_cli.jobs"]
+    assert planted(tmp_path, **{"media/clip.py": text})[0] == [
+        "mrpose_cli.media.clip imports mrpose_cli.jobs"
+    ]
 
 
 def test_an_arrow_for_types_alone_is_found(tmp_path: Path) -> None:
@@ -152,7 +154,10 @@ def test_a_room_that_the_table_lacks_is_found(tmp_path: Path) -> None:
 
 
 def test_a_circle_within_a_room_is_found(tmp_path: Path) -> None:
-    files = {"media/clip.py": "from . import photo\n", "media/photo.py": "def f():\n    from .clip import Clip\n"}
+    files = {
+        "media/clip.py": "from . import photo\n",
+        "media/photo.py": "def f():\n    from .clip import Clip\n",
+    }
     found, modules = planted(tmp_path, **files)
     assert found == []
     assert set(modules) == {"mrpose_cli.media.clip", "mrpose_cli.media.photo"}
