@@ -107,7 +107,7 @@ def test_a_run_leaves_all_that_was_promised(whole: Path, shard: Path) -> None:
     assert last < 0.95 * first
     validations = _lines(whole, "validation")
     assert validations[-1]["step"] == STEPS and len(validations) >= 5
-    assert (whole / "curve.svg").read_text().count("<polyline") == 2
+    assert (whole / "curve.svg").read_text().count("<polyline") == 3
     card = (whole / "CARD.md").read_text()
     assert "| coco_samples | 51 | 51 |" in card and str(shard.parent) not in card
     assert "| --samples | 480 (default none) |" in card and "| --sigma | 2.0 |" in card
