@@ -113,6 +113,7 @@ def image(
     after Ctrl-C. After Ctrl-C, a full disk or a crash the same command with --resume does the rest.
     """
     with errors_reported():
+        from mrpose_cli.coco.writer import DatasetWriter, ResultsWriter
         from mrpose_cli.drawing import Style
         from mrpose_cli.jobs.images import ImageJob, prepare
         from mrpose_cli.jobs.images_run import Progress, run_images
@@ -125,7 +126,7 @@ def image(
             whole_image=whole_image,
             style=Style(keypoint_threshold=kpt_thr, boxes=draw_boxes, heatmaps=draw_heatmaps),
             overlay=overlay,
-            results=results_json,
+            formats=(DatasetWriter, ResultsWriter) if results_json else (DatasetWriter,),
             overwrite=overwrite,
             resume=resume,
             settings={
@@ -176,7 +177,7 @@ def image(
             bar = stack.enter_context(work_bar("photos", quiet=quiet))
             report = run_images(job, plan, pipeline, stop, Progress(bar.start, bar.advance))
         if not quiet:
-            _print_rows(report, overlays=overlay)
+            _print_rows(report, plan.out, overlays=overlay)
         if profile:
             _print_profile(report)
         for name, reason in report.failures:
@@ -190,7 +191,7 @@ def image(
             raise typer.Exit(FAILED)
 
 
-def _print_rows(report: ImageReport, *, overlays: bool) -> None:
+def _print_rows(report: ImageReport, out: Path, *, overlays: bool) -> None:
     from rich import box
     from rich.table import Table
 
@@ -210,11 +211,8 @@ def _print_rows(report: ImageReport, *, overlays: bool) -> None:
     say(f"  {report.persons} persons in {photos} photos, {report.seconds:.2f} s ({rate})")
     if report.resumed:
         say(f"  {report.resumed} of these photos had been done before")
-    if overlays:
-        say(f"  overlays   {report.dataset.parent}")
-    say(f"  COCO JSON  {report.dataset}")
-    if report.results:
-        say(f"  results    {report.results}")
+    for title, path in [*([("overlays", out)] if overlays else []), *report.written.items()]:
+        say(f"  {title:<9}  {path}")
 
 
 def _print_profile(report: ImageReport) -> None:

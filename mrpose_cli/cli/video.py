@@ -231,6 +231,8 @@ def video(
     The exit code is 0 if all went well, 1 if an input failed, 2 for wrong usage, 130 after Ctrl-C.
     """
     with errors_reported():
+        from mrpose_cli.coco.lines import CsvWriter, JsonlWriter
+        from mrpose_cli.coco.writer import DatasetWriter
         from mrpose_cli.drawing import Style
         from mrpose_cli.jobs.video import VideoJob, prepare, run_videos
         from mrpose_cli.media.video import Window
@@ -240,6 +242,7 @@ def video(
         following = None
         if track or trails or smooth != "none":
             following = Following(bridge, OneEuro(smooth_cutoff, smooth_beta) if smooth != "none" else None)
+        formats = {DatasetWriter: True, JsonlWriter: jsonl, CsvWriter: csv}
         job = VideoJob(
             inputs=inputs,
             out=out,
@@ -260,8 +263,7 @@ def video(
             overlay=overlay,
             codec=codec,
             crf=crf,
-            jsonl=jsonl,
-            csv=csv,
+            formats=[form for form, wanted in formats.items() if wanted],
             show=show,
             patience=reconnect,
             overwrite=overwrite,

@@ -12,15 +12,13 @@ from typing import Any
 from mrpose_cli.claim import Claim
 from mrpose_cli.coco.boxes import read_boxes
 from mrpose_cli.coco.ids import image_ids
+from mrpose_cli.coco.writer import DatasetWriter, PoseWriter
 from mrpose_cli.drawing import Style
 from mrpose_cli.errors import UsageError
 from mrpose_cli.jobs.common import DEFAULT_OUT, refuse_to_replace
 from mrpose_cli.media.images import possible_overlays
 from mrpose_cli.media.inputs import PHOTO_SUFFIXES, Source, expand
 from mrpose_cli.pipeline.detectors.base import Detector, FileBoxes, WholeImage
-
-DATASET_FILE = "poses.json"
-RESULTS_FILE = "results.json"
 
 SPOOL_FILE = "unfinished.jsonl"
 
@@ -38,7 +36,7 @@ class ImageJob:
         whole_image: Every photo is one person.
         style: What overlays show; its threshold also decides v in the JSON.
         overlay: Write overlays at all.
-        results: Write COCO's leaderboard form, too.
+        formats: The files of poses to write.
         overwrite: Replace files that exist, and begin anew where a run was not finished.
         resume: Go on with a run that was not finished: the one in ``out``, or the last of those in
             ``mrpose-out-N``.
@@ -52,7 +50,7 @@ class ImageJob:
     whole_image: bool = False
     style: Style = field(default_factory=Style)
     overlay: bool = True
-    results: bool = False
+    formats: Sequence[type[PoseWriter]] = (DatasetWriter,)
     overwrite: bool = False
     resume: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -105,8 +103,7 @@ class ImageReport:
     """What was done.
 
     Attributes:
-        dataset: The COCO JSON.
-        results: The leaderboard JSON, if one was asked for.
+        written: The files of poses by their titles.
         rows: Photos that were done, in order.
         failures: Name and reason of photos that failed.
         seconds: Wall time; loading the models is not included.
@@ -117,8 +114,7 @@ class ImageReport:
         full: Whether it is because the disk is full.
     """
 
-    dataset: Path
-    results: Path | None
+    written: dict[str, Path] = field(default_factory=dict)
     rows: list[PhotoRow] = field(default_factory=list)
     failures: list[tuple[str, str]] = field(default_factory=list)
     seconds: float = 0.0
@@ -221,9 +217,7 @@ def _check_folder(job: ImageJob, out: Path, sources: Sequence[Source]) -> None:
         raise UsageError(
             f"{out} holds an unfinished run; go on with --resume, or begin anew in it with --overwrite"
         )
-    targets = [out / DATASET_FILE]
-    if job.results:
-        targets.append(out / RESULTS_FILE)
+    targets = [out / form.file for form in job.formats]
     if job.overlay:
         targets += [out / name for source in sources for name in possible_overlays(source.name)]
     # Where a run is resumed, what is there is its own: it was checked when it began.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,15 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from mrpose_cli.coco.writer import person_row, results_row, write_dataset, write_results
+from mrpose_cli.coco.writer import PoseWriter, person_rows
 from mrpose_cli.disk import Reserve
 from mrpose_cli.drawing import draw_poses
 from mrpose_cli.errors import DiskFullError, OutputError
 from mrpose_cli.evaluation.annotations import sha256_of
 from mrpose_cli.jobs.common import conditions, few_threads, reason_of
 from mrpose_cli.jobs.images import (
-    DATASET_FILE,
-    RESULTS_FILE,
     SPOOL_FILE,
     ImageJob,
     ImagePlan,
@@ -183,7 +181,7 @@ class _Run:
                             writer.submit(frame.name, self._write, frame.name, read, poses)
                         self.progress.photo(len(poses))
                     if reserve is not None:
-                        reserve.grow(_SPARE + self.spool.size * (2 if self.job.results else 1))
+                        reserve.grow(_SPARE + self.spool.size * 2 * len(self.job.formats))
                         if reserve.spent:
                             self.full.set()
                     del frame, poses, read  # pixels are not to be held while the next photo is waited for
@@ -245,8 +243,7 @@ class _Run:
             except Exception as error:  # the poses are worth keeping
                 failure = error
         height, width = photo.image.shape[:2]
-        threshold = self.job.style.keypoint_threshold
-        people = [person_row(poses, person, threshold) for person in range(len(poses))]
+        people = person_rows(poses, self.job.style.keypoint_threshold)
         notes = photo.notes
         if name in self.plan.unboxed:
             notes = (*notes, "not in the boxes file")
@@ -258,8 +255,6 @@ class _Run:
     def _report(self, *, partial: bool) -> ImageReport:
         names = (source.name for source in self.plan.sources)
         return ImageReport(
-            dataset=self.plan.out / DATASET_FILE,
-            results=self.plan.out / RESULTS_FILE if self.job.results else None,
             failures=[(name, self.failures[name]) for name in names if name in self.failures],
             resumed=len(self.spool.finished),
             partial=partial,
@@ -268,27 +263,20 @@ class _Run:
         )
 
     def _put_together(self, report: ImageReport) -> None:
-        """Write the JSON files from what is spooled, and fill the report with it."""
-        ids = self.plan.ids
-
-        def images() -> Iterator[Mapping[str, Any]]:
+        """Write the files of poses from what is spooled, and fill the report with it."""
+        info, writers = conditions(self.pipeline), list[PoseWriter]()
+        with ExitStack() as stack:
+            for form in self.job.formats:
+                writers.append(form(self.plan.out / form.file, self.pipeline.estimator.skeleton, info))
+                stack.callback(writers[-1].discard)
             for done in self.spool.read(self.plan.sources):
                 report.rows.append(_row(done))
                 size = {"width": done.width, "height": done.height}
-                yield {"id": ids[done.name], "file_name": done.name, **size}
-
-        def people() -> Iterator[tuple[int, Mapping[str, Any]]]:
-            for done in self.spool.read(self.plan.sources):
-                for person in done.people:
-                    yield ids[done.name], person
-
-        info = {**conditions(self.pipeline), **({"partial": True} if report.partial else {})}
-        annotations = (
-            {"id": number, "image_id": image, **person} for number, (image, person) in enumerate(people(), 1)
-        )
-        write_dataset(report.dataset, self.pipeline.estimator.skeleton, info, images(), annotations)
-        if report.results is not None:
-            write_results(report.results, (results_row(*pair) for pair in people()))
+                for writer in writers:
+                    writer.add({"id": self.plan.ids[done.name], "file_name": done.name, **size}, done.people)
+            for writer in writers:
+                writer.close(partial=report.partial)
+                report.written[writer.title] = writer.written
         if not report.partial:
             self.spool.remove()
 

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from mrpose_cli.claim import Claim
 from mrpose_cli.coco.boxes import read_boxes
-from mrpose_cli.coco.lines import partial_path
+from mrpose_cli.coco.writer import DatasetWriter, PoseWriter
 from mrpose_cli.drawing import Style
 from mrpose_cli.errors import InputError, OutputError, UsageError
 from mrpose_cli.jobs.common import DEFAULT_OUT, refuse_to_replace
@@ -53,8 +53,7 @@ class VideoJob:
         overlay: Write overlays at all.
         codec: What they are encoded with.
         crf: Their quality, lower is better; None for the codec's default.
-        jsonl: Write a line of JSON a frame, too.
-        csv: Write a row a person and frame, too.
+        formats: The files of poses to write for each clip.
         show: Show the frames in a window.
         patience: Seconds for which a broken stream is tried again.
         overwrite: Replace files that exist.
@@ -73,8 +72,7 @@ class VideoJob:
     overlay: bool = True
     codec: CodecName = "h264"
     crf: int | None = None
-    jsonl: bool = False
-    csv: bool = False
+    formats: Sequence[type[PoseWriter]] = (DatasetWriter,)
     show: bool = False
     patience: float = 30.0
     overwrite: bool = False
@@ -230,11 +228,10 @@ def _bases(names: Sequence[str]) -> list[str]:
 
 def _suffixes(job: VideoJob) -> list[str]:
     """Suffixes of all files that a clip may come to; the overlay's container is not known yet."""
-    suffixes = [".json", *(SUFFIXES if job.overlay else ())]
-    for wanted, suffix in ((job.jsonl, ".jsonl"), (job.csv, ".csv")):
-        if wanted:
-            suffixes += [suffix, partial_path(Path(f"x{suffix}")).name.removeprefix("x")]
-    return suffixes
+    return [
+        *(SUFFIXES if job.overlay else ()),
+        *(suffix for form in job.formats for suffix in form.suffixes()),
+    ]
 
 
 def _boxes(path: Path, sources: Sequence[ClipSource]) -> Detector:
