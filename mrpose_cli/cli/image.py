@@ -11,14 +11,13 @@ import typer
 from mrpose_cli.cli import options
 from mrpose_cli.cli.console import (
     FAILED,
-    INTERRUPTED,
     complain,
-    download_bars,
     errors_reported,
+    finish,
+    progress_bar,
     remark,
     say,
     table_console,
-    work_bar,
 )
 from mrpose_cli.interrupt import interruptible
 
@@ -116,7 +115,7 @@ def image(
         from mrpose_cli.coco.writer import DatasetWriter, ResultsWriter
         from mrpose_cli.drawing import Style
         from mrpose_cli.jobs.images import ImageJob, prepare
-        from mrpose_cli.jobs.images_run import Progress, run_images
+        from mrpose_cli.jobs.images_run import run_images
 
         job = ImageJob(
             inputs=inputs,
@@ -154,7 +153,7 @@ def image(
             from mrpose_cli.pipeline.profile import StageClock
             from mrpose_cli.weights.store import WeightsStore
 
-            with download_bars() as progress:
+            with progress_bar("bytes") as progress:
                 pipeline = load_pipeline(
                     model,
                     plan.detector or detector,
@@ -174,21 +173,14 @@ def image(
                     remark=remark,
                 )
             stop = stack.enter_context(interruptible())
-            bar = stack.enter_context(work_bar("photos", quiet=quiet))
-            report = run_images(job, plan, pipeline, stop, Progress(bar.start, bar.advance))
+            bar = stack.enter_context(progress_bar("photos", quiet=quiet))
+            report = run_images(job, plan, pipeline, stop, bar)
         if not quiet:
             _print_rows(report, plan.out, overlays=overlay)
         if profile:
             _print_profile(report)
-        for name, reason in report.failures:
-            complain(f"{name}: {reason}")
-        if report.full:
-            complain(f"no space left on the disk: {plan.out}; {_KEPT}")
-        elif report.interrupted:
-            complain(f"interrupted; {_KEPT}")
-            raise typer.Exit(INTERRUPTED)
-        if report.failures or report.partial or plan.problems:
-            raise typer.Exit(FAILED)
+        full = f"no space left on the disk: {plan.out}; {_KEPT}"
+        finish(report, failed=bool(plan.problems), interrupted=_KEPT, full=full)
 
 
 def _print_rows(report: ImageReport, out: Path, *, overlays: bool) -> None:

@@ -11,15 +11,8 @@ from typing import Annotated, Literal
 import typer
 
 from mrpose_cli.cli import options
-from mrpose_cli.cli.console import (
-    FAILED,
-    INTERRUPTED,
-    complain,
-    download_bars,
-    errors_reported,
-    remark,
-)
-from mrpose_cli.cli.video_console import frame_bar, print_profile, print_rows
+from mrpose_cli.cli.console import FAILED, complain, errors_reported, finish, progress_bar, remark
+from mrpose_cli.cli.video_console import print_profile, print_rows
 from mrpose_cli.errors import UsageError
 from mrpose_cli.interrupt import interruptible
 
@@ -279,7 +272,7 @@ def video(
             from mrpose_cli.pipeline.profile import StageClock
             from mrpose_cli.weights.store import WeightsStore
 
-            with download_bars() as progress:
+            with progress_bar("bytes") as progress:
                 pipeline = load_pipeline(
                     model,
                     plan.detector or detector,
@@ -299,16 +292,11 @@ def video(
                     remark=remark,
                 )
             stop = stack.enter_context(interruptible())
-            bar = stack.enter_context(frame_bar(pipeline.clock.seconds, quiet=quiet))
+            bar = stack.enter_context(progress_bar("frames", quiet=quiet))
             report = run_videos(job, plan, pipeline, stop, bar)
         if not quiet:
             print_rows(report)
         if profile:
             print_profile(report)
-        for name, reason in report.failures:
-            complain(f"{name}: {reason}")
-        if report.interrupted:
-            complain("interrupted; what was done until then is complete and playable")
-            raise typer.Exit(INTERRUPTED)
-        if report.failures or plan.problems:
-            raise typer.Exit(FAILED)
+        kept = "what was done until then is complete and playable"
+        finish(report, failed=bool(plan.problems), interrupted=kept)

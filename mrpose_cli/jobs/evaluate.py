@@ -44,6 +44,7 @@ from mrpose_cli.pipeline.detectors.base import WholeImage
 from mrpose_cli.pipeline.factory import DEFAULT_MODEL, load_pipeline, resolve_device
 from mrpose_cli.pipeline.pipeline import Pipeline
 from mrpose_cli.pipeline.profile import StageClock
+from mrpose_cli.progress import Progress, silent
 from mrpose_cli.weights.store import WeightsStore
 
 REPORT_FILE = "report.json"
@@ -92,19 +93,6 @@ class Engine:
     pipeline: Pipeline
     model: ModelConditions
     boxes: BoxConditions
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Whom to tell how it goes on.
-
-    Attributes:
-        start: Told how many images are to be run.
-        image: Told of every image that is done, with its number of people.
-    """
-
-    start: Callable[[int], None] = lambda images: None
-    image: Callable[[int], None] = lambda persons: None
 
 
 def prepare(job: EvalJob, ranks: Ranks | None = None) -> EvalPlan:
@@ -237,7 +225,7 @@ def run(
     plan: EvalPlan,
     engine: Engine | None,
     ranks: Ranks | None = None,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> Report | None:
     """Predict what is to be predicted, score it, write everything.
 
@@ -246,7 +234,7 @@ def run(
         plan: What :func:`prepare` made of it.
         engine: The models; None to score a results file.
         ranks: Who else is at it.
-        progress: Whom to tell.
+        progress: Told how it goes.
 
     Returns:
         The report; None on every rank but the first.
@@ -256,7 +244,7 @@ def run(
         InputError: an image cannot be read, and ``strict`` is set.
         OutputError: a file cannot be written.
     """
-    ranks, progress = ranks or Ranks(), progress or Progress()
+    ranks = ranks or Ranks()
     if engine is None:
         return _finish(job, plan, None, None, (), ranks)
     if ranks.first and not job.resume:
@@ -270,7 +258,7 @@ def run(
         workers,
         job.strict,
     )
-    outcome = predict(plan.task.shots, engine.pipeline, work, ranks, progress.start, progress.image)
+    outcome = predict(plan.task.shots, engine.pipeline, work, ranks, progress)
     if not ranks.first:
         return None
     poses = read_spools(spools(plan.out), work.conditions)

@@ -15,7 +15,7 @@ from mrpose_cli.coco.ids import image_ids
 from mrpose_cli.coco.writer import DatasetWriter, PoseWriter
 from mrpose_cli.drawing import Style
 from mrpose_cli.errors import UsageError
-from mrpose_cli.jobs.common import DEFAULT_OUT, refuse_to_replace
+from mrpose_cli.jobs.common import DEFAULT_OUT, RunReport, refuse_to_replace
 from mrpose_cli.media.images import possible_overlays
 from mrpose_cli.media.inputs import PHOTO_SUFFIXES, Source, expand
 from mrpose_cli.pipeline.detectors.base import Detector, FileBoxes, WholeImage
@@ -99,30 +99,18 @@ class PhotoRow:
 
 
 @dataclass(slots=True)
-class ImageReport:
+class ImageReport(RunReport):
     """What was done.
 
     Attributes:
         written: The files of poses by their titles.
         rows: Photos that were done, in order.
-        failures: Name and reason of photos that failed.
-        seconds: Wall time; loading the models is not included.
-        stages: Wall time by stage of the main thread, in seconds.
         resumed: How many of the photos an earlier run had done.
-        partial: Whether photos are left to be done, by ``--resume``.
-        interrupted: Whether that is because the user ended the run.
-        full: Whether it is because the disk is full.
     """
 
     written: dict[str, Path] = field(default_factory=dict)
     rows: list[PhotoRow] = field(default_factory=list)
-    failures: list[tuple[str, str]] = field(default_factory=list)
-    seconds: float = 0.0
-    stages: dict[str, float] = field(default_factory=dict)
     resumed: int = 0
-    partial: bool = False
-    interrupted: bool = False
-    full: bool = False
 
     @property
     def persons(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +34,7 @@ from mrpose_cli.media.writer import BackgroundWriter
 from mrpose_cli.pipeline.isolated import stream_isolated
 from mrpose_cli.pipeline.pipeline import Pipeline
 from mrpose_cli.poses import Frame, Poses
+from mrpose_cli.progress import Progress, Tally, silent
 
 _READERS = 2
 _AHEAD = 4  # photos that are read before they are used
@@ -63,25 +64,12 @@ class _Read:
 Photos = Generator[tuple[Numbered, _Read | Exception] | None, None, None]
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Whom to tell how it goes.
-
-    Attributes:
-        start: Told how many photos there are to do.
-        photo: Told of every photo that is through, with its number of people.
-    """
-
-    start: Callable[[int], None] = lambda photos: None
-    photo: Callable[[int], None] = lambda persons: None
-
-
 def run_images(
     job: ImageJob,
     plan: ImagePlan,
     pipeline: Pipeline,
     stop: threading.Event,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> ImageReport:
     """Work through the photos; one that fails is reported and the rest goes on.
 
@@ -107,7 +95,7 @@ def run_images(
         overlays=job.overlay,
     )
     with closing(spool):
-        report = _Run(job, plan, pipeline, stop, spool, progress or Progress()).run()
+        report = _Run(job, plan, pipeline, stop, spool, progress).run()
     report.seconds = time.perf_counter() - start
     report.stages = dict(pipeline.clock.seconds)
     return report
@@ -134,10 +122,11 @@ class _Run:
     written: set[str] = field(default_factory=set)
     failures: dict[str, str] = field(default_factory=dict)
     ended: bool = False
+    tally: Tally = field(init=False)
 
     def run(self) -> ImageReport:
         todo = [source for source in self.plan.sources if source.name not in self.spool.finished]
-        self.progress.start(len(todo))
+        self.tally = Tally(self.progress, "photos", len(todo))
         crash: Exception | None = None
         with ExitStack() as stack:
             reserve = _reserve(self.plan.out)
@@ -175,11 +164,11 @@ class _Run:
                     if isinstance(poses, Exception):
                         self.failures[frame.name] = reason_of(poses)
                         self.budget.release(read.number)
-                        self.progress.photo(0)
+                        self.tally.add(0)
                     else:
                         with clock("wait for overlays"):
                             writer.submit(frame.name, self._write, frame.name, read, poses)
-                        self.progress.photo(len(poses))
+                        self.tally.add(len(poses))
                     if reserve is not None:
                         reserve.grow(_SPARE + self.spool.size * 2 * len(self.job.formats))
                         if reserve.spent:
@@ -213,7 +202,7 @@ class _Run:
                 yield Frame(read.photo.image, source.name)
             else:
                 self.failures[source.name] = reason_of(read)
-                self.progress.photo(0)
+                self.tally.add(0)
         self.ended = True
 
     def _write(self, name: str, read: _Read, poses: Poses) -> None:

@@ -15,13 +15,14 @@ from mrpose_cli.coco.boxes import read_boxes
 from mrpose_cli.coco.writer import DatasetWriter, PoseWriter
 from mrpose_cli.drawing import Style
 from mrpose_cli.errors import InputError, OutputError, UsageError
-from mrpose_cli.jobs.common import DEFAULT_OUT, refuse_to_replace
+from mrpose_cli.jobs.common import DEFAULT_OUT, RunReport, refuse_to_replace
 from mrpose_cli.media.inputs import CLIPS, InputProblem, expand
 from mrpose_cli.media.video import Window
 from mrpose_cli.media.video_window import PreviewWindow, check_display
 from mrpose_cli.media.video_writer import SUFFIXES, CodecName, check_encoder
 from mrpose_cli.pipeline.detectors.base import Detector, FileBoxes, WholeImage
 from mrpose_cli.pipeline.pipeline import Pipeline
+from mrpose_cli.progress import Progress, silent
 from mrpose_cli.tracking.follow import Following
 
 # What the stages of the clock are to the user; the slowest one sets the speed.
@@ -142,32 +143,14 @@ class ClipRow:
 
 
 @dataclass(slots=True)
-class VideoReport:
+class VideoReport(RunReport):
     """What was done.
 
     Attributes:
         rows: Clips of which something was done, in order.
-        failures: Name and reason of clips of which nothing, or not all, was done.
-        seconds: Wall time; loading the models is not included.
-        stages: Wall time by stage, in seconds; stages run side by side.
-        interrupted: Whether the user ended the run early.
     """
 
     rows: list[ClipRow] = field(default_factory=list)
-    failures: list[tuple[str, str]] = field(default_factory=list)
-    seconds: float = 0.0
-    stages: dict[str, float] = field(default_factory=dict)
-    interrupted: bool = False
-
-
-class Progress:
-    """Is told how the run goes; this one keeps it to itself."""
-
-    def clip(self, name: str, frames: int | None) -> None:
-        """A clip begins, with about so many frames."""
-
-    def frame(self, persons: int) -> None:
-        """A frame is done, with so many people."""
 
 
 @contextmanager
@@ -250,7 +233,7 @@ def run_videos(
     plan: VideoPlan,
     pipeline: Pipeline,
     stop: threading.Event,
-    progress: Progress | None = None,
+    progress: Progress = silent,
     *,
     on_row: Callable[[ClipRow], None] = lambda row: None,
 ) -> VideoReport:
@@ -279,7 +262,7 @@ def run_videos(
             try:
                 if report.rows and report.rows[-1].full:
                     raise OutputError("not begun: no space left on the disk")
-                row = run_clip(job, plan.out, source, pipeline, stop, progress or Progress(), window)
+                row = run_clip(job, plan.out, source, pipeline, stop, progress, window)
             except (InputError, OutputError) as error:
                 report.failures.append((source.name, str(error)))
                 continue

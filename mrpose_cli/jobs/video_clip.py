@@ -16,7 +16,7 @@ from mrpose_cli.background import in_background
 from mrpose_cli.drawing import Painter
 from mrpose_cli.errors import OutputError
 from mrpose_cli.jobs.common import conditions, reason_of
-from mrpose_cli.jobs.video import ClipRow, ClipSource, Progress, VideoJob
+from mrpose_cli.jobs.video import ClipRow, ClipSource, VideoJob, slowest
 from mrpose_cli.jobs.video_outputs import ClipOutputs
 from mrpose_cli.media.video import ClipFrame
 from mrpose_cli.media.video_live import LIVE_SCHEMES, AnyClip, LiveClip
@@ -25,6 +25,7 @@ from mrpose_cli.pipeline.pipeline import Pipeline
 from mrpose_cli.pipeline.profile import StageClock
 from mrpose_cli.pipeline.sparse import SparseDetector
 from mrpose_cli.poses import Poses
+from mrpose_cli.progress import Progress, Tally
 from mrpose_cli.tracking.follow import Follower, Following
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def run_clip(
     start = time.perf_counter()
     row = ClipRow(source.name)
     with closing(open_clip(job, source)) as clip:
-        progress.clip(source.name, clip.info.frames)
+        tally = Tally(progress, source.name, clip.info.frames)
         pipe = _pipeline_for(job, pipeline)
         follower = _follower(job, clip)
         info = {**conditions(pipe), **_about(job, source, clip)}
@@ -75,7 +76,7 @@ def run_clip(
         crash: Exception | None = None
         try:
             with closing(_drawn(job, clip, pipe, follower, stop)) as drawn:
-                last, broken_off = _write(drawn, outputs, row, stop, progress, window)
+                last, broken_off = _write(drawn, outputs, row, stop, tally, pipe.clock, window)
         except OutputError as error:
             row.failure, last, broken_off = str(error), None, True
         except Exception as error:  # a fault of ours or of a library; what was done is worth keeping
@@ -107,7 +108,8 @@ def _write(
     outputs: ClipOutputs,
     row: ClipRow,
     stop: threading.Event,
-    progress: Progress,
+    tally: Tally,
+    clock: StageClock,
     window: PreviewWindow | None,
 ) -> tuple[ClipFrame | None, bool]:
     """Write the frames as they come; the last one, and whether there might have been more."""
@@ -116,7 +118,7 @@ def _write(
         outputs.add(frame, poses, (frame.image.shape[0], frame.image.shape[1]), canvas)
         last = frame
         row.frames, row.persons = row.frames + 1, row.persons + len(poses)
-        progress.frame(len(poses))
+        tally.add(len(poses), f"slowest: {slowest(clock.seconds)}")
         if window is not None and canvas is not None:
             row.closed = not window.show(canvas)
         row.full = outputs.full

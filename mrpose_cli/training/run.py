@@ -19,6 +19,7 @@ from mrpose_cli.models.backbone import settle_norms
 from mrpose_cli.models.checkpoint import load_checkpoint
 from mrpose_cli.models.identify import read_entry, write_safetensors
 from mrpose_cli.pipeline.precision import full_float32
+from mrpose_cli.progress import Progress, silent
 from mrpose_cli.training import card
 from mrpose_cli.training.batches import Augmenter
 from mrpose_cli.training.config import TrainConfig
@@ -58,23 +59,6 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Screen:
-    """Whom to tell how it goes on.
-
-    Attributes:
-        said: Told in a sentence.
-        decoded: Told how many crops were decoded, and how many are to be in all.
-        stepped: See :class:`~mrpose_cli.training.trainer.Hooks`.
-        reported: The same.
-    """
-
-    said: Callable[[str], None] = lambda sentence: None
-    decoded: Callable[[int, int], None] = lambda crops, total: None
-    stepped: Callable[[int, int | None], None] = lambda step, total: None
-    reported: Callable[[Report], None] = lambda report: None
-
-
-@dataclass(frozen=True, slots=True)
 class Outcome:
     """What came of it.
 
@@ -104,7 +88,8 @@ def run_training(
     device: torch.device,
     *,
     store: WeightsStore | None = None,
-    screen: Screen | None = None,
+    progress: Progress = silent,
+    remark: Callable[[str], None] = lambda sentence: None,
 ) -> Outcome:
     """Train a network and write all that comes of it.
 
@@ -116,7 +101,8 @@ def run_training(
         ranks: Who else is at it.
         device: Where this process trains.
         store: Where named weights are found; None for the user's cache.
-        screen: Whom to tell.
+        progress: Told how it goes.
+        remark: Told in a sentence.
 
     Raises:
         MrposeError: the loss is no longer a number.
@@ -125,22 +111,27 @@ def run_training(
         OutputError: something could not be written.
     """
     with Claim(request.config.out) if ranks.first else nullcontext():
-        return _run(request, ranks, device, store or WeightsStore(), screen or Screen())
+        return _run(request, ranks, device, store or WeightsStore(), progress, remark)
 
 
 def _run(
-    request: Request, ranks: Ranks, device: torch.device, store: WeightsStore, screen: Screen
+    request: Request,
+    ranks: Ranks,
+    device: torch.device,
+    store: WeightsStore,
+    progress: Progress,
+    remark: Callable[[str], None],
 ) -> Outcome:
     config, state = _prepare(request, ranks)
     entry = describe(config)
     start = build(config if state is None else replace(config, init="random"), store)
     words = start.words if state is None else state.start
-    teacher = Teacher.load(config.teacher, config, device, store, screen.said) if config.teacher else None
-    data = load_data(config, ranks, screen.decoded)
+    teacher = Teacher.load(config.teacher, config, device, store, remark) if config.teacher else None
+    data = load_data(config, ranks, progress)
     if state is not None and state.digest != data.digest:
         raise UsageError(f"{config.out} was trained on other crops or labels; a run resumes on its own")
     precision = str(autocast_type(config.precision, device)).removeprefix("torch.")
-    screen.said(_opening(entry, words, data, card.device_name(device), precision))
+    remark(_opening(entry, words, data, card.device_name(device), precision))
     torch.backends.cudnn.benchmark = True  # all batches are of one size
     train = place(data.train, device, on_host=config.keep_on_host)
     held_out = place(data.held_out, device, on_host=config.keep_on_host) if data.held_out else None
@@ -149,13 +140,25 @@ def _run(
     if start.folded:
         _settle(start.network.to(device), train, augmenter)
 
+    facts = ""
+
+    def stepped(step: int, total: int | None) -> None:
+        progress("steps", step, total, facts=facts)
+
+    def reported(report: Report) -> None:
+        nonlocal facts
+        facts = f"{report.rate:.1f} crops/s  loss {report.loss:.4f}"
+        if report.ap is not None:
+            facts += f"  AP {report.ap:.1f}"
+        stepped(report.step, report.total)
+
     def keep(averaged: nn.Module) -> None:
         _write(best, averaged, entry, half=config.half)
 
     with interruptible() as interrupted:
         trainer = Trainer(
             config, start.network, train, held_out, augmenter, teacher, ranks, device, config.out,
-            data.digest, words, Hooks(screen.stepped, screen.reported, keep, interrupted.is_set),
+            data.digest, words, Hooks(stepped, reported, keep, interrupted.is_set),
         )  # fmt: skip
         if state is not None:
             trainer.resume(state)
@@ -175,7 +178,7 @@ def _run(
     if trainer.best is None:  # nothing was held out, or it is too early to tell
         keep(trainer.averaged)
     if finished:
-        screen.said("evaluating the checkpoint")
+        remark("evaluating the checkpoint")
         figures = _evaluate(best, held_out, augmenter, entry)
         coco = None
         if config.val_ann is not None and config.val_images is not None:
@@ -189,12 +192,12 @@ def _run(
             kept = load_checkpoint(entry.arch, best, entry.joints, entry.input_size)
             _write(best, kept, entry.model_copy(update={"metrics": (metric,)}), half=config.half)
         outcome = replace(outcome, held_out=figures, coco=coco)
-    facts = card.RunFacts(
+    run_facts = card.RunFacts(
         words, trainer.step, trainer.planned, trainer.samples, trainer.seconds,
         trainer.best_step or trainer.step, card.device_name(device), precision, ranks.size,
     )  # fmt: skip
     written = read_entry(best) or entry
-    card.write_card(config.out, written, config, data.facts, facts, outcome.held_out, outcome.coco)
+    card.write_card(config.out, written, config, data.facts, run_facts, outcome.held_out, outcome.coco)
     draw_curve(config.out, f"{entry.name}, {config.input_size}")
     return outcome
 

@@ -16,10 +16,11 @@ from mrpose_cli.coco.writer import DatasetWriter, ResultsWriter
 from mrpose_cli.errors import UsageError
 from mrpose_cli.jobs import images_run
 from mrpose_cli.jobs.images import ImageJob, ImageReport, prepare
-from mrpose_cli.jobs.images_run import Progress, run_images
+from mrpose_cli.jobs.images_run import run_images
 from mrpose_cli.pipeline.detectors.base import Detector, WholeImage
 from mrpose_cli.pipeline.pipeline import Pipeline
 from mrpose_cli.poses import Detections, Frame
+from mrpose_cli.progress import Progress, silent
 
 BOTH = (DatasetWriter, ResultsWriter)
 
@@ -55,7 +56,7 @@ def run(
     detector: Detector | None = None,
     *,
     stop: threading.Event | None = None,
-    progress: Progress | None = None,
+    progress: Progress = silent,
     frame_batch: int = 1,
 ) -> ImageReport:
     own = Pipeline(detector or WholeImage(), pipeline.estimator, batch_size=4, frame_batch=frame_batch)
@@ -64,25 +65,19 @@ def run(
 
 
 def crash_at(count: int) -> Progress:
-    seen: list[int] = []
-
-    def photo(persons: int) -> None:
-        seen.append(persons)
-        if len(seen) == count:
+    def photo(what: str, done: int, total: int | None, **more: object) -> None:
+        if done == count:
             raise RuntimeError("a fault")
 
-    return Progress(photo=photo)
+    return photo
 
 
 def stop_at(count: int, stop: threading.Event) -> Progress:
-    seen: list[int] = []
-
-    def photo(persons: int) -> None:
-        seen.append(persons)
-        if len(seen) == count:
+    def photo(what: str, done: int, total: int | None, **more: object) -> None:
+        if done == count:
             stop.set()
 
-    return Progress(photo=photo)
+    return photo
 
 
 def read(path: Path) -> Any:
