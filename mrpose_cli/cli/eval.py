@@ -22,8 +22,8 @@ from mrpose_cli.cli.console import (
 
 if TYPE_CHECKING:
     from mrpose_cli.evaluation.report import Report
-    from mrpose_cli.jobs.evaluate_options import EvalJob
-    from mrpose_cli.jobs.evaluate_ranks import Ranks
+    from mrpose_cli.jobs.evaluate.options import EvalJob
+    from mrpose_cli.ranks import Ranks
 
 _DATA = "Data"
 _PROTOCOL = "Protocol"
@@ -195,7 +195,7 @@ def evaluate(
 
         if ann is None:
             raise UsageError("pass --ann with the annotation file")
-        from mrpose_cli.jobs.evaluate_options import EvalJob, Models
+        from mrpose_cli.jobs.evaluate.options import EvalJob, Models
 
         job = EvalJob(
             annotations=ann,
@@ -232,14 +232,14 @@ def evaluate(
             workers=workers,
             command=("mrpose", *sys.argv[1:]),
         )
-        from mrpose_cli.jobs.evaluate_ranks import joined
+        from mrpose_cli.ranks import joined
 
         with joined() as ranks:
             _evaluate(job, ranks, offline=offline, quiet=quiet or not ranks.first, profile=profile)
 
 
 def _evaluate(job: EvalJob, ranks: Ranks, *, offline: bool, quiet: bool, profile: bool) -> None:
-    from mrpose_cli.jobs.evaluate import load, prepare, run
+    from mrpose_cli.jobs.evaluate.run import load, prepare, run
     from mrpose_cli.pipeline.profile import StageClock
     from mrpose_cli.weights.store import WeightsStore
 
@@ -263,7 +263,7 @@ def _evaluate(job: EvalJob, ranks: Ranks, *, offline: bool, quiet: bool, profile
 
 def _print(report: Report, out: Path, *, profile: bool) -> None:
     from mrpose_cli.evaluation.table import print_report
-    from mrpose_cli.jobs.evaluate import PAGE_FILE, REPORT_FILE, RESULTS_FILE, SHEET_FILE
+    from mrpose_cli.jobs.evaluate.run import PAGE_FILE, REPORT_FILE, RESULTS_FILE, SHEET_FILE
 
     print_report(table_console(), report)
     timing = report.timing

@@ -211,6 +211,8 @@ def _print_profile(report: ImageReport) -> None:
     from rich import box
     from rich.table import Table
 
+    from mrpose_cli.pipeline.profile import Stage
+
     table = Table("stage", box=box.SIMPLE_HEAD)
     for title in ("s", "%"):
         table.add_column(title, justify="right")
@@ -218,7 +220,7 @@ def _print_profile(report: ImageReport) -> None:
     for stage, seconds in (*report.stages.items(), ("everything else", report.seconds - accounted)):
         table.add_row(stage, f"{seconds:.3f}", f"{100 * seconds / report.seconds:.1f}")
     table.add_section()
-    forward = report.stages.get("detector", 0.0) + report.stages.get("pose network", 0.0)
+    forward = report.stages.get(Stage.DETECTOR, 0.0) + report.stages.get(Stage.POSE_NETWORK, 0.0)
     table.add_row("detector + pose network", f"{forward:.3f}", f"{100 * forward / report.seconds:.1f}")
     table.add_row("wall time after loading", f"{report.seconds:.3f}", "100.0")
     table_console().print(table)

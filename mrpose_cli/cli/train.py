@@ -24,8 +24,8 @@ from mrpose_cli.printable import printable
 from mrpose_cli.training.config import TrainConfig, flags
 
 if TYPE_CHECKING:
+    from mrpose_cli.jobs.train import Outcome
     from mrpose_cli.progress import Progress
-    from mrpose_cli.training.run import Outcome
 
 _LINE_EVERY = 30  # seconds between lines where there is no terminal for a bar
 _ARGUMENT = "data"
@@ -56,12 +56,11 @@ def train(ctx: typer.Context, resume: bool, overwrite: bool, quiet: bool, **give
     with errors_reported():
         given[_ARGUMENT] = tuple(given[_ARGUMENT] or ())
         explicit = frozenset(name for name in given if _given(ctx, name))
-        from mrpose_cli.training.ranks import joined
-        from mrpose_cli.training.run import Request, run_training
+        from mrpose_cli.jobs.train import Request, run_training, training_ranks
         from mrpose_cli.weights.store import WeightsStore
 
         request = Request(TrainConfig(**given), explicit, resume, overwrite)
-        with joined(request.config.device) as (ranks, device), progress_bar("bytes") as downloads:
+        with training_ranks(request.config.device) as (ranks, device), progress_bar("bytes") as downloads:
             silenced = quiet or not ranks.first
 
             def remark(sentence: str) -> None:
@@ -107,8 +106,8 @@ def _print(outcome: Outcome) -> None:
     from rich import box
     from rich.table import Table
 
+    from mrpose_cli.jobs.train import BEST_FILE
     from mrpose_cli.training.card import CARD_FILE
-    from mrpose_cli.training.run import BEST_FILE
 
     table = Table("evaluated on", box=box.SIMPLE_HEAD)
     for title in ("people", "AP"):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from mrpose_cli.cli.console import say, table_console
 
 if TYPE_CHECKING:
-    from mrpose_cli.jobs.video import VideoReport
+    from mrpose_cli.jobs.video.options import VideoReport
 
 
 def print_rows(report: VideoReport) -> None:
@@ -40,7 +40,7 @@ def print_profile(report: VideoReport) -> None:
     from rich import box
     from rich.table import Table
 
-    from mrpose_cli.jobs.video import busy_seconds
+    from mrpose_cli.pipeline.profile import busy_seconds
 
     table = Table("stage", box=box.SIMPLE_HEAD)
     for title in ("s", "% of wall time"):

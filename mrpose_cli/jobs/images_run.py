@@ -27,14 +27,16 @@ from mrpose_cli.jobs.images import (
 )
 from mrpose_cli.jobs.images_spool import Done, PhotoSpool, state_of
 from mrpose_cli.media.budget import Budget
-from mrpose_cli.media.images import Photo, overlay_name, read_image, write_image
+from mrpose_cli.media.images import overlay_name, read_image, write_image
 from mrpose_cli.media.inputs import Source
-from mrpose_cli.media.reader import read_ahead
-from mrpose_cli.media.writer import BackgroundWriter
+from mrpose_cli.media.photo import Photo
 from mrpose_cli.pipeline.isolated import stream_isolated
 from mrpose_cli.pipeline.pipeline import Pipeline
+from mrpose_cli.pipeline.profile import Stage
 from mrpose_cli.poses import Frame, Poses
 from mrpose_cli.progress import Progress, Tally, silent
+from mrpose_cli.read_ahead import read_ahead
+from mrpose_cli.write_behind import BackgroundWriter
 
 _READERS = 2
 _AHEAD = 4  # photos that are read before they are used
@@ -139,7 +141,7 @@ class _Run:
         left = {source.name for source in todo} - self.written - self.failures.keys()
         report = self._report(partial=bool(left) or crash is not None)
         try:
-            with self.pipeline.clock("write JSON"):
+            with self.pipeline.clock(Stage.WRITE_JSON):
                 self._put_together(report)
         except OutputError as error:
             if crash is None:
@@ -166,7 +168,7 @@ class _Run:
                         self.budget.release(read.number)
                         self.tally.add(0)
                     else:
-                        with clock("wait for overlays"):
+                        with clock(Stage.WAIT_FOR_OVERLAYS):
                             writer.submit(frame.name, self._write, frame.name, read, poses)
                         self.tally.add(len(poses))
                     if reserve is not None:
@@ -174,7 +176,7 @@ class _Run:
                         if reserve.spent:
                             self.full.set()
                     del frame, poses, read  # pixels are not to be held while the next photo is waited for
-            with clock("wait for overlays"):
+            with clock(Stage.WAIT_FOR_OVERLAYS):
                 writer.close()
 
     def _read(self, numbered: Numbered) -> _Read:
@@ -186,7 +188,7 @@ class _Run:
     def _frames(self, photos: Photos) -> Iterator[Frame]:
         """Photos as they are read, to the end of the run, or until memory is short for the next one."""
         while not (self.stop.is_set() or self.full.is_set()):
-            with self.pipeline.clock("wait for photos"):
+            with self.pipeline.clock(Stage.WAIT_FOR_PHOTOS):
                 try:
                     item = next(photos)
                 except StopIteration:
