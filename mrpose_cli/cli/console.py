@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
-from mrpose_cli.errors import MrposeError, UsageError
+from mrpose_cli.errors import Message, MrposeError, UsageError
 from mrpose_cli.interrupt import terminations_interrupt
 from mrpose_cli.printable import printable
 
@@ -32,9 +32,9 @@ def say(message: object) -> None:
     typer.echo(printable(message))
 
 
-def complain(message: object) -> None:
-    """Print an error to stderr."""
-    _tell("error", message)
+def complain(message: object, about: str = "") -> None:
+    """Print an error to stderr, and the input that it is about, if any."""
+    _tell("error", message, f"{about}: " if about else "")
 
 
 def warn(message: object) -> None:
@@ -47,8 +47,12 @@ def remark(message: object) -> None:
     _tell("note", message)
 
 
-def _tell(kind: str, message: object) -> None:
-    typer.echo(f"mrpose: {kind}: {printable(message)}", err=True)
+def _tell(kind: str, message: object, about: str = "") -> None:
+    if isinstance(message, MrposeError):
+        message = message.args[0]
+    if isinstance(message, Message):
+        message = message.as_flags
+    typer.echo(f"mrpose: {kind}: {printable(f'{about}{message}')}", err=True)
 
 
 @contextmanager
@@ -84,7 +88,7 @@ def finish(report: RunReport, *, failed: bool, interrupted: str, full: str = "")
         full: What to say of a disk that is full.
     """
     for name, reason in report.failures:
-        complain(f"{name}: {reason}")
+        complain(reason, name)
     if report.full:
         complain(full)
     elif report.interrupted:

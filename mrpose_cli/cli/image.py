@@ -143,7 +143,7 @@ def image(
         with ExitStack() as stack:
             plan = stack.enter_context(prepare(job))
             for name, reason in plan.problems:
-                complain(f"{name}: {reason}")
+                complain(reason, name)
             if plan.passed_over:
                 remark(f"photos in {plan.out} are not taken: it is the output folder")
             if not plan.sources:

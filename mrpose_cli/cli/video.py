@@ -265,7 +265,7 @@ def video(
         with ExitStack() as stack:
             plan = stack.enter_context(prepare(job))
             for name, reason in plan.problems:
-                complain(f"{name}: {reason}")
+                complain(reason, name)
             if not plan.sources:
                 raise typer.Exit(FAILED)
 

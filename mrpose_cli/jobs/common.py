@@ -12,7 +12,7 @@ from typing import Any
 import cv2
 import torch
 
-from mrpose_cli.errors import MrposeError, UsageError
+from mrpose_cli.errors import MrposeError, UsageError, parameter
 from mrpose_cli.media.inputs import Source
 from mrpose_cli.pipeline.detectors.base import FileBoxes, WholeImage
 from mrpose_cli.pipeline.detectors.yolox import YoloxDetector
@@ -54,11 +54,13 @@ def refuse_to_replace(targets: Iterable[Path], sources: Iterable[Source], *, ove
     for target in targets:
         if os.path.realpath(target) in inputs:
             raise UsageError(
-                f"{target} is one of the inputs and would be replaced; choose another folder with --out"
+                f"{target} is one of the inputs and would be replaced; choose another folder with "
+                f"{parameter('out')}"
             )
         if target.exists() and not overwrite:
             raise UsageError(
-                f"{target} exists; choose another folder with --out, or replace it with --overwrite"
+                f"{target} exists; choose another folder with {parameter('out')}, or replace it with "
+                f"{parameter('overwrite')}"
             )
 
 

@@ -14,7 +14,7 @@ from mrpose_cli.coco.boxes import read_boxes
 from mrpose_cli.coco.ids import image_ids
 from mrpose_cli.coco.writer import DatasetWriter, PoseWriter
 from mrpose_cli.drawing import Style
-from mrpose_cli.errors import UsageError
+from mrpose_cli.errors import UsageError, contradiction, parameter
 from mrpose_cli.jobs.common import DEFAULT_OUT, RunReport, refuse_to_replace
 from mrpose_cli.media.images import possible_overlays
 from mrpose_cli.media.inputs import PHOTO_SUFFIXES, Source, expand
@@ -131,9 +131,9 @@ def prepare(job: ImageJob) -> Iterator[ImagePlan]:
         OutputError: the output folder cannot be made.
     """
     if job.boxes and job.whole_image:
-        raise UsageError("--boxes and --whole-image contradict each other; pass one of them")
+        raise contradiction("boxes", "whole_image")
     if job.resume and job.overwrite:
-        raise UsageError("--resume and --overwrite contradict each other; pass one of them")
+        raise contradiction("resume", "overwrite")
     with ExitStack() as stack:
         claim = stack.enter_context(_claim_unfinished(job.out)) if job.resume else None
         out = claim.folder if claim else job.out
@@ -203,7 +203,8 @@ def _default_folders() -> list[Path]:
 def _check_folder(job: ImageJob, out: Path, sources: Sequence[Source]) -> None:
     if (out / SPOOL_FILE).exists() and not job.resume and not job.overwrite:
         raise UsageError(
-            f"{out} holds an unfinished run; go on with --resume, or begin anew in it with --overwrite"
+            f"{out} holds an unfinished run; go on with {parameter('resume')}, or begin anew in it with "
+            f"{parameter('overwrite')}"
         )
     targets = [out / form.file for form in job.formats]
     if job.overlay:

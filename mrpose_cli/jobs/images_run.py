@@ -15,7 +15,7 @@ import numpy as np
 from mrpose_cli.coco.writer import PoseWriter, person_rows
 from mrpose_cli.disk import Reserve
 from mrpose_cli.drawing import draw_poses
-from mrpose_cli.errors import DiskFullError, OutputError
+from mrpose_cli.errors import DiskFullError, OutputError, parameter
 from mrpose_cli.evaluation.annotations import sha256_of
 from mrpose_cli.jobs.common import conditions, few_threads, reason_of
 from mrpose_cli.jobs.images import (
@@ -145,9 +145,11 @@ class _Run:
                 self._put_together(report)
         except OutputError as error:
             if crash is None:
-                raise OutputError(f"{error}; what was done is kept, and --resume goes on with it") from error
+                raise OutputError(
+                    f"{error}; what was done is kept, and {parameter('resume')} goes on with it"
+                ) from error
         if crash is not None:
-            crash.add_note(f"What was done is kept in {self.plan.out}; --resume goes on with it.")
+            crash.add_note(f"What was done is kept in {self.plan.out}; resume the run to go on with it.")
             raise crash
         return report
 

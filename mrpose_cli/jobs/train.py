@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from mrpose_cli.claim import Claim
-from mrpose_cli.errors import UsageError
+from mrpose_cli.errors import UsageError, parameter
 from mrpose_cli.evaluation.report import CocoFigures
 from mrpose_cli.interrupt import interruptible
 from mrpose_cli.jobs.evaluate.options import EvalJob, Models
@@ -240,7 +240,8 @@ def _prepare(request: Request, ranks: Ranks) -> tuple[TrainConfig, State | None]
     ranks.wait()
     if left and not request.overwrite:
         raise UsageError(
-            f"{out} holds {left[0].name}; go on with --resume, choose another --out, or pass --overwrite"
+            f"{out} holds {left[0].name}; go on with {parameter('resume')}, choose another "
+            f"{parameter('out')}, or pass {parameter('overwrite')}"
         )
     return config, None
 

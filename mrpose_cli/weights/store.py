@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel
 
-from mrpose_cli.errors import WeightsError
+from mrpose_cli.errors import WeightsError, parameter
 from mrpose_cli.progress import Progress, silent
 from mrpose_cli.weights.fetch import (
     HttpSettings,
@@ -158,7 +158,9 @@ class WeightsStore:
             if not entry.sources:
                 raise self._refusal(entry, [*problems, "it has to be brought by hand"])
             if self.offline:
-                raise self._refusal(entry, [*problems, "offline mode is on (--offline or MRPOSE_OFFLINE)"])
+                raise self._refusal(
+                    entry, [*problems, f"offline mode is on ({parameter('offline')} or MRPOSE_OFFLINE)"]
+                )
             self.folder.mkdir(parents=True, exist_ok=True)
             with self._lock(entry.file):
                 sound, problems = self._sound_copy(entry)  # another process may have fetched it meanwhile
@@ -187,7 +189,8 @@ class WeightsStore:
 
     def _refusal(self, entry: Entry, reasons: list[str]) -> WeightsError:
         remedy = f"put the file at {self.folder / entry.file}"
-        remedy += {"pose": " or pass --weights PATH", "detector": " or pass --boxes FILE"}.get(entry.kind, "")
+        own = {"pose": f"{parameter('weights')} PATH", "detector": f"{parameter('boxes')} FILE"}
+        remedy += f" or pass {own[entry.kind]}" if entry.kind in own else ""
         return WeightsError(f"no weights for '{entry.name}': {'; '.join(reasons)}; {remedy}")
 
     def _fetch(self, entry: Entry, problems: list[str]) -> Path:

@@ -189,7 +189,7 @@ def test_runs_of_other_flags_and_files_are_not_mixed(
     assert files(out) == before
     (out / "unfinished.jsonl").write_bytes(before["unfinished.jsonl"] + b'{"name": 3}\n')
     boxes.write_text("one")
-    with pytest.raises(UsageError, match=r"unfinished\.jsonl is damaged; start anew with --overwrite"):
+    with pytest.raises(UsageError, match=r"unfinished\.jsonl is damaged; start anew with `overwrite`"):
         run(replace(job, resume=True), pipeline)
 
 
@@ -239,7 +239,7 @@ def test_wrong_starts(
     stop = threading.Event()
     run(ImageJob(["photos"]), pipeline, stop=stop, progress=stop_at(1, stop))
     unfinished = Path("mrpose-out")
-    with pytest.raises(UsageError, match=r"unfinished run; .*--resume.*--overwrite"):
+    with pytest.raises(UsageError, match=r"unfinished run; .*`resume`.*`overwrite`"):
         run(ImageJob(["photos"], unfinished), pipeline)
     with pytest.raises(UsageError, match="contradict"):
         run(ImageJob(["photos"], unfinished, resume=True, overwrite=True), pipeline)

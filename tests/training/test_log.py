@@ -98,7 +98,7 @@ def test_what_decides_about_a_run_stays_as_it_was() -> None:
     assert (changed.samples, changed.device, changed.lr) == (200, "cpu", 1e-3)
     longer = run.resumed(TrainConfig(minutes=9.0), frozenset({"minutes"}))
     assert (longer.minutes, longer.samples) == (9.0, None)
-    with pytest.raises(UsageError, match="--lr cannot be changed"):
+    with pytest.raises(UsageError, match="`lr` cannot be changed"):
         run.resumed(given, frozenset({"lr"}))
 
 

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mrpose_cli.errors import InputError, UsageError
+from mrpose_cli.errors import InputError, UsageError, parameter
 from mrpose_cli.jobs.common import few_threads, reason_of
 from mrpose_cli.jobs.evaluate.spool import SpoolWriter, read_spools, spool_path, spools
 from mrpose_cli.media.images import read_image
@@ -162,7 +162,7 @@ def _next(photos: Iterator[tuple[Path, Photo | Exception]]) -> Photo | Exception
     except BrokenProcessPool as error:
         raise UsageError(
             "a process that decodes images was killed, probably for want of memory; "
-            "use fewer --workers, and --resume to go on"
+            f"use fewer {parameter('workers')}, and {parameter('resume')} to go on"
         ) from error
 
 

@@ -13,7 +13,7 @@ from typing import Self
 import torch
 
 from mrpose_cli.claim import Claim, is_free
-from mrpose_cli.errors import InputError, OutputError, UsageError
+from mrpose_cli.errors import InputError, OutputError, UsageError, contradiction, parameter
 from mrpose_cli.evaluation.published import compare_published
 from mrpose_cli.evaluation.report import (
     BoxConditions,
@@ -105,11 +105,14 @@ def prepare(job: EvalJob, ranks: Ranks | None = None) -> EvalPlan:
     """
     ranks = ranks or Ranks()
     if job.predictions is not None and job.resume:
-        raise UsageError("--resume goes on with predicting; --predictions has nothing to predict")
+        raise UsageError(
+            f"{parameter('resume')} goes on with predicting; {parameter('predictions')} has nothing to "
+            "predict"
+        )
     if job.resume and job.overwrite:
-        raise UsageError("--resume and --overwrite contradict each other; pass one of them")
+        raise contradiction("resume", "overwrite")
     if job.worst and job.images is None:
-        raise UsageError("--worst shows the people in their images; pass --images")
+        raise UsageError(f"{parameter('worst')} shows the people in their images; pass {parameter('images')}")
     task: Task = CocoTask(job) if job.dataset == "coco" else PckTask(job)
     if task.missing and not task.shots:
         raise UsageError(f"none of the images is in {job.images}; {task.missing[0]} was looked for first")
@@ -149,12 +152,14 @@ def _check_folder(job: EvalJob, out: Path) -> None:
         return
     if left:
         raise UsageError(
-            f"{out} holds an unfinished run; go on with --resume, or start over with --overwrite"
+            f"{out} holds an unfinished run; go on with {parameter('resume')}, or start over with "
+            f"{parameter('overwrite')}"
         )
     for path in _targets(job, out):
         if path.exists():
             raise UsageError(
-                f"{path} exists; choose another folder with --out, or replace it with --overwrite"
+                f"{path} exists; choose another folder with {parameter('out')}, or replace it with "
+                f"{parameter('overwrite')}"
             )
 
 
@@ -278,7 +283,7 @@ def _complete(poses: Iterable[ImagePoses], plan: EvalPlan) -> Iterator[ImagePose
     if missing:
         raise OutputError(
             f"the poses of {len(missing)} of {len(plan.task.shots)} images are missing from {plan.out}; "
-            "something else changed the files there; estimate them again with --resume"
+            f"something else changed the files there; estimate them again with {parameter('resume')}"
         )
 
 

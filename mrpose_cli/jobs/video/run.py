@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from mrpose_cli.claim import Claim
 from mrpose_cli.coco.boxes import read_boxes
-from mrpose_cli.errors import InputError, OutputError, UsageError
+from mrpose_cli.errors import InputError, OutputError, UsageError, contradiction, parameter
 from mrpose_cli.jobs.common import DEFAULT_OUT, refuse_to_replace
 from mrpose_cli.jobs.video.clip import run_clip
 from mrpose_cli.jobs.video.options import ClipRow, ClipSource, VideoJob, VideoPlan, VideoReport
@@ -36,9 +36,9 @@ def prepare(job: VideoJob) -> Iterator[VideoPlan]:
         OutputError: the output folder cannot be made.
     """
     if job.boxes and job.whole_image:
-        raise UsageError("--boxes and --whole-image contradict each other; pass one of them")
+        raise contradiction("boxes", "whole_image")
     if job.window.end is not None and job.window.end <= job.window.start:
-        raise UsageError("--end lies before --start")
+        raise UsageError(f"{parameter('end')} lies before {parameter('start')}")
     if job.overlay:
         check_encoder(job.codec, job.crf)
     if job.show:
