@@ -48,11 +48,14 @@ def remark(message: object) -> None:
 
 
 def _tell(kind: str, message: object, about: str = "") -> None:
+    typer.echo(f"mrpose: {kind}: {printable(about)}{with_flags(message)}", err=True)
+
+
+def with_flags(message: object) -> str:
+    """A message in one line, with flags for the parameters it names."""
     if isinstance(message, MrposeError):
         message = message.args[0]
-    if isinstance(message, Message):
-        message = message.as_flags
-    typer.echo(f"mrpose: {kind}: {printable(f'{about}{message}')}", err=True)
+    return printable(message.as_flags if isinstance(message, Message) else message)
 
 
 @contextmanager

@@ -19,8 +19,8 @@ from mrpose_cli.cli.console import (
     progress_bar,
     say,
     table_console,
+    with_flags,
 )
-from mrpose_cli.printable import printable
 from mrpose_cli.training.config import TrainConfig, flags
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def train(ctx: typer.Context, resume: bool, overwrite: bool, quiet: bool, **give
 
             def remark(sentence: str) -> None:
                 if not silenced:
-                    typer.echo(printable(sentence), err=True)
+                    typer.echo(with_flags(sentence), err=True)
 
             store = WeightsStore(progress=downloads)
             with _told(quiet=silenced) as progress:

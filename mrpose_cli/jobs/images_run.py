@@ -168,7 +168,7 @@ class _Run:
                     if isinstance(poses, Exception):
                         self.failures[frame.name] = reason_of(poses)
                         self.budget.release(read.number)
-                        self.tally.add(0)
+                        self.tally.add()
                     else:
                         with clock(Stage.WAIT_FOR_OVERLAYS):
                             writer.submit(frame.name, self._write, frame.name, read, poses)
@@ -206,7 +206,7 @@ class _Run:
                 yield Frame(read.photo.image, source.name)
             else:
                 self.failures[source.name] = reason_of(read)
-                self.tally.add(0)
+                self.tally.add()
         self.ended = True
 
     def _write(self, name: str, read: _Read, poses: Poses) -> None:
