@@ -117,7 +117,7 @@ def test_contradictions_are_refused() -> None:
     assert TrainConfig(data=data, minutes=1.0).check().epochs is None
     for wrong, message in (
         (TrainConfig(), "what to train on"),
-        (TrainConfig(data=data, epochs=1.0, minutes=1.0), "--epochs and --minutes"),
+        (TrainConfig(data=data, epochs=1.0, minutes=1.0), "`epochs` and `minutes`"),
         (TrainConfig(data=data, val_ann=Path("a.json")), "go together"),
         (TrainConfig(data=data, input_size="big"), "height x width"),
     ):

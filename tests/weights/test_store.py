@@ -126,7 +126,7 @@ def test_what_cannot_be_downloaded_says_where_to_put_it(tmp_path: Path) -> None:
         store(tmp_path).resolve(pose())
     assert str(caught.value) == (
         "no weights for 'posenet': it is not on this machine; it has to be brought by hand; "
-        f"put the file at {place} or pass --weights PATH"
+        f"put the file at {place} or pass `weights` PATH"
     )
 
 

@@ -182,7 +182,7 @@ def test_every_source_is_named_when_all_fail(tmp_path: Path, server: FileServer)
     assert f"{server.url('/gone')}: HTTP 404 Not Found; " in message
     assert f"{server.url('/wrong')}: the file's sha256 is " in message
     assert f"{closed}: " in message
-    assert message.endswith(f"; put the file at {place} or pass --weights PATH")
+    assert message.endswith(f"; put the file at {place} or pass `weights` PATH")
     assert "\n" not in message
 
 
