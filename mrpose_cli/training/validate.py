@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from mrpose_cli.evaluation.matching import View, average_precision
 from mrpose_cli.evaluation.persons import Found, Truth, pair_up
-from mrpose_cli.pipeline.decode import decode_heatmaps, flip_heatmaps
+from mrpose_cli.pipeline.decode import decode_heatmaps, flip_average
 from mrpose_cli.skeletons import COCO17
 from mrpose_cli.training.batches import Augmenter
 from mrpose_cli.training.crops import CropSet
@@ -74,8 +74,9 @@ class Validator:
             images = self._augmenter.plain(self._crops, chunk, views)
             with self._autocast():
                 straight, mirrored = network(images), network(images.flip(-1))
-            back = flip_heatmaps(mirrored.float(), COCO17.flip_pairs, shift=False)
-            points, scores = decode_heatmaps((straight.float() + back) / 2, "udp", size)
+            maps = flip_average(straight.float(), mirrored.float(), COCO17.mirror_order, shift=False)
+            assert isinstance(maps, Tensor)
+            points, scores = decode_heatmaps(maps, "udp", size)
             found.append((views.back(points, size), scores))
         # One wait for the device, at the end.
         points, scores = (torch.cat(parts).cpu().double() for parts in zip(*found, strict=True))
