@@ -153,9 +153,14 @@ class PoseEstimator:
             box_scores: (P,).
             scores: (P, K).
         """
-        counted = scores > _VISIBLE if self.entry.score == "mean-visible" else np.ones_like(scores, bool)
-        mean = (scores * counted).sum(1) / np.maximum(counted.sum(1), 1)
+        mean = mean_scores(scores, visible=self.entry.score == "mean-visible")
         return np.asarray(box_scores * mean, np.float32)
+
+
+def mean_scores(scores: NDArray[np.floating], *, visible: bool = True) -> NDArray[np.float64]:
+    """(P,) mean score of each person's joints (P, K), of the visible ones only; 0 where there are none."""
+    counted = scores > _VISIBLE if visible else np.ones_like(scores, bool)
+    return np.asarray((scores * counted).sum(1) / np.maximum(counted.sum(1), 1))
 
 
 def _drawable(output: Output) -> Tensor:
