@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +16,7 @@ from mrpose_cli.models.supervision import Trainable
 from mrpose_cli.ranks import Ranks
 from mrpose_cli.training.batches import Augmenter, Batch, Sampler, epoch_rows, step_seed
 from mrpose_cli.training.config import TrainConfig
-from mrpose_cli.training.crops import CropSet
+from mrpose_cli.training.data import Data
 from mrpose_cli.training.log import TRAIN, VALIDATION, Log, draw_curve
 from mrpose_cli.training.optimise import Average, learning_rate, make_optimiser
 from mrpose_cli.training.precision import autocast, autocast_type
@@ -71,15 +70,12 @@ class Trainer:
     Args:
         config: The run.
         network: To be trained; it is moved to the device.
-        crops: This process's, their labels on the device.
-        held_out: Of the first process; None if nothing is held out.
+        data: This process's, the labels on the device.
         augmenter: Makes batches.
-        teacher: To be distilled from.
-        ranks: Who else is at it.
-        device: Where.
-        out: Folder of log and checkpoints.
-        digest: Of the labels.
-        start: What the network starts from.
+        teacher: To be distilled from; None for nobody.
+        ranks: The processes of the run.
+        device: Where this one trains.
+        start: What the network starts from, in words.
         hooks: Whom to talk to.
 
     Attributes:
@@ -94,20 +90,18 @@ class Trainer:
         self,
         config: TrainConfig,
         network: nn.Module,
-        crops: CropSet,
-        held_out: CropSet | None,
+        data: Data,
         augmenter: Augmenter,
+        *,
         teacher: Teacher | None,
         ranks: Ranks,
         device: torch.device,
-        out: Path,
-        digest: str,
         start: str,
         hooks: Hooks,
     ) -> None:
-        self._config, self._crops, self._augmenter, self._teacher = config, crops, augmenter, teacher
-        self._ranks, self._device, self._out, self._hooks = ranks, device, out, hooks
-        self._digest, self._start = digest, start
+        self._config, self._crops, self._augmenter, self._teacher = config, data.train, augmenter, teacher
+        self._ranks, self._device, self._hooks = ranks, device, hooks
+        self._digest, self._start = data.digest, start
         layout = torch.channels_last if config.channels_last else torch.contiguous_format
         self._network = network.train().to(device=device, memory_format=layout)  # type: ignore[call-overload]
         if config.freeze_norms:
@@ -120,9 +114,10 @@ class Trainer:
         trainable = Trainable(self._network)
         self._supervision = trainable.supervision
         self._forward = self._wrapped(trainable)
-        rows = epoch_rows(crops.labels, config.human_repeat)
+        rows = epoch_rows(self._crops.labels, config.human_repeat)
         seed = (config.seed, ranks.rank)
-        self._sampler = Sampler(rows, config.batch_size, seed, crops.pixels.device)
+        self._sampler = Sampler(rows, config.batch_size, seed, self._crops.pixels.device)
+        held_out = data.held_out
         self._validator = Validator(held_out, augmenter, self._autocast) if held_out is not None else None
         self._meter = torch.zeros(2, device=device)
         self._metered = 0
@@ -347,5 +342,5 @@ class Trainer:
             self._hooks.improved(self._average.network)
 
     def _save(self) -> None:
-        self.state().save(self._out)
-        draw_curve(self._out, f"{self._config.model}, {self._config.input_size}")
+        self.state().save(self._config.out)
+        draw_curve(self._config.out, f"{self._config.model}, {self._config.input_size}")
