@@ -121,7 +121,7 @@ class Poses:
             raise ValueError("poses of different skeletons or with different fields cannot be joined")
         return replace(self, **{name: np.concatenate([mine[name], theirs[name]]) for name in mine})
 
-    def _arrays(self) -> dict[str, NDArray[Any]]:
+    def _arrays(self) -> dict[str, Any]:
         """What has a row for each person, heatmaps aside."""
         values = ((field.name, getattr(self, field.name)) for field in fields(self))
         return {name: value for name, value in values if isinstance(value, np.ndarray)}

@@ -115,6 +115,7 @@ def flip_average(straight: Output, mirrored: Output, order: Sequence[int], *, sh
     if isinstance(straight, Tensor):
         assert isinstance(mirrored, Tensor)
         return (straight + flip_heatmaps(mirrored, order, shift=shift)) / 2
+    assert isinstance(mirrored, tuple)
     x, y = flip_simcc(*mirrored, order)
     return (straight[0] + x) / 2, (straight[1] + y) / 2
 
