@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from mrpose_cli.errors import ManifestError
 
+# Joints that score less are not drawn and get v = 0 in JSON, unless another threshold is given.
+KEYPOINT_THRESHOLD = 0.3
+
 # COCO's spread of human annotators by kind of joint, relative to the square root of the person's area.
 _SIGMAS = {
     **{"nose": 0.026, "eye": 0.025, "ear": 0.035, "shoulder": 0.079, "elbow": 0.072, "wrist": 0.062},

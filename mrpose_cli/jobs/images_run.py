@@ -255,7 +255,7 @@ class _Run:
             except Exception as error:  # the poses are worth keeping
                 failure = error
         height, width = photo.image.shape[:2]
-        threshold = self.job.style.keypoint_threshold
+        threshold = self.job.keypoint_threshold
         people = [person_row(poses, person, threshold) for person in range(len(poses))]
         notes = photo.notes
         if name in self.plan.unboxed:

@@ -67,7 +67,7 @@ class ClipOutputs:
         def path(suffix: str) -> Path:
             return base.with_name(base.name + suffix)
 
-        threshold = job.style.keypoint_threshold
+        threshold = job.keypoint_threshold
         with ExitStack() as stack:
             with writing(base.parent):
                 base.parent.mkdir(parents=True, exist_ok=True)
