@@ -119,7 +119,8 @@ class Poses:
         mine, theirs = self._arrays(), others._arrays()
         if self.skeleton != others.skeleton or mine.keys() != theirs.keys():
             raise ValueError("poses of different skeletons or with different fields cannot be joined")
-        return replace(self, **{name: np.concatenate([mine[name], theirs[name]]) for name in mine})
+        joined: dict[str, Any] = {name: np.concatenate([mine[name], theirs[name]]) for name in mine}
+        return replace(self, **joined)
 
     def _arrays(self) -> dict[str, Any]:
         """What has a row for each person, heatmaps aside."""
