@@ -26,6 +26,7 @@ from mrpose_cli.training.teacher import Teacher
 from mrpose_cli.training.validate import Validator
 
 _ENDLESS = 2**62  # steps, while the clock has not said how many there will be
+_ASK_EVERY = 5.0  # s between two agreements of several processes on whether to stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +211,7 @@ class Trainer:
         """
         began = saved = time.monotonic()
         before, reported = self.seconds, (time.monotonic(), self.step)
-        stop, self.total = self._agreed(began)
+        stop, self.total, ask_at = self._agreed(began)
         if log is not None and self.step == 0:
             self._save()  # so that whatever is written from now on can be gone on with
         while self.step < self.total and not stop:
@@ -220,8 +221,8 @@ class Trainer:
             self._hooks.stepped(self.step, self.planned)
             if self.step % self._config.log_every == 0 or self.step == self.total:
                 reported = self._report(log, reported)
-            if self._settling():
-                stop, self.total = self._agreed(began)
+            if self.step >= ask_at:
+                stop, self.total, ask_at = self._agreed(began)
             if self._validation_due():
                 pause = time.monotonic()
                 self._validate(log)
@@ -299,21 +300,22 @@ class Trainer:
         self._hooks.reported(Report(self.step, self.planned, rate, loss, self._ap))
         return now, self.step
 
-    def _settling(self) -> bool:
-        """Whether it is time to ask who wants to stop: alone always, together only now and then."""
-        together = self._ranks.size > 1
-        return not together or self.step % self._config.log_every == 0 or self.step & (self.step - 1) == 0
+    def _agreed(self, began: float) -> tuple[bool, int, int]:
+        """Whether to stop, how many steps there will be, and when to ask again; the first process decides.
 
-    def _agreed(self, began: float) -> tuple[bool, int]:
-        """Whether to stop, and how many steps there will be; the first process decides."""
+        One process asks at every step, several about every `_ASK_EVERY` seconds: agreeing stops a GPU.
+        """
 
-        def decide() -> tuple[bool, int]:
+        def decide() -> tuple[bool, int, int]:
             config, total = self._config, self.total
             if config.minutes is not None and self.step:
                 total = max(self.step, int(60 * config.minutes / (self.seconds / self.step)))
             spent = (time.monotonic() - began) / 60
             timed = config.stop_after is not None and spent >= config.stop_after
-            return timed or self._hooks.interrupted(), total
+            pause = 1
+            if self._ranks.size > 1 and self.step:
+                pause = min(max(int(_ASK_EVERY / (self.seconds / self.step)), 1), config.log_every)
+            return timed or self._hooks.interrupted(), total, self.step + pause
 
         return self._ranks.agree(decide)
 
