@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,5 +91,38 @@ class Poses:
     track_ids: NDArray[np.int64] | None = None
     bridged: NDArray[np.bool_] | None = None
 
+    @classmethod
+    def empty(cls, skeleton: Skeleton = COCO17) -> Poses:
+        """A frame without people."""
+        joints, none = len(skeleton.joints), np.zeros(0, np.float32)
+        scores, boxes = np.zeros((0, joints), np.float32), np.zeros((0, 4), np.float32)
+        return cls(np.zeros((0, joints, 2), np.float32), scores, boxes, none, none, skeleton)
+
     def __len__(self) -> int:
         return len(self.keypoints)
+
+    def take(self, people: Sequence[int] | NDArray[np.intp] | NDArray[np.bool_]) -> Poses:
+        """Some of the people, by their places or by a mask (P,), in that order."""
+        index = np.arange(len(self))[np.asarray(people, None if len(people) else np.intp)]
+        heatmaps = self.heatmaps
+        if heatmaps is not None:
+            heatmaps = replace(heatmaps, maps=heatmaps.maps[index], affines=heatmaps.affines[index])
+        taken = {name: values[index] for name, values in self._arrays().items()}
+        return replace(self, heatmaps=heatmaps, **taken)
+
+    def append(self, others: Poses) -> Poses:
+        """These people, then others of the same frame, who bring no heatmaps.
+
+        Raises:
+            ValueError: the skeletons differ, or only one of the two has ids or tells who is bridged.
+        """
+        mine, theirs = self._arrays(), others._arrays()
+        if self.skeleton != others.skeleton or mine.keys() != theirs.keys():
+            raise ValueError("poses of different skeletons or with different fields cannot be joined")
+        joined: dict[str, Any] = {name: np.concatenate([mine[name], theirs[name]]) for name in mine}
+        return replace(self, **joined)
+
+    def _arrays(self) -> dict[str, Any]:
+        """What has a row for each person, heatmaps aside."""
+        values = ((field.name, getattr(self, field.name)) for field in fields(self))
+        return {name: value for name, value in values if isinstance(value, np.ndarray)}

@@ -6,6 +6,16 @@ from dataclasses import dataclass
 
 from mrpose_cli.errors import ManifestError
 
+# Joints that score less are not drawn and get v = 0 in JSON, unless another threshold is given.
+KEYPOINT_THRESHOLD = 0.3
+
+# COCO's spread of human annotators by kind of joint, relative to the square root of the person's area.
+_SIGMAS = {
+    **{"nose": 0.026, "eye": 0.025, "ear": 0.035, "shoulder": 0.079, "elbow": 0.072, "wrist": 0.062},
+    **{"hip": 0.107, "knee": 0.087, "ankle": 0.089},
+}
+_OTHER_SIGMA = 0.08
+
 
 @dataclass(frozen=True, slots=True)
 class Skeleton:
@@ -29,6 +39,19 @@ class Skeleton:
             for i, name in enumerate(self.joints)
             if name.startswith("left_")
         )
+
+    @property
+    def mirror_order(self) -> tuple[int, ...]:
+        """For each joint the index of the one that takes its place in a mirror."""
+        order = list(range(len(self.joints)))
+        for left, right in self.flip_pairs:
+            order[left], order[right] = right, left
+        return tuple(order)
+
+    @property
+    def sigmas(self) -> tuple[float, ...]:
+        """OKS's sigma of each joint: COCO's where COCO has the joint."""
+        return tuple(_SIGMAS.get(joint.rsplit("_", 1)[-1], _OTHER_SIGMA) for joint in self.joints)
 
     def side(self, joint: int) -> str:
         """``"left"``, ``"right"`` (the person's own) or ``"middle"``."""

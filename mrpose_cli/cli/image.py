@@ -20,6 +20,7 @@ from mrpose_cli.cli.console import (
     table_console,
 )
 from mrpose_cli.interrupt import interruptible
+from mrpose_cli.skeletons import KEYPOINT_THRESHOLD
 
 if TYPE_CHECKING:
     from mrpose_cli.jobs.images import ImageReport
@@ -63,7 +64,7 @@ def image(
     batch_size: options.BatchSize = None,
     det_batch: options.DetBatch = None,
     profile: options.Profile = False,
-    kpt_thr: options.KptThr = 0.3,
+    kpt_thr: options.KptThr = KEYPOINT_THRESHOLD,
     overlay: Annotated[
         bool,
         typer.Option(
@@ -123,6 +124,7 @@ def image(
             recursive=recursive,
             boxes=boxes,
             whole_image=whole_image,
+            keypoint_threshold=kpt_thr,
             style=Style(keypoint_threshold=kpt_thr, boxes=draw_boxes, heatmaps=draw_heatmaps),
             overlay=overlay,
             formats=(DatasetWriter, ResultsWriter) if results_json else (DatasetWriter,),

@@ -15,6 +15,7 @@ from mrpose_cli.cli.console import FAILED, complain, errors_reported, finish, pr
 from mrpose_cli.cli.video_console import print_profile, print_rows
 from mrpose_cli.errors import UsageError
 from mrpose_cli.interrupt import interruptible
+from mrpose_cli.skeletons import KEYPOINT_THRESHOLD
 
 _PART = "Part of the clip"
 _PEOPLE = "People from frame to frame"
@@ -136,7 +137,7 @@ def video(
     batch_size: options.BatchSize = None,
     det_batch: options.DetBatch = None,
     profile: options.Profile = False,
-    kpt_thr: options.KptThr = 0.3,
+    kpt_thr: options.KptThr = KEYPOINT_THRESHOLD,
     overlay: Annotated[
         bool,
         typer.Option(
@@ -246,6 +247,7 @@ def video(
             whole_image=whole_image,
             det_every=det_every,
             following=following,
+            keypoint_threshold=kpt_thr,
             style=Style(
                 keypoint_threshold=kpt_thr,
                 boxes=draw_boxes,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mrpose_cli.drawing.faces import blur_faces
 from mrpose_cli.poses import PersonHeatmaps, Poses
-from mrpose_cli.skeletons import Skeleton
+from mrpose_cli.skeletons import KEYPOINT_THRESHOLD, Skeleton
 
 # RGB, by the person's own side; readable on light and dark and for the colour-blind.
 _COLORS = {"left": (255, 140, 0), "right": (30, 150, 255), "middle": (90, 220, 90)}
@@ -34,7 +34,7 @@ class Style:
         blur_faces: Make faces unrecognisable.
     """
 
-    keypoint_threshold: float = 0.3
+    keypoint_threshold: float = KEYPOINT_THRESHOLD
     boxes: bool = False
     heatmaps: bool = False
     black: bool = False

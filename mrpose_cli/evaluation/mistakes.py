@@ -95,9 +95,7 @@ def classify(truth: Truth, found: Found, pairs: Pairs, assigned: Ints) -> Ints:
 
 def _counterparts(truth: Truth, found: Found, pairs: Pairs) -> Floats:
     """(P, 17), how near each joint is to where its left or right counterpart belongs."""
-    swap = np.arange(len(COCO17.joints))
-    for left, right in COCO17.flip_pairs:
-        swap[left], swap[right] = right, left
+    swap = list(COCO17.mirror_order)
     near = pair_similarity(found, truth, pairs.found, pairs.truth, truth.keypoints[:, swap])
     return np.where(pairs.labelled[:, swap], near, 0.0)
 

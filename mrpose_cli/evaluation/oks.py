@@ -1,16 +1,13 @@
-"""Object keypoint similarity, and the suppression of poses that say the same person twice."""
+"""Suppression of poses that say the same person twice."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-# COCO's spread of human annotators, joint by joint, relative to the square root of the person's area.
-SIGMAS = np.array([26, 25, 25, 35, 35, 79, 79, 72, 72, 62, 62, 107, 107, 87, 87, 89, 89], np.float64) / 1000
-VARIANCES = (SIGMAS * 2) ** 2
+from mrpose_cli.oks import joint_similarity
 
 _MOST = 20  # the soft suppression's limit on people an image
-_TINY = np.spacing(1)
 
 
 def pose_similarities(keypoints: NDArray[np.floating], areas: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -24,9 +21,8 @@ def pose_similarities(keypoints: NDArray[np.floating], areas: NDArray[np.floatin
         (P, P), 0..1.
     """
     points = np.asarray(keypoints, np.float64)
-    squared = ((points[:, None] - points[None]) ** 2).sum(-1)  # (P, P, 17)
-    scale = (np.asarray(areas, np.float64)[:, None] + areas[None]) / 2 + _TINY
-    return np.asarray(np.exp(-squared / VARIANCES / scale[..., None] / 2).mean(-1))
+    scale = (np.asarray(areas, np.float64)[:, None] + areas[None]) / 2
+    return np.asarray(joint_similarity(points[:, None], points[None], scale).mean(-1))
 
 
 def oks_nms(

@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mrpose_cli.evaluation.oks import VARIANCES
+from mrpose_cli.oks import joint_similarity
+from mrpose_cli.skeletons import COCO17
 
 MOST = 20  # people an image that count
 _AT_A_TIME = 10_000
+_JOINTS = len(COCO17.joints)
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
@@ -57,7 +59,7 @@ class Truth:
     def of(cls, rows: Sequence[Mapping[str, Any]]) -> Truth:
         """The people of COCO annotations."""
         rows = sorted(rows, key=lambda row: int(row["image_id"]))
-        triples = np.array([row["keypoints"] for row in rows], np.float64).reshape(-1, len(VARIANCES), 3)
+        triples = np.array([row["keypoints"] for row in rows], np.float64).reshape(-1, _JOINTS, 3)
         boxes = np.array([row["bbox"] for row in rows], np.float64).reshape(-1, 4)
         boxes[:, 2:] += boxes[:, :2]
         return cls(
@@ -101,7 +103,7 @@ class Found:
     @classmethod
     def of(cls, rows: Sequence[Mapping[str, Any]]) -> Found:
         """The people of COCO results that have gone through ``COCO.loadRes``, which adds the areas."""
-        triples = np.array([row["keypoints"] for row in rows], np.float64).reshape(-1, len(VARIANCES), 3)
+        triples = np.array([row["keypoints"] for row in rows], np.float64).reshape(-1, _JOINTS, 3)
         return cls(
             image=np.array([row["image_id"] for row in rows], np.intp),
             keypoints=triples[..., :2],
@@ -177,7 +179,7 @@ def pair_similarity(found: Found, truth: Truth, index: Ints, person: Ints, place
         person: (P,) of annotated people.
         places: (G, 17, 2) of the annotated people.
     """
-    near = np.empty((len(index), len(VARIANCES)))
+    near = np.empty((len(index), _JOINTS))
     for part in _parts(len(index)):
         who, whom = index[part], person[part]
         near[part] = joint_similarity(found.keypoints[who], places[whom], truth.areas[whom])
@@ -187,21 +189,6 @@ def pair_similarity(found: Found, truth: Truth, index: Ints, person: Ints, place
 def _parts(count: int) -> Iterator[slice]:
     """Pairs by the thousands, so that what is computed in between stays small."""
     return (slice(start, start + _AT_A_TIME) for start in range(0, count, _AT_A_TIME))
-
-
-def joint_similarity(a: Floats, b: Floats, areas: Floats) -> Floats:
-    """OKS's term of each joint.
-
-    Args:
-        a: (P, 17, 2).
-        b: (P, 17, 2).
-        areas: (P,) of the annotated person.
-
-    Returns:
-        (P, 17), 0..1.
-    """
-    squared = (a[..., 0] - b[..., 0]) ** 2 + (a[..., 1] - b[..., 1]) ** 2
-    return np.asarray(np.exp(-squared / VARIANCES / (areas[:, None] + np.spacing(1)) / 2))
 
 
 def _around(truth: Truth, found: Found, index: Ints, person: Ints) -> Floats:

@@ -19,6 +19,7 @@ from mrpose_cli.jobs.common import DEFAULT_OUT, RunReport, refuse_to_replace
 from mrpose_cli.media.images import possible_overlays
 from mrpose_cli.media.inputs import PHOTO_SUFFIXES, Source, expand
 from mrpose_cli.pipeline.detectors.base import Detector, FileBoxes, WholeImage
+from mrpose_cli.skeletons import KEYPOINT_THRESHOLD
 
 SPOOL_FILE = "unfinished.jsonl"
 
@@ -34,7 +35,8 @@ class ImageJob:
         recursive: Descend into folders within folders.
         boxes: COCO file to take the boxes from.
         whole_image: Every photo is one person.
-        style: What overlays show; its threshold also decides v in the JSON.
+        keypoint_threshold: Joints that score this or more get v = 2 in the JSON, others v = 0.
+        style: What overlays show.
         overlay: Write overlays at all.
         formats: The files of poses to write.
         overwrite: Replace files that exist, and begin anew where a run was not finished.
@@ -48,6 +50,7 @@ class ImageJob:
     recursive: bool = False
     boxes: Path | None = None
     whole_image: bool = False
+    keypoint_threshold: float = KEYPOINT_THRESHOLD
     style: Style = field(default_factory=Style)
     overlay: bool = True
     formats: Sequence[type[PoseWriter]] = (DatasetWriter,)

@@ -63,6 +63,17 @@ class _Read:
         return photo
 
 
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class PhotoFrame(Frame):
+    """A photo on its way through the pipeline.
+
+    Attributes:
+        read: What is needed to write what comes of it.
+    """
+
+    read: _Read
+
+
 Photos = Generator[tuple[Numbered, _Read | Exception] | None, None, None]
 
 
@@ -120,7 +131,6 @@ class _Run:
     progress: Progress
     full: threading.Event = field(default_factory=threading.Event)
     budget: Budget = field(default_factory=lambda: Budget(_PIXELS))
-    under_way: dict[str, _Read] = field(default_factory=dict)  # in the pipeline
     written: set[str] = field(default_factory=set)
     failures: dict[str, str] = field(default_factory=dict)
     ended: bool = False
@@ -164,7 +174,7 @@ class _Run:
         ):
             while not self.ended:
                 for frame, poses in stream_isolated(self.pipeline, self._frames(photos)):
-                    read = self.under_way.pop(frame.name)
+                    read = frame.read
                     if isinstance(poses, Exception):
                         self.failures[frame.name] = reason_of(poses)
                         self.budget.release(read.number)
@@ -187,7 +197,7 @@ class _Run:
             state = state_of(source)
             return _Read(number, state, read_image(source, admit=admit))
 
-    def _frames(self, photos: Photos) -> Iterator[Frame]:
+    def _frames(self, photos: Photos) -> Iterator[PhotoFrame]:
         """Photos as they are read, to the end of the run, or until memory is short for the next one."""
         while not (self.stop.is_set() or self.full.is_set()):
             with self.pipeline.clock(Stage.WAIT_FOR_PHOTOS):
@@ -201,9 +211,8 @@ class _Run:
                 continue
             (_, source), read = item
             if isinstance(read, _Read):
-                self.under_way[source.name] = read
                 assert read.photo is not None
-                yield Frame(read.photo.image, source.name)
+                yield PhotoFrame(read.photo.image, source.name, read=read)
             else:
                 self.failures[source.name] = reason_of(read)
                 self.tally.add()
@@ -236,7 +245,7 @@ class _Run:
             except Exception as error:  # the poses are worth keeping
                 failure = error
         height, width = photo.image.shape[:2]
-        people = person_rows(poses, self.job.style.keypoint_threshold)
+        people = person_rows(poses, self.job.keypoint_threshold)
         notes = photo.notes
         if name in self.plan.unboxed:
             notes = (*notes, "not in the boxes file")

@@ -16,6 +16,7 @@ Each rule finds the highest cell of a map and moves the keypoint by less than a 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 
 import cv2
@@ -25,6 +26,9 @@ from torch import Tensor
 
 from mrpose_cli.pipeline.precision import full_float32
 from mrpose_cli.weights.manifest import CodecName
+
+# Heatmaps (N, K, h, w), or SimCC's two distributions (N, K, bins).
+Output = Tensor | tuple[Tensor, Tensor]
 
 # Widths of the blurs, in cells: DARK's and UDP's has the training targets' sigma of 2; mmpose's MSPN and
 # RSN decode with the kernel of their finest target, RSN's authors with the same.
@@ -99,38 +103,47 @@ def decode_simcc(x: Tensor, y: Tensor, split: float = 2.0) -> tuple[Tensor, Tens
     return _finite(torch.stack([at_x, at_y], -1).float() / split, scores)
 
 
-def flip_heatmaps(maps: Tensor, pairs: tuple[tuple[int, int], ...], *, shift: bool) -> Tensor:
+def flip_average(straight: Output, mirrored: Output, order: Sequence[int], *, shift: bool) -> Output:
+    """Average a network's output for crops with that for the same crops mirrored left to right.
+
+    Args:
+        straight: For the crops as they are.
+        mirrored: For the mirrored ones, of the same kind.
+        order: The skeleton's ``mirror_order``.
+        shift: As for :func:`flip_heatmaps`; SimCC knows none.
+    """
+    if isinstance(straight, Tensor):
+        assert isinstance(mirrored, Tensor)
+        return (straight + flip_heatmaps(mirrored, order, shift=shift)) / 2
+    assert isinstance(mirrored, tuple)
+    x, y = flip_simcc(*mirrored, order)
+    return (straight[0] + x) / 2, (straight[1] + y) / 2
+
+
+def flip_heatmaps(maps: Tensor, order: Sequence[int], *, shift: bool) -> Tensor:
     """Bring the heatmaps of mirrored crops back: mirror, swap left and right joints.
 
     Args:
         maps: (N, K, h, w), the network's output for crops mirrored left to right.
-        pairs: Joints that change places.
+        order: The skeleton's ``mirror_order``.
         shift: Move the maps one cell to the right, which undoes the misalignment of networks trained
             in the *pixel* convention.
     """
-    flipped = maps.flip(-1)[:, _swap(maps.shape[1], pairs)]
+    flipped = maps.flip(-1)[:, list(order)]
     if shift:
         flipped = torch.cat([flipped[..., :1], flipped[..., :-1]], dim=-1)
     return flipped
 
 
-def flip_simcc(x: Tensor, y: Tensor, pairs: tuple[tuple[int, int], ...]) -> tuple[Tensor, Tensor]:
+def flip_simcc(x: Tensor, y: Tensor, order: Sequence[int]) -> tuple[Tensor, Tensor]:
     """Bring SimCC's distributions (N, K, bins) of mirrored crops back."""
-    order = _swap(x.shape[1], pairs)
-    return x.flip(-1)[:, order], y[:, order]
+    return x.flip(-1)[:, list(order)], y[:, list(order)]
 
 
 def _finite(keypoints: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
     """Joints as they are, (0, 0) with a score of 0 where any of the three numbers is not finite."""
     finite = keypoints.isfinite().all(-1) & scores.isfinite()
     return torch.where(finite[..., None], keypoints, 0.0), torch.where(finite, scores, 0.0)
-
-
-def _swap(joints: int, pairs: tuple[tuple[int, int], ...]) -> list[int]:
-    order = list(range(joints))
-    for left, right in pairs:
-        order[left], order[right] = right, left
-    return order
 
 
 def _peaks(maps: Tensor) -> tuple[Tensor, Tensor]:

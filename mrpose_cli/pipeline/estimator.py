@@ -11,14 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mrpose_cli.pipeline.crops import CropSpec
-from mrpose_cli.pipeline.decode import decode_heatmaps, decode_simcc, flip_heatmaps, flip_simcc
+from mrpose_cli.pipeline.decode import Output, decode_heatmaps, decode_simcc, flip_average
 from mrpose_cli.pipeline.precision import full_float32
 from mrpose_cli.pipeline.profile import Stage, StageClock
 from mrpose_cli.skeletons import get_skeleton
 from mrpose_cli.weights.manifest import PoseEntry
 
-# Heatmaps (N, K, h, w), or SimCC's two distributions (N, K, bins).
-Output = Tensor | tuple[Tensor, Tensor]
 Network = Callable[[Tensor], Output]
 
 _VISIBLE = 0.2  # joints above it count for the person's score (HRNet's and SimpleBaseline's evaluation)
@@ -137,13 +135,14 @@ class PoseEstimator:
         return output[:, :joints].float()
 
     def _flip_average(self, output: Output) -> Output:
-        pairs = self.skeleton.flip_pairs
+        straight: Output
+        mirrored: Output
         if isinstance(output, tuple):
             (x, mirrored_x), (y, mirrored_y) = output[0].chunk(2), output[1].chunk(2)
-            back_x, back_y = flip_simcc(mirrored_x, mirrored_y, pairs)
-            return (x + back_x) / 2, (y + back_y) / 2
-        straight, mirrored = output.chunk(2)
-        return (straight + flip_heatmaps(mirrored, pairs, shift=self.entry.flip_shift)) / 2
+            straight, mirrored = (x, y), (mirrored_x, mirrored_y)
+        else:
+            straight, mirrored = output.chunk(2)
+        return flip_average(straight, mirrored, self.skeleton.mirror_order, shift=self.entry.flip_shift)
 
     def person_scores(
         self, box_scores: NDArray[np.float32], scores: NDArray[np.float32]
@@ -154,9 +153,14 @@ class PoseEstimator:
             box_scores: (P,).
             scores: (P, K).
         """
-        counted = scores > _VISIBLE if self.entry.score == "mean-visible" else np.ones_like(scores, bool)
-        mean = (scores * counted).sum(1) / np.maximum(counted.sum(1), 1)
+        mean = mean_scores(scores, visible=self.entry.score == "mean-visible")
         return np.asarray(box_scores * mean, np.float32)
+
+
+def mean_scores(scores: NDArray[np.floating], *, visible: bool = True) -> NDArray[np.float64]:
+    """(P,) mean score of each person's joints (P, K), of the visible ones only; 0 where there are none."""
+    counted = scores > _VISIBLE if visible else np.ones_like(scores, bool)
+    return np.asarray((scores * counted).sum(1) / np.maximum(counted.sum(1), 1))
 
 
 def _drawable(output: Output) -> Tensor:

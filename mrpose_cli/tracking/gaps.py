@@ -27,10 +27,9 @@ class _Held(Generic[F]):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Sight:
-    """Where somebody was seen last; the arrays of one person, and a frame's number and time."""
+    """Where somebody was seen last: that person alone, and the frame's time and number."""
 
     poses: Poses
-    person: int
     time: float
     number: int
 
@@ -60,7 +59,7 @@ class Bridge(Generic[F]):
         poses = replace(poses, bridged=np.zeros(len(poses), bool))
         for person, who in enumerate(ids.tolist()):
             if who:
-                now = _Sight(poses, person, time, self._number)
+                now = _Sight(poses.take([person]), time, self._number)
                 before = self._sights.get(who)
                 if before is not None and time - before.time <= self._seconds:
                     self._fill(before, now)
@@ -89,28 +88,21 @@ class Bridge(Generic[F]):
         for held in self._held:
             if before.number < held.number:
                 share = (held.time - before.time) / (after.time - before.time)
-                held.poses = _with_one_more(held.poses, before, after, share)
+                held.poses = held.poses.append(_between(before.poses, after.poses, share))
 
 
-def _with_one_more(poses: Poses, before: _Sight, after: _Sight, share: float) -> Poses:
-    def between(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float32]:
-        return np.asarray(first[before.person] * (1 - share) + second[after.person] * share, np.float32)[None]
+def _between(before: Poses, after: Poses, share: float) -> Poses:
+    """Somebody, alone in both, as bridged at this share of the way from before to after."""
 
-    def lower(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float32]:
-        return np.asarray(np.minimum(first[before.person], second[after.person]), np.float32)[None]
+    def mix(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.asarray(first * (1 - share) + second * share, np.float32)
 
-    a, b = before.poses, after.poses
-    ids, bridged = poses.track_ids, poses.bridged
-    assert ids is not None and bridged is not None and b.track_ids is not None
     return replace(
-        poses,
-        keypoints=np.concatenate([poses.keypoints, between(a.keypoints, b.keypoints)]),
-        scores=np.concatenate([poses.scores, lower(a.scores, b.scores)]),
-        boxes=np.concatenate([poses.boxes, between(a.boxes, b.boxes)]),
-        box_scores=np.concatenate([poses.box_scores, lower(a.box_scores[:, None], b.box_scores[:, None])[0]]),
-        person_scores=np.concatenate(
-            [poses.person_scores, lower(a.person_scores[:, None], b.person_scores[:, None])[0]]
-        ),
-        track_ids=np.append(ids, b.track_ids[after.person]),
-        bridged=np.append(bridged, True),
+        after,
+        keypoints=mix(before.keypoints, after.keypoints),
+        scores=np.minimum(before.scores, after.scores),
+        boxes=mix(before.boxes, after.boxes),
+        box_scores=np.minimum(before.box_scores, after.box_scores),
+        person_scores=np.minimum(before.person_scores, after.person_scores),
+        bridged=np.ones(1, bool),
     )

@@ -5,29 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from mrpose_cli.oks import joint_similarity
 from mrpose_cli.skeletons import Skeleton
 
-# COCO's falloffs: how far annotators put a joint from each other, in units of the person's size.
-_FALLOFF = {
-    "nose": 0.026,
-    "eye": 0.025,
-    "ear": 0.035,
-    "shoulder": 0.079,
-    "elbow": 0.072,
-    "wrist": 0.062,
-    "hip": 0.107,
-    "knee": 0.087,
-    "ankle": 0.089,
-}
-_OTHER_FALLOFF = 0.08
 _NEAR = 0.4  # box sides
 _SEEN = 0.2  # below, a network's joint says nothing about where it is
-
-
-def falloffs(skeleton: Skeleton) -> NDArray[np.float64]:
-    """(K,) for the skeleton's joints; COCO's where it has the joint."""
-    parts = (joint.rsplit("_", 1)[-1] for joint in skeleton.joints)
-    return np.array([_FALLOFF.get(part, _OTHER_FALLOFF) for part in parts])
 
 
 def overlap(first: NDArray[np.floating], second: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -56,7 +38,7 @@ def pose_similarity(
     second: NDArray[np.floating],
     second_scores: NDArray[np.floating],
     areas: NDArray[np.floating],
-    falloff: NDArray[np.float64],
+    skeleton: Skeleton,
 ) -> NDArray[np.float64]:
     """OKS between poses, over the joints that are seen in both.
 
@@ -66,13 +48,13 @@ def pose_similarity(
         second: (N, K, 2) pixels.
         second_scores: (N, K).
         areas: (N,) of the second's boxes, square pixels.
-        falloff: (K,).
+        skeleton: Names the K joints.
 
     Returns:
         (M, N), 0..1; 0 where no joint is seen in both.
     """
-    distance = ((first[:, None].astype(np.float64) - second[None]) ** 2).sum(-1)  # (M, N, K)
     # COCO's area is that of the silhouette, about half of the box's.
-    spread = 2 * (2 * falloff) ** 2 * np.maximum(areas / 2, 1.0)[None, :, None]
+    sizes = np.maximum(areas / 2, 1.0)[None]
+    near = joint_similarity(first[:, None].astype(np.float64), second[None], sizes, skeleton)  # (M, N, K)
     both = (first_scores[:, None] >= _SEEN) & (second_scores[None] >= _SEEN)
-    return np.asarray((np.exp(-distance / spread) * both).sum(-1) / np.maximum(both.sum(-1), 1))
+    return np.asarray((near * both).sum(-1) / np.maximum(both.sum(-1), 1))

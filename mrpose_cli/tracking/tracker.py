@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from mrpose_cli.poses import Poses
 from mrpose_cli.tracking.assignment import pair_up
-from mrpose_cli.tracking.similarity import falloffs, nearness, overlap, pose_similarity
+from mrpose_cli.tracking.similarity import nearness, overlap, pose_similarity
 
 _SURE = 0.5  # box score from which a detection begins a track by itself
 _SIMILAR = 0.15  # of a sure detection to a track
@@ -132,7 +132,5 @@ class Tracker:
         points = np.stack([track.keypoints for track in self._tracks]) + moved[:, None]
         scores = np.stack([track.scores for track in self._tracks])
         sizes = poses.boxes[:, 2:] - poses.boxes[:, :2]
-        alike = pose_similarity(
-            points, scores, poses.keypoints, poses.scores, sizes.prod(1), falloffs(poses.skeleton)
-        )
+        alike = pose_similarity(points, scores, poses.keypoints, poses.scores, sizes.prod(1), poses.skeleton)
         return 0.4 * overlap(boxes, poses.boxes) + 0.3 * alike + 0.3 * nearness(boxes, poses.boxes)

@@ -156,10 +156,7 @@ def _mirrored(points: Tensor, weights: Tensor, views: Views) -> tuple[Tensor, Te
 
 @cache
 def _mirror_order(device: torch.device) -> Tensor:
-    order = list(range(len(COCO17.joints)))
-    for left, right in COCO17.flip_pairs:
-        order[left], order[right] = right, left
-    return torch.tensor(order, device=device)
+    return torch.tensor(COCO17.mirror_order, device=device)
 
 
 def step_seed(seed: int, rank: int, step: int) -> int:

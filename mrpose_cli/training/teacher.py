@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from mrpose_cli.errors import UsageError
 from mrpose_cli.models.identify import identify
 from mrpose_cli.models.registry import canonical
-from mrpose_cli.pipeline.decode import decode_heatmaps, decode_simcc, flip_heatmaps, flip_simcc
-from mrpose_cli.pipeline.estimator import Network, Output
+from mrpose_cli.pipeline.decode import Output, decode_heatmaps, decode_simcc, flip_average
+from mrpose_cli.pipeline.estimator import Network
 from mrpose_cli.pipeline.factory import for_device, load_network
 from mrpose_cli.skeletons import COCO17, get_skeleton
 from mrpose_cli.training.config import TrainConfig
@@ -114,12 +114,8 @@ class Teacher:
         output = self._answer(images)
         if not self._config.teacher_flip:
             return output
-        mirrored, pairs = self._answer(images.flip(-1)), COCO17.flip_pairs
-        if isinstance(output, tuple) and isinstance(mirrored, tuple):
-            back = flip_simcc(*mirrored, pairs)
-            return (output[0] + back[0]) / 2, (output[1] + back[1]) / 2
-        assert isinstance(output, Tensor) and isinstance(mirrored, Tensor)
-        return (output + flip_heatmaps(mirrored, pairs, shift=self.entry.flip_shift)) / 2
+        mirrored = self._answer(images.flip(-1))
+        return flip_average(output, mirrored, COCO17.mirror_order, shift=self.entry.flip_shift)
 
     def _answer(self, images: Tensor) -> Output:
         """COCO's joints, in float32, on the device."""

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from mrpose_cli.evaluation.matching import View, average_precision
 from mrpose_cli.evaluation.persons import Found, Truth, pair_up
-from mrpose_cli.pipeline.decode import decode_heatmaps, flip_heatmaps
+from mrpose_cli.pipeline.decode import decode_heatmaps, flip_average
+from mrpose_cli.pipeline.estimator import mean_scores
 from mrpose_cli.skeletons import COCO17
 from mrpose_cli.training.batches import Augmenter
 from mrpose_cli.training.crops import CropSet
@@ -20,7 +21,6 @@ from mrpose_cli.training.geometry import central
 from mrpose_cli.training.labels import Labels
 
 _BATCH = 64
-_VISIBLE = 0.2  # joints above it count for a person's score, as in the pipeline
 _CERTAIN = 0.3  # a teacher's labels above it count as truth
 
 
@@ -74,8 +74,9 @@ class Validator:
             images = self._augmenter.plain(self._crops, chunk, views)
             with self._autocast():
                 straight, mirrored = network(images), network(images.flip(-1))
-            back = flip_heatmaps(mirrored.float(), COCO17.flip_pairs, shift=False)
-            points, scores = decode_heatmaps((straight.float() + back) / 2, "udp", size)
+            maps = flip_average(straight.float(), mirrored.float(), COCO17.mirror_order, shift=False)
+            assert isinstance(maps, Tensor)
+            points, scores = decode_heatmaps(maps, "udp", size)
             found.append((views.back(points, size), scores))
         # One wait for the device, at the end.
         points, scores = (torch.cat(parts).cpu().double() for parts in zip(*found, strict=True))
@@ -93,7 +94,7 @@ def score(
         scores: (N, 17).
         chosen: Which crops to look at.
     """
-    people, found = [], []
+    people, found, persons = [], [], mean_scores(scores)
     for crop in chosen.tolist():
         # Where people said something, only what they said is known for certain.
         known = labels.by_people[crop] if labels.people_said[crop] else labels.weights[crop] >= _CERTAIN
@@ -102,9 +103,7 @@ def score(
         row = {"image_id": crop, "area": area, "iscrowd": 0, "bbox": [0, 0, 0, 0]}
         people.append({**row, "keypoints": truth.ravel(), "num_keypoints": int(known.sum())})
         answer = np.concatenate([points[crop], scores[crop, :, None]], 1)
-        counted = scores[crop][scores[crop] > _VISIBLE]
-        person = float(counted.mean()) if len(counted) else 0.0
-        found.append({"image_id": crop, "area": area, "keypoints": answer.ravel(), "score": person})
+        found.append({"image_id": crop, "area": area, "keypoints": answer.ravel(), "score": persons[crop]})
     those, these = Truth.of(people), Found.of(found)
     pairs = pair_up(those, these)
     oks = pairs.oks()

@@ -10,7 +10,6 @@ from made_up_people import CATEGORY, dataset, results, written
 from mrpose_cli.evaluation.breakdown import assign
 from mrpose_cli.evaluation.figures import CocoScore, score_coco
 from mrpose_cli.evaluation.mistakes import KINDS, find_mistakes
-from mrpose_cli.evaluation.oks import SIGMAS
 from mrpose_cli.evaluation.persons import Pairs, pair_up
 from mrpose_cli.evaluation.report import Mistakes
 from mrpose_cli.skeletons import COCO17
@@ -26,7 +25,7 @@ def standing(x: float) -> np.ndarray[Any, Any]:
 
 def distance(joint: str, similarity: float) -> float:
     """Pixels from a joint at which OKS's term has a value."""
-    return float(np.sqrt(-2 * AREA * np.log(similarity)) * 2 * SIGMAS[JOINT[joint]])
+    return float(np.sqrt(-2 * AREA * np.log(similarity)) * 2 * COCO17.sigmas[JOINT[joint]])
 
 
 def scored(

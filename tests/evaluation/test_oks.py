@@ -6,17 +6,18 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mrpose_cli.evaluation.oks import SIGMAS, oks_nms, pose_similarities, soft_oks_nms
+from mrpose_cli.evaluation.oks import oks_nms, pose_similarities, soft_oks_nms
+from mrpose_cli.skeletons import COCO17
 
 Floats = NDArray[np.float64]
 
 
 def plain_oks(a: Floats, b: Floats, area_a: float, area_b: float) -> float:
     total = 0.0
-    for (xa, ya), (xb, yb), sigma in zip(a, b, SIGMAS, strict=True):
+    for (xa, ya), (xb, yb), sigma in zip(a, b, COCO17.sigmas, strict=True):
         e = ((xa - xb) ** 2 + (ya - yb) ** 2) / (2 * sigma) ** 2 / ((area_a + area_b) / 2) / 2
         total += math.exp(-e)
-    return total / len(SIGMAS)
+    return total / len(COCO17.sigmas)
 
 
 def plain_nms(points: Floats, scores: Floats, areas: Floats, threshold: float) -> list[int]:

@@ -167,11 +167,11 @@ def test_mirroring_twice_changes_nothing(skeleton: Any) -> None:
     joints = len(skeleton.joints)
     maps = torch.rand(2, joints, 64, 48)
     twice = flip_heatmaps(
-        flip_heatmaps(maps, skeleton.flip_pairs, shift=False), skeleton.flip_pairs, shift=False
+        flip_heatmaps(maps, skeleton.mirror_order, shift=False), skeleton.mirror_order, shift=False
     )
     assert torch.equal(twice, maps)
     x, y = torch.rand(2, joints, 384), torch.rand(2, joints, 512)
-    again = flip_simcc(*flip_simcc(x, y, skeleton.flip_pairs), skeleton.flip_pairs)
+    again = flip_simcc(*flip_simcc(x, y, skeleton.mirror_order), skeleton.mirror_order)
     assert torch.equal(again[0], x)
     assert torch.equal(again[1], y)
 
@@ -179,7 +179,7 @@ def test_mirroring_twice_changes_nothing(skeleton: Any) -> None:
 def test_shift_moves_the_mirrored_map_one_cell_to_the_right() -> None:
     maps = torch.zeros(1, 17, 4, 6)
     maps[0, 5, 1, 4] = 1.0  # the left shoulder at column 4; mirrored it is the right one at column 1
-    plain = flip_heatmaps(maps, COCO17.flip_pairs, shift=False)
-    shifted = flip_heatmaps(maps, COCO17.flip_pairs, shift=True)
+    plain = flip_heatmaps(maps, COCO17.mirror_order, shift=False)
+    shifted = flip_heatmaps(maps, COCO17.mirror_order, shift=True)
     assert plain[0, 6, 1].tolist() == [0, 1, 0, 0, 0, 0]
     assert shifted[0, 6, 1].tolist() == [0, 0, 1, 0, 0, 0]

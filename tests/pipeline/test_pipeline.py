@@ -157,10 +157,7 @@ def test_a_mirrored_picture_gives_mirrored_poses(pipeline: Pipeline, samples: Pa
     estimator.flip = flip
     frames = [Frame(image, "a"), Frame(np.ascontiguousarray(image[:, ::-1]), "b")]
     straight, mirrored = batched_poses(Pipeline(detector, estimator), frames)
-    order = list(range(17))
-    for left, right in straight.skeleton.flip_pairs:
-        order[left], order[right] = right, left
-    back = mirrored.keypoints[:, order] * [-1, 1] + [639, 0]
+    back = mirrored.keypoints[:, straight.skeleton.mirror_order] * [-1, 1] + [639, 0]
     sure = straight.scores > 0.6
     assert sure.sum() > 8
     assert np.abs(back - straight.keypoints)[sure].max() < (4 if flip else 8)

@@ -3,8 +3,8 @@ import pytest
 from walkers import at
 
 from mrpose_cli.poses import Poses
-from mrpose_cli.skeletons import COCO17, MPII16
-from mrpose_cli.tracking.similarity import falloffs, nearness, overlap, pose_similarity
+from mrpose_cli.skeletons import COCO17
+from mrpose_cli.tracking.similarity import nearness, overlap, pose_similarity
 from mrpose_cli.tracking.tracker import Tracker
 
 
@@ -86,16 +86,14 @@ def test_overlap_and_nearness() -> None:
 
 def test_pose_similarity_is_oks() -> None:
     poses = at([(0, 0)])
-    falloff = falloffs(COCO17)
+    falloff = np.array(COCO17.sigmas)
     area = np.array([90 * 30.0])
 
     def similar(points: np.ndarray, scores: np.ndarray) -> float:
-        return float(pose_similarity(points, scores, poses.keypoints, poses.scores, area, falloff)[0, 0])
+        return float(pose_similarity(points, scores, poses.keypoints, poses.scores, area, COCO17)[0, 0])
 
     assert similar(poses.keypoints, poses.scores) == 1
     # The definition, for all joints off by three pixels; COCO's area is about half of the box's.
     expected = np.exp(-9 / (2 * (2 * falloff) ** 2 * (area[0] / 2))).mean()
     assert similar(poses.keypoints + np.array([3, 0]), poses.scores) == pytest.approx(expected, rel=1e-5)
     assert similar(poses.keypoints, np.zeros((1, 17), np.float32)) == 0
-    assert falloff[0] == 0.026
-    assert falloffs(MPII16)[MPII16.joints.index("left_hip")] == 0.107

@@ -35,10 +35,7 @@ class Oracle(nn.Module):
         points = points + noise * torch.randn(points.shape, generator=rng)
         heights = 0.3 + 0.7 * torch.rand(len(crops), 17, 1, 1, generator=rng)
         self._maps = heatmaps(points, SIZE, 2.0) * heights
-        order = list(range(17))
-        for left, right in COCO17.flip_pairs:
-            order[left], order[right] = right, left
-        self._order = order
+        self._order = list(COCO17.mirror_order)
         self._mirrored = False
 
     def forward(self, x: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from mrpose_cli.pipeline.detectors.base import FileBoxes
 from mrpose_cli.pipeline.factory import SHIPPED_MODEL
 from mrpose_cli.poses import Detections
 from mrpose_cli.skeletons import COCO17
-from mrpose_cli.tracking.similarity import falloffs, pose_similarity
+from mrpose_cli.tracking.similarity import pose_similarity
 from mrpose_cli.weights.manifest import find_pose
 from mrpose_cli.weights.store import WeightsStore
 
@@ -79,7 +79,7 @@ def test_it_finds_the_joints_of_the_samples(samples: Path) -> None:
             expected[..., :2],
             expected[..., 2],
             areas,
-            falloffs(COCO17),
+            COCO17,
         )
         similar.extend(oks.diagonal())
     assert len(similar) == 17

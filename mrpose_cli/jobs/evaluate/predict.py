@@ -45,6 +45,17 @@ class Shot:
     boxes: Detections | None
 
 
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class ShotFrame(Frame):
+    """An image on its way through the pipeline.
+
+    Attributes:
+        shot: What it is the picture of.
+    """
+
+    shot: Shot
+
+
 @dataclass(frozen=True, slots=True)
 class Work:
     """How the images are run.
@@ -122,7 +133,7 @@ def predict(
         for frame, poses in pipeline.stream(images, threaded=True):
             areas = crop_sizes(poses.boxes, pipeline.estimator.crop_spec).prod(1)
             with pipeline.clock(Stage.WRITE):
-                spool.add(int(frame.name), poses, areas)
+                spool.add(frame.shot.image, poses, areas)
             persons += len(poses)
             tally.add(len(poses))
     seconds = time.perf_counter() - start
@@ -135,7 +146,7 @@ def _frames(
     work: Work,
     spool: SpoolWriter,
     tally: Tally,
-) -> Iterator[Frame]:
+) -> Iterator[ShotFrame]:
     workers = work.workers or _THREADS
     photos = read_ahead(
         [shot.path for shot in shots],
@@ -148,7 +159,7 @@ def _frames(
         with pipeline.clock(Stage.WAIT_FOR_IMAGES):
             photo = _next(photos)
         if isinstance(photo, Photo):
-            yield Frame(photo.image, str(shot.image))
+            yield ShotFrame(photo.image, str(shot.image), shot=shot)
             continue
         if work.strict:
             raise InputError(f"{shot.path}: {reason_of(photo)}")

@@ -12,6 +12,7 @@ from mrpose_cli.jobs.common import RunReport
 from mrpose_cli.media.video.clip import Window
 from mrpose_cli.media.video.writer import CodecName
 from mrpose_cli.pipeline.detectors.base import Detector
+from mrpose_cli.skeletons import KEYPOINT_THRESHOLD
 from mrpose_cli.tracking.follow import Following
 
 
@@ -29,7 +30,8 @@ class VideoJob:
         whole_image: Every frame is one person.
         det_every: Detect on each Nth frame and carry the boxes through the others.
         following: What is done with people from frame to frame; None for nothing.
-        style: What overlays show; its threshold also decides v in the JSON.
+        keypoint_threshold: Joints that score this or more get v = 2 in the JSON, others v = 0.
+        style: What overlays show.
         trail: Seconds of people's ways that overlays show.
         overlay: Write overlays at all.
         codec: What they are encoded with.
@@ -48,6 +50,7 @@ class VideoJob:
     whole_image: bool = False
     det_every: int = 1
     following: Following | None = None
+    keypoint_threshold: float = KEYPOINT_THRESHOLD
     style: Style = field(default_factory=Style)
     trail: float = 0.0
     overlay: bool = True

@@ -60,7 +60,7 @@ class ClipOutputs:
         self.written: list[Path] = []
         self.notes: list[str] = []
         self._info = dict(info)
-        self._threshold = job.style.keypoint_threshold
+        self._threshold = job.keypoint_threshold
         self._clock = clock
         self._frames = 0
         self._spare = _SPARE + 3 * clip.info.width * clip.info.height
