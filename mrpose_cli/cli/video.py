@@ -15,13 +15,13 @@ from mrpose_cli.cli.console import (
     FAILED,
     INTERRUPTED,
     complain,
-    download_bars,
     errors_reported,
-    remark,
 )
+from mrpose_cli.cli.flags import with_flags
 from mrpose_cli.cli.video_console import frame_bar, print_profile, print_rows
 from mrpose_cli.errors import UsageError
 from mrpose_cli.interrupt import interruptible
+from mrpose_cli.pipeline.options import BOXES, ModelOptions
 
 _PART = "Part of the clip"
 _PEOPLE = "People from frame to frame"
@@ -53,6 +53,7 @@ def seconds(text: str) -> Fraction:
     return total
 
 
+@with_flags("models")
 def video(
     inputs: Annotated[
         list[str],
@@ -111,22 +112,14 @@ def video(
             rich_help_panel=_PEOPLE,
         ),
     ] = 3.0,
-    model: options.Model = None,
-    weights: options.Weights = None,
-    input_size: options.InputSize = None,
-    flip: options.Flip = None,
-    offline: options.Offline = False,
-    detector: options.Detector = "yolo26n",
-    det_conf: options.DetConf = 0.25,
-    det_iou: options.DetIou = 0.7,
-    imgsz: options.ImgSize = None,
+    models: ModelOptions = ModelOptions(),
     det_every: Annotated[
         int,
         typer.Option(
             min=1,
             max=1000,
             help="Detect on each Nth frame and carry the boxes through the others.",
-            rich_help_panel=options.BOXES,
+            rich_help_panel=BOXES,
         ),
     ] = 1,
     boxes: Annotated[
@@ -134,16 +127,12 @@ def video(
         typer.Option(
             help="Take the boxes from the JSON of an earlier mrpose video instead of a detector.",
             show_default=False,
-            rich_help_panel=options.BOXES,
+            rich_help_panel=BOXES,
         ),
     ] = None,
     whole_image: options.WholeImage = False,
-    device: options.Device = "auto",
-    dtype: options.Dtype = "auto",
-    batch_size: options.BatchSize = None,
-    det_batch: options.DetBatch = None,
     profile: options.Profile = False,
-    kpt_thr: options.KptThr = 0.3,
+    keypoint_threshold: options.KeypointThreshold = 0.3,
     overlay: Annotated[
         bool,
         typer.Option(
@@ -250,7 +239,7 @@ def video(
             det_every=det_every,
             following=following,
             style=Style(
-                keypoint_threshold=kpt_thr,
+                keypoint_threshold=keypoint_threshold,
                 boxes=draw_boxes,
                 heatmaps=draw_heatmaps,
                 black=background == "black",
@@ -273,29 +262,7 @@ def video(
             if not plan.sources:
                 raise typer.Exit(FAILED)
 
-            from mrpose_cli.pipeline.factory import load_pipeline
-            from mrpose_cli.pipeline.profile import StageClock
-            from mrpose_cli.weights.store import WeightsStore
-
-            with download_bars() as progress:
-                pipeline = load_pipeline(
-                    model,
-                    plan.detector or detector,
-                    weights=weights,
-                    input_size=options.parsed(input_size),
-                    device=device,
-                    dtype=dtype,
-                    flip=flip,
-                    batch_size=batch_size,
-                    frame_batch=det_batch,
-                    confidence=det_conf,
-                    iou=det_iou,
-                    imgsz=imgsz,
-                    keep_heatmaps=draw_heatmaps,
-                    store=WeightsStore(offline=offline, progress=progress),
-                    clock=StageClock(synchronise=profile),
-                    remark=remark,
-                )
+            pipeline = options.open_models(models, plan.detector, heatmaps=draw_heatmaps, profile=profile)
             stop = stack.enter_context(interruptible())
             bar = stack.enter_context(frame_bar(pipeline.clock.seconds, quiet=quiet))
             report = run_videos(job, plan, pipeline, stop, bar)

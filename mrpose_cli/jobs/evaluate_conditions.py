@@ -11,7 +11,7 @@ from mrpose_cli import __version__
 from mrpose_cli.evaluation.annotations import sha256_of
 from mrpose_cli.evaluation.report import BoxConditions, DatasetConditions, ModelConditions
 from mrpose_cli.jobs.common import device_name
-from mrpose_cli.jobs.evaluate_options import Models
+from mrpose_cli.pipeline.options import ModelOptions
 from mrpose_cli.pipeline.pipeline import Pipeline
 from mrpose_cli.weights.manifest import find_detector
 from mrpose_cli.weights.store import WeightsStore
@@ -35,7 +35,7 @@ def versions(*, models: bool) -> dict[str, str]:
     return found
 
 
-def model_conditions(models: Models, pipeline: Pipeline, store: WeightsStore) -> ModelConditions:
+def model_conditions(models: ModelOptions, pipeline: Pipeline, store: WeightsStore) -> ModelConditions:
     """What estimates the poses."""
     estimator = pipeline.estimator
     entry = estimator.entry
@@ -57,8 +57,9 @@ def model_conditions(models: Models, pipeline: Pipeline, store: WeightsStore) ->
     )
 
 
-def detector_conditions(models: Models, name: str, store: WeightsStore) -> BoxConditions:
+def detector_conditions(models: ModelOptions, store: WeightsStore) -> BoxConditions:
     """What finds the people; how many it does is not known yet."""
+    name = models.detector
     path = Path(name) if name.endswith(".pt") else store.resolve(find_detector(name))
     return BoxConditions(
         kind="detector",

@@ -151,12 +151,13 @@ def evaluate_coco(checkpoint: Path, annotations: Path, images: Path, out: Path, 
     """
     from mrpose_cli.evaluation.report import CocoFigures
     from mrpose_cli.jobs.evaluate import load, prepare, run
-    from mrpose_cli.jobs.evaluate_options import EvalJob, Models
+    from mrpose_cli.jobs.evaluate_options import EvalJob
     from mrpose_cli.jobs.evaluate_ranks import Ranks
+    from mrpose_cli.pipeline.options import ModelOptions
     from mrpose_cli.pipeline.profile import StageClock
     from mrpose_cli.weights.store import WeightsStore
 
-    models = Models(weights=checkpoint, flip=True, device=device, dtype="fp32")
+    models = ModelOptions(weights=checkpoint, flip=True, device=device, dtype="fp32")
     job = EvalJob(annotations, images, models=models, out=out, overwrite=True)
     with prepare(job) as plan:
         engine = load(job, plan.task, WeightsStore(), StageClock(), Ranks())
