@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from mrpose_cli.version import __version__
+
 __all__ = ["Pipeline", "Poses", "__version__", "load_pipeline"]
 
 if TYPE_CHECKING:

@@ -1,5 +1,6 @@
 """``python -m mrpose_cli`` and the console script ``mrpose``."""
 
+import _thread
 import os
 import signal
 import sys
@@ -8,6 +9,7 @@ import threading
 
 def main() -> None:
     """Run the command line."""
+    sys.unraisablehook = _interrupt_again
     try:
         from mrpose_cli.cli import app
 
@@ -21,6 +23,14 @@ def main() -> None:
     finally:
         # Everything is done; the interpreter would only print what it was doing when Ctrl-C came.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _interrupt_again(caught: "sys.UnraisableHookArgs") -> None:
+    """Repeat a Ctrl-C that came within a callback of a C or Rust library, which could not pass it on."""
+    if issubclass(caught.exc_type, KeyboardInterrupt):
+        threading.Timer(0.01, _thread.interrupt_main).start()  # at once, it would come within this function
+    else:
+        sys.__unraisablehook__(caught)
 
 
 def _leave_threads_behind(code: int) -> None:

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from mrpose_cli import __version__
 from mrpose_cli.cli import eval as evaluation
 from mrpose_cli.cli import image, models, train, video, weights
+from mrpose_cli.version import __version__
 
 app = typer.Typer(
     name="mrpose",

@@ -26,8 +26,8 @@ from mrpose_cli.pipeline.options import BOXES, EVALUATION, SPEED, ModelOptions
 
 if TYPE_CHECKING:
     from mrpose_cli.evaluation.report import Report
-    from mrpose_cli.jobs.evaluate_options import EvalJob
-    from mrpose_cli.jobs.evaluate_ranks import Ranks
+    from mrpose_cli.jobs.evaluate.options import EvalJob
+    from mrpose_cli.ranks import Ranks
 
 _DATA = "Data"
 _PROTOCOL = "Protocol"
@@ -189,7 +189,7 @@ def evaluate(
 
         if ann is None:
             raise UsageError("pass --ann with the annotation file")
-        from mrpose_cli.jobs.evaluate_options import EvalJob
+        from mrpose_cli.jobs.evaluate.options import EvalJob
 
         job = EvalJob(
             annotations=ann,
@@ -214,14 +214,14 @@ def evaluate(
             workers=workers,
             command=("mrpose", *sys.argv[1:]),
         )
-        from mrpose_cli.jobs.evaluate_ranks import joined
+        from mrpose_cli.ranks import joined
 
         with joined() as ranks:
             _evaluate(job, ranks, quiet=quiet or not ranks.first, profile=profile)
 
 
 def _evaluate(job: EvalJob, ranks: Ranks, *, quiet: bool, profile: bool) -> None:
-    from mrpose_cli.jobs.evaluate import Progress, load, prepare, run
+    from mrpose_cli.jobs.evaluate.run import Progress, load, prepare, run
     from mrpose_cli.pipeline.profile import StageClock
     from mrpose_cli.weights.store import WeightsStore
 
@@ -247,7 +247,7 @@ def _evaluate(job: EvalJob, ranks: Ranks, *, quiet: bool, profile: bool) -> None
 
 def _print(report: Report, out: Path, *, profile: bool) -> None:
     from mrpose_cli.evaluation.table import print_report
-    from mrpose_cli.jobs.evaluate import PAGE_FILE, REPORT_FILE, RESULTS_FILE, SHEET_FILE
+    from mrpose_cli.jobs.evaluate.run import PAGE_FILE, REPORT_FILE, RESULTS_FILE, SHEET_FILE
 
     print_report(table_console(), report)
     timing = report.timing

@@ -25,7 +25,7 @@ from mrpose_cli.cli.flags import with_flags
 from mrpose_cli.training.config import TrainConfig
 
 if TYPE_CHECKING:
-    from mrpose_cli.training.run import Outcome, Screen
+    from mrpose_cli.jobs.train import Outcome, Screen
     from mrpose_cli.training.trainer import Report
 
 _LINE_EVERY = 30  # seconds between lines where there is no terminal for a bar
@@ -73,12 +73,11 @@ def train(
     """
     with errors_reported():
         explicit = frozenset(one.name for one in fields(config) if _given(ctx, one.name))
-        from mrpose_cli.training.ranks import joined
-        from mrpose_cli.training.run import Request, run_training
+        from mrpose_cli.jobs.train import Request, run_training, training_ranks
         from mrpose_cli.weights.store import WeightsStore
 
         request = Request(config, explicit, resume, overwrite)
-        with joined(request.config.device) as (ranks, device), download_bars() as progress:
+        with training_ranks(config.device) as (ranks, device), download_bars() as progress:
             store = WeightsStore(progress=progress)
             with _screen(quiet=quiet or not ranks.first) as screen:
                 outcome = run_training(request, ranks, device, store=store, screen=screen)
@@ -101,7 +100,7 @@ def _screen(*, quiet: bool) -> Iterator[Screen]:
     """A bar with crops a second, loss, AP and time left on stderr; lines where that is not a terminal."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
-    from mrpose_cli.training.run import Screen
+    from mrpose_cli.jobs.train import Screen
 
     console = bar_console()
     if quiet:
@@ -147,8 +146,8 @@ def _print(outcome: Outcome) -> None:
     from rich import box
     from rich.table import Table
 
+    from mrpose_cli.jobs.train import BEST_FILE
     from mrpose_cli.training.card import CARD_FILE
-    from mrpose_cli.training.run import BEST_FILE
 
     table = Table("evaluated on", box=box.SIMPLE_HEAD)
     for title in ("people", "AP"):

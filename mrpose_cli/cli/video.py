@@ -221,8 +221,9 @@ def video(
     """
     with errors_reported():
         from mrpose_cli.drawing import Style
-        from mrpose_cli.jobs.video import VideoJob, prepare, run_videos
-        from mrpose_cli.media.video import Window
+        from mrpose_cli.jobs.video.options import VideoJob
+        from mrpose_cli.jobs.video.run import prepare, run_videos
+        from mrpose_cli.media.video.clip import Window
         from mrpose_cli.tracking.follow import Following
         from mrpose_cli.tracking.one_euro import OneEuro
 

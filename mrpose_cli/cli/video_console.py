@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from mrpose_cli.cli.console import bar_column, bar_console, say, table_console
 
 if TYPE_CHECKING:
-    from mrpose_cli.jobs.video import Progress, VideoReport
+    from mrpose_cli.jobs.video.options import Progress, VideoReport
 
 
 @contextmanager
@@ -18,7 +18,8 @@ def frame_bar(stages: dict[str, float], *, quiet: bool) -> Iterator[Progress]:
     from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
-    from mrpose_cli.jobs.video import Progress, slowest
+    from mrpose_cli.jobs.video.options import Progress
+    from mrpose_cli.jobs.video.run import slowest
 
     console = bar_console()
     columns = (
@@ -83,7 +84,7 @@ def print_profile(report: VideoReport) -> None:
     from rich import box
     from rich.table import Table
 
-    from mrpose_cli.jobs.video import busy_seconds
+    from mrpose_cli.jobs.video.run import busy_seconds
 
     table = Table("stage", box=box.SIMPLE_HEAD)
     for title in ("s", "% of wall time"):

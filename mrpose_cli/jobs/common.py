@@ -11,12 +11,12 @@ from typing import Any
 import cv2
 import torch
 
-from mrpose_cli import __version__
 from mrpose_cli.errors import MrposeError, UsageError
 from mrpose_cli.media.inputs import Source
 from mrpose_cli.pipeline.detectors.base import FileBoxes, WholeImage
 from mrpose_cli.pipeline.detectors.yolox import YoloxDetector
 from mrpose_cli.pipeline.pipeline import Pipeline
+from mrpose_cli.version import __version__
 
 DEFAULT_OUT = "mrpose-out"
 

@@ -29,13 +29,14 @@ from mrpose_cli.jobs.images import (
 )
 from mrpose_cli.jobs.images_spool import Done, PhotoSpool, state_of
 from mrpose_cli.media.budget import Budget
-from mrpose_cli.media.images import Photo, overlay_name, read_image, write_image
+from mrpose_cli.media.images import overlay_name, read_image, write_image
 from mrpose_cli.media.inputs import Source
-from mrpose_cli.media.reader import read_ahead
-from mrpose_cli.media.writer import BackgroundWriter
+from mrpose_cli.media.photo import Photo
 from mrpose_cli.pipeline.isolated import stream_isolated
 from mrpose_cli.pipeline.pipeline import Pipeline
 from mrpose_cli.poses import Frame, Poses
+from mrpose_cli.read_ahead import read_ahead
+from mrpose_cli.write_behind import BackgroundWriter
 
 _READERS = 2
 _AHEAD = 4  # photos that are read before they are used

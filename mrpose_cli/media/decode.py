@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError, _imaging
 
 from mrpose_cli.errors import InputError
-from mrpose_cli.media.images import Photo
+from mrpose_cli.media.photo import Photo
 
 MAX_PIXELS: Final = 152_000_000
 """The largest picture that is decoded, in pixels: what the largest sensors of cameras have.

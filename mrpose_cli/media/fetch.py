@@ -4,9 +4,9 @@ from typing import Final
 
 import httpx
 
-from mrpose_cli import __version__
 from mrpose_cli.download import Pace, answer, make_client
 from mrpose_cli.errors import InputError
+from mrpose_cli.version import __version__
 
 _HEADERS: Final = {
     "User-Agent": f"mrpose/{__version__}",

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 from mrpose_cli.errors import InputError, OutputError
+from mrpose_cli.media.photo import Photo
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,23 +41,6 @@ _FORMATS: Final = {
 
 _LONGEST_SIDE: Final = {"JPEG": 65_500, "WEBP": 16_383}
 """The largest width or height, in pixels, of formats that have such a limit."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Photo:
-    """A photo as a viewer shows it.
-
-    Attributes:
-        image: RGB uint8 of shape (height, width, 3), C-contiguous, turned upright, opaque on white.
-        format: the file's format by Pillow's name, such as "JPEG".
-        icc_profile: the colour profile that `image` is to be shown with, where the file holds one.
-        notes: what the user might want to know, such as that only the first frame was used.
-    """
-
-    image: NDArray[np.uint8]
-    format: str
-    icc_profile: bytes | None = None
-    notes: tuple[str, ...] = ()
 
 
 def read_image(

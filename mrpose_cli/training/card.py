@@ -9,10 +9,10 @@ from pathlib import Path
 
 import torch
 
-from mrpose_cli import __version__
 from mrpose_cli.atomic import write_atomically
 from mrpose_cli.training.config import TrainConfig
 from mrpose_cli.training.validate import CocoScore, HeldOut
+from mrpose_cli.version import __version__
 from mrpose_cli.weights.manifest import PoseEntry
 
 CARD_FILE = "CARD.md"

@@ -13,13 +13,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mrpose_cli.errors import UsageError
-from mrpose_cli.jobs.evaluate_ranks import Ranks
+from mrpose_cli.ranks import Ranks
 from mrpose_cli.training.card import DataFacts
 from mrpose_cli.training.config import TrainConfig
 from mrpose_cli.training.crops import Catalogue, CropSet, count_sets
 from mrpose_cli.training.labels import Labels
 from mrpose_cli.training.overlap import fingerprints, look_alikes
-from mrpose_cli.training.ranks import united
 
 _ROOM = 0.5  # of a GPU's free memory, which crops may take
 _COCO_SETS = "coco*"  # sets whose photos go by COCO's ids
@@ -72,7 +71,7 @@ def load_data(
     ours, kept = (catalogue.load(index, config.workers, tell) for index in (mine, theirs))
     if evaluated is not None:
         # If one crop of a photo is recognised, the others, whose boxes may differ, show the same people.
-        photos = united(ranks, evaluated.photos_among(ours) | evaluated.photos_among(kept))
+        photos = ranks.united(evaluated.photos_among(ours) | evaluated.photos_among(kept))
         known |= np.array([photo in photos for photo in labels.photos])
         ours, kept = _without(ours, photos), _without(kept, photos)
     trained = int((~known[train]).sum())

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from mrpose_cli.errors import MrposeError
-from mrpose_cli.jobs.evaluate_ranks import Ranks
 from mrpose_cli.models.backbone import backbone_norms
 from mrpose_cli.models.supervision import Trainable
+from mrpose_cli.ranks import Ranks
 from mrpose_cli.training.batches import Augmenter, Batch, Sampler, epoch_rows, step_seed
 from mrpose_cli.training.config import TrainConfig
 from mrpose_cli.training.crops import CropSet

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -134,37 +133,3 @@ class CocoScore:
     ap50: float
     ap75: float
     ar: float
-
-
-def evaluate_coco(checkpoint: Path, annotations: Path, images: Path, out: Path, device: str) -> CocoScore:
-    """What ``mrpose eval`` says of a checkpoint file; its report goes to ``out``.
-
-    Args:
-        checkpoint: The file, with its metadata.
-        annotations: COCO's person_keypoints file.
-        images: The folder of its photos.
-        out: Folder of the report.
-        device: Where to run.
-
-    Raises:
-        UsageError: the dataset will not do.
-    """
-    from mrpose_cli.evaluation.report import CocoFigures
-    from mrpose_cli.jobs.evaluate import load, prepare, run
-    from mrpose_cli.jobs.evaluate_options import EvalJob
-    from mrpose_cli.jobs.evaluate_ranks import Ranks
-    from mrpose_cli.pipeline.options import ModelOptions
-    from mrpose_cli.pipeline.profile import StageClock
-    from mrpose_cli.weights.store import WeightsStore
-
-    models = ModelOptions(weights=checkpoint, flip=True, device=device, dtype="fp32")
-    job = EvalJob(annotations, images, models=models, out=out, overwrite=True)
-    with prepare(job) as plan:
-        engine = load(job, plan.task, WeightsStore(), StageClock(), Ranks())
-        report = run(job, plan, engine)
-    assert report is not None and isinstance(report.figures, CocoFigures)
-    figures, dataset = report.figures, report.conditions.dataset
-    return CocoScore(
-        dataset.annotations, dataset.images, dataset.persons,
-        *(value or 0.0 for value in (figures.ap, figures.ap50, figures.ap75, figures.ar)),
-    )  # fmt: skip

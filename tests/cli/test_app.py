@@ -53,3 +53,25 @@ def test_ctrl_c_before_anything_has_begun_is_no_traceback() -> None:
                 break
         assert "Traceback" not in process.stderr.read()
     assert process.returncode == 130
+
+
+def test_ctrl_c_that_a_library_swallows_is_repeated() -> None:
+    script = """
+import ctypes, os, signal, time
+import mrpose_cli.cli
+from mrpose_cli.__main__ import main
+
+@ctypes.CFUNCTYPE(None)
+def callback():
+    os.kill(os.getpid(), signal.SIGINT)
+
+def app():
+    callback()  # ctypes, like pydantic's core, prints what is raised in here and goes on
+    time.sleep(5)
+    print("went on")
+
+mrpose_cli.cli.app = app
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")

@@ -24,7 +24,7 @@ from video_clips import repeated
 from mrpose_cli.cli import app
 from mrpose_cli.cli.video import seconds
 from mrpose_cli.errors import UsageError
-from mrpose_cli.media.video_window import PreviewWindow
+from mrpose_cli.media.video.window import PreviewWindow
 
 Run = Callable[..., Result]
 CLIP = Path(__file__).parents[2] / "samples" / "pedestrians.mp4"
@@ -466,7 +466,7 @@ def test_a_display_that_cannot_be_reached_is_told(run: Run, monkeypatch: pytest.
 
 
 def test_progress_names_the_slowest_part() -> None:
-    from mrpose_cli.jobs.video import slowest
+    from mrpose_cli.jobs.video.run import slowest
 
     assert slowest({}) == ""
     times = {"read frames": 3.0, "letterbox": 1.0, "detector": 2.5, "crop": 1.0, "pose network": 2.0}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mrpose_cli.media.reader import read_ahead
+from mrpose_cli.read_ahead import read_ahead
 
 
 def test_results_and_errors_come_in_order() -> None:

@@ -14,8 +14,9 @@ from PIL import Image, ImageCms
 
 from mrpose_cli.errors import InputError
 from mrpose_cli.media.decode import decode
-from mrpose_cli.media.images import Photo, read_image
+from mrpose_cli.media.images import read_image
 from mrpose_cli.media.inputs import Source, expand
+from mrpose_cli.media.photo import Photo
 
 
 def distance(one: NDArray[Any], other: NDArray[Any]) -> float:

@@ -10,8 +10,9 @@ from PIL import Image
 
 from mrpose_cli import __version__
 from mrpose_cli.errors import InputError
-from mrpose_cli.media.images import Photo, read_image
+from mrpose_cli.media.images import read_image
 from mrpose_cli.media.inputs import Source
+from mrpose_cli.media.photo import Photo
 
 AGENTS: list[str] = []
 

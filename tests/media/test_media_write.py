@@ -12,7 +12,8 @@ from PIL import Image, ImageCms
 
 from mrpose_cli.atomic import write_atomically
 from mrpose_cli.errors import OutputError
-from mrpose_cli.media.images import Photo, overlay_name, read_image, write_image
+from mrpose_cli.media.images import overlay_name, read_image, write_image
+from mrpose_cli.media.photo import Photo
 
 NOISE = """
 import sys

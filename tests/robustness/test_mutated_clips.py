@@ -9,8 +9,8 @@ from mutated_clips import base_clips, mutate
 from video_clips import number_of
 
 from mrpose_cli.errors import InputError
-from mrpose_cli.media.video_reader import Clip
-from mrpose_cli.media.video_writer import ClipWriter, choose_suffix
+from mrpose_cli.media.video.reader import Clip
+from mrpose_cli.media.video.writer import ClipWriter, choose_suffix
 
 # Of those that were found, the ones whose overlays were lost: equal, missing, huge and decreasing timestamps,
 # sound that is none, clocks that tick every month or two billion times a second, pictures too tall or of 240

@@ -10,7 +10,7 @@ from PIL import Image
 from sample_crops import PHOTOS, write_coco, write_shard
 from torch import Tensor
 
-from mrpose_cli.jobs.evaluate_ranks import Ranks
+from mrpose_cli.ranks import Ranks
 from mrpose_cli.training.config import TrainConfig
 from mrpose_cli.training.crops import Catalogue
 from mrpose_cli.training.data import load_data

@@ -6,11 +6,11 @@ import tiny
 import torch
 from sample_crops import write_shard
 
-from mrpose_cli.jobs.evaluate_ranks import Ranks
+from mrpose_cli.jobs.train import Request, Screen, run_training
 from mrpose_cli.pipeline.precision import _SWITCHES, computes_bf16
+from mrpose_cli.ranks import Ranks
 from mrpose_cli.training.config import TrainConfig
 from mrpose_cli.training.precision import autocast_type
-from mrpose_cli.training.run import Request, Screen, run_training
 
 CPU = torch.device("cpu")
 

@@ -1,0 +1,1 @@
+"""``mrpose eval``: a data set in, a report out."""

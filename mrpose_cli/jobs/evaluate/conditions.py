@@ -1,0 +1,85 @@
+"""Stating what a run was made with."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from mrpose_cli.evaluation.annotations import sha256_of
+from mrpose_cli.evaluation.report import BoxConditions, DatasetConditions, ModelConditions
+from mrpose_cli.jobs.common import device_name
+from mrpose_cli.pipeline.options import ModelOptions
+from mrpose_cli.pipeline.pipeline import Pipeline
+from mrpose_cli.version import __version__
+from mrpose_cli.weights.manifest import find_detector
+from mrpose_cli.weights.store import WeightsStore
+
+_SCORING = ("numpy", "pycocotools")
+_RUNNING = ("torch", "onnxruntime", "opencv-python", "pillow", "ultralytics")
+
+
+def versions(*, models: bool) -> dict[str, str]:
+    """Of everything that has a part in the figures.
+
+    Args:
+        models: Whether models were run.
+    """
+    found = {"mrpose": __version__, "python": platform.python_version()}
+    for name in (*_SCORING, *(_RUNNING if models else ())):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:  # for instance opencv-python-headless in its place
+            continue
+    return found
+
+
+def model_conditions(models: ModelOptions, pipeline: Pipeline, store: WeightsStore) -> ModelConditions:
+    """What estimates the poses."""
+    estimator = pipeline.estimator
+    entry = estimator.entry
+    path = store.resolve(entry, models.weights)
+    return ModelConditions(
+        name=entry.name,
+        weights=path.name,
+        sha256=sha256_of(path),
+        own_weights=models.weights is not None,
+        input_size=entry.input_size,
+        color=entry.color,
+        padding=entry.padding,
+        decode=entry.codec,
+        flip=estimator.flip,
+        flip_shift=entry.flip_shift,
+        person_score=entry.score,
+        dtype=str(estimator.dtype).removeprefix("torch."),
+        device=device_name(estimator.device),
+    )
+
+
+def detector_conditions(models: ModelOptions, store: WeightsStore) -> BoxConditions:
+    """What finds the people; how many it does is not known yet."""
+    name = models.detector
+    path = Path(name) if name.endswith(".pt") else store.resolve(find_detector(name))
+    return BoxConditions(
+        kind="detector",
+        name=path.name if name.endswith(".pt") else name,
+        sha256=sha256_of(path),
+        persons=0,
+        confidence=models.confidence,
+        iou=models.iou,
+        size=models.imgsz,
+    )
+
+
+def spool_conditions(
+    dataset: DatasetConditions, model: ModelConditions, boxes: BoxConditions
+) -> dict[str, Any]:
+    """What predictions depend on, image by image: the same of it, the same poses.
+
+    Which images are run is not among it, nor how the poses are scored afterwards.
+    """
+    given = {"annotations": dataset.sha256, **model.model_dump(mode="json")}
+    where = {f"boxes' {key}": value for key, value in boxes.model_dump(mode="json").items()}
+    where.pop("boxes' persons")
+    return {**given, **where, "versions": versions(models=True)}

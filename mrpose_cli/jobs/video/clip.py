@@ -1,0 +1,247 @@
+"""One clip from its first frame to its finished files, every stage in a thread of its own."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mrpose_cli.background import in_background
+from mrpose_cli.drawing import Painter
+from mrpose_cli.errors import OutputError
+from mrpose_cli.jobs.common import conditions, reason_of
+from mrpose_cli.jobs.video.options import ClipRow, ClipSource, Progress, VideoJob
+from mrpose_cli.jobs.video.outputs import ClipOutputs
+from mrpose_cli.media.video.clip import ClipFrame
+from mrpose_cli.media.video.live import AnyClip, LiveClip, open_clip
+from mrpose_cli.media.video.window import PreviewWindow
+from mrpose_cli.pipeline.pipeline import Pipeline
+from mrpose_cli.pipeline.profile import StageClock
+from mrpose_cli.pipeline.sparse import SparseDetector
+from mrpose_cli.poses import Poses
+from mrpose_cli.tracking.follow import Follower, Following
+
+T = TypeVar("T")
+Drawn = tuple[ClipFrame, Poses, NDArray[np.uint8] | None]
+
+# What waits between two stages: pixels, and frames. Enough to let neither starve, not enough to matter.
+_WAITING_BYTES = 64 * 2**20
+_WAITING_FRAMES = 128  # a batch of the pose network sets as many free at once
+
+
+def run_clip(
+    job: VideoJob,
+    out: Path,
+    source: ClipSource,
+    pipeline: Pipeline,
+    stop: threading.Event,
+    progress: Progress,
+    window: PreviewWindow | None,
+) -> ClipRow:
+    """Work through one clip.
+
+    Args:
+        job: What the user wants.
+        out: Folder of all that is written.
+        source: The clip.
+        pipeline: The models.
+        stop: Ends the clip when it is set.
+        progress: Told how it goes.
+        window: Shows the frames; None for no window.
+
+    Raises:
+        InputError: nothing of it can be read.
+        OutputError: nothing of it can be written.
+    """
+    start = time.perf_counter()
+    row = ClipRow(source.name)
+    with closing(open_clip(source.location, source.base, job.window, patience=job.patience)) as clip:
+        progress.clip(source.name, clip.info.frames)
+        pipe = _pipeline_for(job, pipeline)
+        follower = _follower(job, clip)
+        info = {**conditions(pipe), **_about(job, source, clip)}
+        outputs = ClipOutputs(
+            job, out / source.base, source.name, clip, pipe.estimator.skeleton, info, pipe.clock
+        )
+        crash: Exception | None = None
+        try:
+            with closing(_drawn(job, clip, pipe, follower, stop)) as drawn:
+                last, broken_off = _write(drawn, outputs, row, stop, progress, window)
+        except OutputError as error:
+            row.failure, last, broken_off = str(error), None, True
+        except Exception as error:  # a fault of ours or of a library; what was done is worth keeping
+            crash, row.failure, last, broken_off = error, reason_of(error), None, True
+        except BaseException:
+            outputs.discard()
+            raise
+        if row.full:
+            row.failure = f"no space left on the disk: {out}; what was done until then is kept"
+        row.failure = row.failure or clip.cut_off
+        partial = bool(row.failure) or not clip.whole or (broken_off and not clip.info.live)
+        until = job.window.end
+        if partial and last is not None:
+            until = last.time + max(last.duration, 1 / clip.info.rate)
+        if follower is not None:
+            row.people, row.jitter = follower.people, follower.jitter
+        problems = outputs.close(clip.tail, until=until, partial=partial, details=_outcome(row, follower))
+        row.notes = [*_notes(clip), *outputs.notes]
+        row.failure = row.failure or "; ".join(problems)
+        row.outputs = outputs.written
+    if crash is not None:
+        raise crash
+    row.seconds = time.perf_counter() - start
+    return row
+
+
+def _write(
+    drawn: Iterator[Drawn],
+    outputs: ClipOutputs,
+    row: ClipRow,
+    stop: threading.Event,
+    progress: Progress,
+    window: PreviewWindow | None,
+) -> tuple[ClipFrame | None, bool]:
+    """Write the frames as they come; the last one, and whether there might have been more."""
+    last: ClipFrame | None = None
+    for frame, poses, canvas in drawn:
+        outputs.add(frame, poses, (frame.image.shape[0], frame.image.shape[1]), canvas)
+        last = frame
+        row.frames, row.persons = row.frames + 1, row.persons + len(poses)
+        progress.frame(len(poses))
+        if window is not None and canvas is not None:
+            row.closed = not window.show(canvas)
+        row.full = outputs.full
+        if row.closed or row.full or stop.is_set():
+            return last, True
+    return last, False
+
+
+def _pipeline_for(job: VideoJob, pipeline: Pipeline) -> Pipeline:
+    if job.det_every == 1:
+        return pipeline
+    frames = max(pipeline.frame_batch // job.det_every, 1) * job.det_every
+    return Pipeline(
+        SparseDetector(pipeline.detector, job.det_every),
+        pipeline.estimator,
+        batch_size=pipeline.batch_size,
+        frame_batch=frames,
+        clock=pipeline.clock,
+    )
+
+
+def _follower(job: VideoJob, clip: AnyClip) -> Follower[ClipFrame] | None:
+    if job.following is None:
+        return None
+    # Bridging holds frames back, and who looks at a camera wants to see what is.
+    bridge = 0 if clip.info.live else job.following.bridge
+    return Follower(Following(bridge, job.following.smooth), lambda frame: frame.timestamp)
+
+
+def _drawn(
+    job: VideoJob,
+    clip: AnyClip,
+    pipe: Pipeline,
+    follower: Follower[ClipFrame] | None,
+    stop: threading.Event,
+) -> Generator[Drawn, None, None]:
+    """The clip's frames with their people, followed and drawn, in order."""
+    live = clip.info.live
+    limit = 0 if live else _WAITING_BYTES
+    frames = _timed(clip.frames(stop), pipe.clock, "read frames")
+    if not live:  # a live source has a thread of its own, and whatever waits here grows old
+        # The detector takes so many at a time, and finds as many ready when it comes back.
+        least = _WAITING_BYTES // (2 * pipe.frame_batch + 2)
+        frames = in_background(
+            frames, name="reader", limit=limit, weigh=lambda frame: max(frame.image.nbytes, least)
+        )
+    posed = in_background(
+        pipe.stream(frames, threaded=not live, prompt=live),
+        name="poses",
+        limit=limit,
+        weigh=lambda pair: _weight(pair[0]),
+    )
+
+    def paint() -> Iterator[Drawn]:
+        painter = Painter(job.style, trail=job.trail)
+        for frame, poses in posed if follower is None else follower.follow(posed):
+            canvas = None
+            if job.overlay or job.show:
+                with pipe.clock("draw"):
+                    canvas = painter.draw(frame.image, poses, frame.timestamp)
+            yield frame, poses, canvas
+
+    return in_background(paint(), name="painter", limit=limit, weigh=lambda item: 2 * _weight(item[0]))
+
+
+def _weight(frame: ClipFrame) -> int:
+    return max(frame.image.nbytes, _WAITING_BYTES // _WAITING_FRAMES)
+
+
+def _timed(items: Iterable[T], clock: StageClock, stage: str) -> Iterator[T]:
+    source = iter(items)
+    while True:
+        with clock(stage):
+            item = next(source, None)
+        if item is None:
+            return
+        yield item
+
+
+def _about(job: VideoJob, source: ClipSource, clip: AnyClip) -> dict[str, Any]:
+    info = clip.info
+    about: dict[str, Any] = {
+        "coordinates": "pixels of the upright picture (rotation applied); (0, 0) is the first pixel's centre",
+        "clip": {
+            "file_name": source.name,
+            "width": info.width,
+            "height": info.height,
+            "frame_rate": None if info.live else str(info.rate),
+            "duration": info.duration,
+            "rotation": info.turn.degrees,
+        },
+    }
+    if job.window.start or job.window.end is not None or job.window.every > 1:
+        end = None if job.window.end is None else float(job.window.end)
+        about["clip"]["part"] = {"start": float(job.window.start), "end": end, "every": job.window.every}
+    if job.following is not None:
+        about["tracking"] = {"bridge": job.following.bridge}
+        if job.following.smooth is not None:
+            smooth = job.following.smooth
+            about["smoothing"] = {"filter": "one-euro", "cutoff": smooth.cutoff, "beta": smooth.beta}
+    return about
+
+
+def _outcome(row: ClipRow, follower: Follower[ClipFrame] | None) -> dict[str, Any]:
+    outcome: dict[str, Any] = {}
+    if row.failure:
+        outcome["partial_reason"] = row.failure
+    if follower is not None:
+        outcome["jitter"] = {"before": row.jitter[0], "after": row.jitter[1]}
+    return outcome
+
+
+def _notes(clip: AnyClip) -> list[str]:
+    notes = []
+    if clip.broken:
+        notes.append(f"{clip.broken} frames could not be decoded")
+    if clip.jumps:
+        notes.append(f"its clock jumped {clip.jumps} times; timestamps were made to go on")
+    if clip.hdr:
+        notes.append(f"HDR ({clip.hdr}), tone-mapped to SDR")
+    if clip.interlaced:
+        notes.append("interlaced, deinterlaced")
+    if not clip.exact_index:
+        notes.append("frame numbers are worked out from the time")
+    if clip.resized:
+        notes.append(f"its size changes; the overlay keeps {clip.info.width}x{clip.info.height}")
+    if isinstance(clip, LiveClip):
+        notes.append(f"{clip.dropped} frames dropped")
+        if clip.reconnects:
+            notes.append(f"connected anew {clip.reconnects} times")
+    return notes

@@ -1,0 +1,151 @@
+"""What a run over clips is asked for, and what comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mrpose_cli.drawing import Style
+from mrpose_cli.media.video.clip import Window
+from mrpose_cli.media.video.writer import CodecName
+from mrpose_cli.pipeline.detectors.base import Detector
+from mrpose_cli.tracking.follow import Following
+
+
+@dataclass(frozen=True, slots=True)
+class VideoJob:
+    """What the user wants.
+
+    Attributes:
+        inputs: Clips, folders, globs, lists, links, numbers of cameras, as typed.
+        out: Folder for everything that is written; None for ``mrpose-out`` or the first free
+            ``mrpose-out-N``.
+        recursive: Descend into folders within folders.
+        window: The part of each clip that is wanted.
+        boxes: COCO file to take the boxes from, as an earlier run wrote it.
+        whole_image: Every frame is one person.
+        det_every: Detect on each Nth frame and carry the boxes through the others.
+        following: What is done with people from frame to frame; None for nothing.
+        style: What overlays show; its threshold also decides v in the JSON.
+        trail: Seconds of people's ways that overlays show.
+        overlay: Write overlays at all.
+        codec: What they are encoded with.
+        crf: Their quality, lower is better; None for the codec's default.
+        jsonl: Write a line of JSON a frame, too.
+        csv: Write a row a person and frame, too.
+        show: Show the frames in a window.
+        patience: Seconds for which a broken stream is tried again.
+        overwrite: Replace files that exist.
+    """
+
+    inputs: Sequence[str]
+    out: Path | None = None
+    recursive: bool = False
+    window: Window = field(default_factory=Window)
+    boxes: Path | None = None
+    whole_image: bool = False
+    det_every: int = 1
+    following: Following | None = None
+    style: Style = field(default_factory=Style)
+    trail: float = 0.0
+    overlay: bool = True
+    codec: CodecName = "h264"
+    crf: int | None = None
+    jsonl: bool = False
+    csv: bool = False
+    show: bool = False
+    patience: float = 30.0
+    overwrite: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ClipSource:
+    """One thing to read.
+
+    Attributes:
+        location: A file, a link, or the number of a camera.
+        name: What the user knows it as.
+        base: What its outputs are called, suffixes aside; a relative POSIX path.
+    """
+
+    location: Path | str | int
+    name: str
+    base: str
+
+
+@dataclass(frozen=True, slots=True)
+class VideoPlan:
+    """What the job comes to.
+
+    Attributes:
+        sources: The clips.
+        problems: Inputs that gave none, with the reason.
+        out: Folder of all that is written; claimed, if there are clips.
+        detector: Where the boxes come from, if not from a network.
+    """
+
+    sources: Sequence[ClipSource]
+    problems: Sequence[tuple[str, str]]
+    out: Path
+    detector: Detector | None
+
+
+@dataclass(slots=True)
+class ClipRow:
+    """One clip that was read, whole or in part.
+
+    Attributes:
+        name: What the user knows it as.
+        outputs: The files that were written.
+        frames: How many went through.
+        persons: People in all frames together.
+        people: Ids that were given; None without tracking.
+        jitter: Mean acceleration of joints before and after smoothing, box sides per second squared.
+        seconds: Wall time.
+        notes: What the user may want to know.
+        failure: Why not all of it was done; empty if all was.
+        full: Whether that is because the disk is full.
+        closed: Whether the user closed the window.
+    """
+
+    name: str
+    outputs: list[Path] = field(default_factory=list)
+    frames: int = 0
+    persons: int = 0
+    people: int | None = None
+    jitter: tuple[float | None, float | None] = (None, None)
+    seconds: float = 0.0
+    notes: list[str] = field(default_factory=list)
+    failure: str = ""
+    full: bool = False
+    closed: bool = False
+
+
+@dataclass(slots=True)
+class VideoReport:
+    """What was done.
+
+    Attributes:
+        rows: Clips of which something was done, in order.
+        failures: Name and reason of clips of which nothing, or not all, was done.
+        seconds: Wall time; loading the models is not included.
+        stages: Wall time by stage, in seconds; stages run side by side.
+        interrupted: Whether the user ended the run early.
+    """
+
+    rows: list[ClipRow] = field(default_factory=list)
+    failures: list[tuple[str, str]] = field(default_factory=list)
+    seconds: float = 0.0
+    stages: dict[str, float] = field(default_factory=dict)
+    interrupted: bool = False
+
+
+class Progress:
+    """Is told how the run goes; this one keeps it to itself."""
+
+    def clip(self, name: str, frames: int | None) -> None:
+        """A clip begins, with about so many frames."""
+
+    def frame(self, persons: int) -> None:
+        """A frame is done, with so many people."""

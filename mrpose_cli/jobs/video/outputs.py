@@ -1,0 +1,185 @@
+"""All files of one clip, written side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mrpose_cli.atomic import writing
+from mrpose_cli.coco.lines import CsvWriter, JsonlWriter
+from mrpose_cli.coco.writer import DatasetWriter
+from mrpose_cli.disk import Reserve
+from mrpose_cli.errors import OutputError
+from mrpose_cli.jobs.video.options import VideoJob
+from mrpose_cli.media.video.clip import ClipFrame, Packet
+from mrpose_cli.media.video.live import AnyClip
+from mrpose_cli.media.video.writer import ClipWriter, choose_suffix
+from mrpose_cli.pipeline.profile import StageClock
+from mrpose_cli.poses import Poses
+from mrpose_cli.skeletons import Skeleton
+
+_SPARE = 8 * 2**20  # bytes of the reserve: an index, and what an encoder still holds
+_INDEX_BYTES = 100  # a frame's share of a container's index
+
+
+class ClipOutputs:
+    """The files of one clip.
+
+    Args:
+        job: What the user wants.
+        base: Folder and name of the files, suffixes aside.
+        name: The source's name.
+        clip: The source.
+        skeleton: Of the keypoints.
+        info: Conditions of the run, for the JSON.
+        clock: Where the time goes.
+
+    Attributes:
+        written: The files, once they are closed.
+        notes: What the overlay lacks or has more than the source, once it is closed.
+
+    Raises:
+        OutputError: one of them cannot be written.
+    """
+
+    def __init__(
+        self,
+        job: VideoJob,
+        base: Path,
+        name: str,
+        clip: AnyClip,
+        skeleton: Skeleton,
+        info: Mapping[str, Any],
+        clock: StageClock,
+    ) -> None:
+        self.written: list[Path] = []
+        self.notes: list[str] = []
+        self._clock = clock
+        self._frames = 0
+        self._spare = _SPARE + 3 * clip.info.width * clip.info.height
+
+        def path(suffix: str) -> Path:
+            return base.with_name(base.name + suffix)
+
+        threshold = job.style.keypoint_threshold
+        with ExitStack() as stack:
+            with writing(base.parent):
+                base.parent.mkdir(parents=True, exist_ok=True)
+            self._reserve = reserve = Reserve(base.parent, self._spare)
+            stack.callback(reserve.release)
+            self._video: ClipWriter | None = None
+            if job.overlay:
+                target = path(choose_suffix(clip.info, clip.others, name, job.codec))
+                self._video = ClipWriter(
+                    target, clip.info, clip.others, codec=job.codec, crf=job.crf, reserve=reserve
+                )
+                stack.callback(self._video.discard)
+                if self._video.size[0] < clip.info.width or self._video.size[1] < clip.info.height:
+                    self.notes.append("too long for encoders: the overlay is {}x{}".format(*self._video.size))
+                elif self._video.size != (clip.info.width, clip.info.height):
+                    self.notes.append("odd size: the overlay repeats its last row or column")
+            self._dataset = DatasetWriter(
+                path(".json"), skeleton, info, keypoint_threshold=threshold, reserve=reserve
+            )
+            stack.callback(self._dataset.discard)
+            self._jsonl: JsonlWriter | None = None
+            if job.jsonl:
+                self._jsonl = JsonlWriter(path(".jsonl"), keypoint_threshold=threshold, reserve=reserve)
+                stack.callback(self._jsonl.close, partial=True)
+            self._csv: CsvWriter | None = None
+            if job.csv:
+                self._csv = CsvWriter(path(".csv"), skeleton, reserve)
+                stack.callback(self._csv.close, partial=True)
+            self._discard = stack.pop_all()
+
+    @property
+    def full(self) -> bool:
+        """Whether the disk is full: the files can be finished, but nothing more be added."""
+        return self._reserve.spent
+
+    def add(
+        self, frame: ClipFrame, poses: Poses, size: tuple[int, int], canvas: NDArray[np.uint8] | None
+    ) -> None:
+        """Add a frame.
+
+        Args:
+            frame: The frame.
+            poses: Its people.
+            size: Its height and width.
+            canvas: The drawn picture, if there is to be an overlay.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        if self._video is not None and canvas is not None:
+            with self._clock("encode"):
+                self._video.write(canvas, frame)
+        with self._clock("write poses"):
+            details = {"frame_index": frame.index, "timestamp": round(frame.timestamp, 6)}
+            self._dataset.add(frame.index + 1, frame.name, size, poses, details)
+            if self._jsonl is not None:
+                row = {"file_name": frame.name, "width": size[1], "height": size[0]}
+                self._jsonl.add({**details, **row}, poses)
+            if self._csv is not None:
+                self._csv.add(frame.index, round(frame.timestamp, 6), poses)
+        self._frames += 1
+        self._reserve.grow(self._spare + self._dataset.size + _INDEX_BYTES * self._frames)
+
+    def close(
+        self, tail: tuple[Packet, ...], *, until: Fraction | None, partial: bool, details: Mapping[str, Any]
+    ) -> list[str]:
+        """Finish the files, each of them even if another cannot be.
+
+        Args:
+            tail: Packets of sound and subtitles after the last frame.
+            until: Where they are cut off; None for nowhere.
+            partial: Mark what can be marked as cut short.
+            details: What the JSON's ``info`` shall say now that all is known.
+
+        Returns:
+            What could not be written.
+        """
+        self._reserve.release()
+        if self._video is not None and not self._frames:
+            self._video.discard()
+            self._video = None
+        problems: list[str] = []
+        with self._clock("encode"):
+            if self._video is not None:
+                if self._finish(self._video.close, problems, tail, until=until):
+                    self.written.append(self._video.path)
+                self._note_sound(self._video)
+        with self._clock("write poses"):
+            if self._finish(self._dataset.close, problems, partial=partial, details=details):
+                self.written.append(self._dataset.path)
+            for lines in (self._jsonl, self._csv):
+                if lines is not None and self._finish(lines.close, problems, partial=partial):
+                    self.written.append(lines.written)
+        self._discard.pop_all()
+        return problems
+
+    def _note_sound(self, video: ClipWriter) -> None:
+        if video.copies.lost:
+            self.notes.append(f"{video.path.suffix} does not take its {' and '.join(video.copies.lost)}")
+        if video.copies.left_out:
+            self.notes.append(
+                f"{video.copies.left_out} packets of sound or subtitles left out: damaged or out of order"
+            )
+
+    def _finish(self, close: Callable[..., None], problems: list[str], *args: Any, **options: Any) -> bool:
+        try:
+            close(*args, **options)
+        except OutputError as error:
+            problems.append(str(error))
+            return False
+        return True
+
+    def discard(self) -> None:
+        """Leave nothing behind but the lines that were written."""
+        self._discard.close()

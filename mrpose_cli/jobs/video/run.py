@@ -1,0 +1,171 @@
+"""A whole run: find the clips, see that nothing stands in the way, work through them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path, PurePosixPath
+
+from mrpose_cli.claim import Claim
+from mrpose_cli.coco.boxes import read_boxes
+from mrpose_cli.coco.lines import partial_path
+from mrpose_cli.errors import InputError, OutputError, UsageError
+from mrpose_cli.jobs.common import DEFAULT_OUT, refuse_to_replace
+from mrpose_cli.jobs.video.clip import run_clip
+from mrpose_cli.jobs.video.options import ClipRow, ClipSource, Progress, VideoJob, VideoPlan, VideoReport
+from mrpose_cli.media.inputs import CLIPS, InputProblem, expand
+from mrpose_cli.media.video.window import PreviewWindow, check_display
+from mrpose_cli.media.video.writer import SUFFIXES, check_encoder
+from mrpose_cli.pipeline.detectors.base import Detector, FileBoxes, WholeImage
+from mrpose_cli.pipeline.pipeline import Pipeline
+
+# What the stages of the clock are to the user; the slowest one sets the speed.
+_STAGES = {
+    "reading": ("read frames",),
+    "detector": ("letterbox", "detector"),
+    "pose network": ("crop", "normalise", "pose network", "decode", "collect"),
+    "drawing": ("draw",),
+    "writing": ("encode", "write poses"),
+}
+
+
+@contextmanager
+def prepare(job: VideoJob) -> Iterator[VideoPlan]:
+    """Find the clips and see that nothing stands in the way, before any model is loaded.
+
+    Yields:
+        The plan; its folder is this run's alone until the block ends.
+
+    Raises:
+        UsageError: contradicting wishes, a boxes file that cannot be used, files that would be replaced, a
+            folder that another run writes into.
+        OutputError: the output folder cannot be made.
+    """
+    if job.boxes and job.whole_image:
+        raise UsageError("--boxes and --whole-image contradict each other; pass one of them")
+    if job.window.end is not None and job.window.end <= job.window.start:
+        raise UsageError("--end lies before --start")
+    if job.overlay:
+        check_encoder(job.codec, job.crf)
+    if job.show:
+        check_display()
+    cameras = [entry for entry in job.inputs if entry.isdecimal() and not Path(entry).exists()]
+    others = [entry for entry in job.inputs if entry not in cameras]
+    found, problems = expand(others, recursive=job.recursive, exclude=job.out, kind=CLIPS)
+    names = [source.name for source in found]
+    sources = [
+        ClipSource(source.location, source.name, base)
+        for source, base in zip(found, _bases(names), strict=True)
+    ]
+    sources += [
+        ClipSource(int(camera), f"camera {int(camera)}", f"camera{int(camera)}") for camera in cameras
+    ]
+    detector: Detector | None = WholeImage() if job.whole_image else None
+    if job.boxes and sources:
+        detector = _boxes(job.boxes, sources)
+    with ExitStack() as stack:
+        out = job.out or Path(DEFAULT_OUT)
+        if sources:
+            claim = stack.enter_context(Claim(job.out) if job.out else Claim.first_free(DEFAULT_OUT))
+            out = claim.folder
+            targets = [out / f"{source.base}{suffix}" for source in sources for suffix in _suffixes(job)]
+            refuse_to_replace(targets, found, overwrite=job.overwrite)
+            claim.clean({target.parent for target in targets})
+        yield VideoPlan(sources, [_told(problem) for problem in problems], out, detector)
+
+
+def _told(problem: InputProblem) -> tuple[str, str]:
+    return problem.name, problem.message
+
+
+def _bases(names: Sequence[str]) -> list[str]:
+    """The names without their suffixes, where that leaves no two alike."""
+    stems = [str(PurePosixPath(name).with_suffix("")) for name in names]
+    uses = Counter(stem.casefold() for stem in stems)
+    return [stem if uses[stem.casefold()] == 1 else name for name, stem in zip(names, stems, strict=True)]
+
+
+def _suffixes(job: VideoJob) -> list[str]:
+    """Suffixes of all files that a clip may come to; the overlay's container is not known yet."""
+    suffixes = [".json", *(SUFFIXES if job.overlay else ())]
+    for wanted, suffix in ((job.jsonl, ".jsonl"), (job.csv, ".csv")):
+        if wanted:
+            suffixes += [suffix, partial_path(Path(f"x{suffix}")).name.removeprefix("x")]
+    return suffixes
+
+
+def _boxes(path: Path, sources: Sequence[ClipSource]) -> Detector:
+    file = read_boxes(path)
+    frames = {name: file.boxes[number] for name, number in file.ids.items() if number in file.boxes}
+    if not any(name.startswith(f"{source.base}/") for source in sources for name in file.ids):
+        raise UsageError(
+            f"{path} names no frame of these clips, like {sources[0].base}/000012.jpg; pass the JSON of an "
+            "earlier mrpose video"
+        )
+    return FileBoxes(frames, file.name)
+
+
+def run_videos(
+    job: VideoJob,
+    plan: VideoPlan,
+    pipeline: Pipeline,
+    stop: threading.Event,
+    progress: Progress | None = None,
+    *,
+    on_row: Callable[[ClipRow], None] = lambda row: None,
+) -> VideoReport:
+    """Work through the clips; one that fails is reported and the rest goes on.
+
+    Args:
+        job: What the user wants.
+        plan: What :func:`prepare` made of it.
+        pipeline: The models.
+        stop: Ends the run when it is set; what was done until then is finished properly.
+        progress: Told how it goes.
+        on_row: Told of every clip that is through.
+
+    Raises:
+        UsageError: there is no display to show anything on.
+    """
+    start = time.perf_counter()
+    report = VideoReport()
+    window = PreviewWindow("mrpose") if job.show else None
+    try:
+        for source in plan.sources:
+            if stop.is_set():
+                break
+            try:
+                if report.rows and report.rows[-1].full:
+                    raise OutputError("not begun: no space left on the disk")
+                row = run_clip(job, plan.out, source, pipeline, stop, progress or Progress(), window)
+            except (InputError, OutputError) as error:
+                report.failures.append((source.name, str(error)))
+                continue
+            report.rows.append(row)
+            if row.failure:
+                report.failures.append((source.name, row.failure))
+            on_row(row)
+            if row.closed:
+                break
+    finally:
+        if window is not None:
+            window.close()
+    report.interrupted = stop.is_set()
+    report.seconds = time.perf_counter() - start
+    report.stages = dict(pipeline.clock.seconds)
+    return report
+
+
+def busy_seconds(stages: Mapping[str, float]) -> dict[str, float]:
+    """Seconds that each part of the work was busy, by what the user calls it."""
+    return {name: sum(stages.get(stage, 0.0) for stage in members) for name, members in _STAGES.items()}
+
+
+def slowest(stages: Mapping[str, float]) -> str:
+    """The part of the work that sets the speed; empty before anything was done."""
+    busy = busy_seconds(stages)
+    name = max(busy, key=lambda part: busy[part])
+    return name if busy[name] else ""

@@ -1,0 +1,1 @@
+"""Clips, cameras and streams in; overlays out."""
