@@ -11,8 +11,8 @@ import torch
 from mrpose_cli.errors import UsageError, WeightsError
 from mrpose_cli.pipeline.detectors.base import Detector, WholeImage
 from mrpose_cli.pipeline.detectors.yolox import YoloxDetector
-from mrpose_cli.pipeline.estimator import Network, PoseEstimator
-from mrpose_cli.pipeline.onnx import OnnxNetwork, left_on_cpu
+from mrpose_cli.pipeline.engines import Engine, engine_for
+from mrpose_cli.pipeline.estimator import PoseEstimator
 from mrpose_cli.pipeline.options import WHOLE_IMAGE, Dtype, ModelOptions
 from mrpose_cli.pipeline.pipeline import Pipeline
 from mrpose_cli.pipeline.precision import computes_bf16
@@ -113,7 +113,7 @@ def open_pipeline(
 ) -> Pipeline:
     """Load what ``options`` name, but for a given ``detector``; otherwise as :func:`load_pipeline`."""
     place = resolve_device(options.device)
-    entry = for_device(_entry(options, remark), place)
+    entry = _entry(options, remark)
     # Wrong usage is told before anything is downloaded.
     precision = _resolve_dtype(options.dtype, place, entry)
     if precision == torch.bfloat16 and place.type == "cuda" and not computes_bf16(place):
@@ -130,18 +130,10 @@ def open_pipeline(
             f"(`mrpose weights pull {entry.name}` says why)"
         )
         entry, path = shipped, store.resolve(shipped)
-    finder = detector or _load_detector(options, store, place, precision, clock)
-    if isinstance(finder, YoloxDetector):
-        note = left_on_cpu(finder.name, finder.network.device, place)
-        if note:
-            remark(note)
-    network = load_network(entry, path, place, precision)
+    finder = detector or _load_detector(options, store, place, precision, clock, remark)
     estimator = PoseEstimator(
-        network,
+        _load_engine(entry, path, place, precision, remark),
         entry,
-        device=place,
-        dtype=torch.float32 if entry.format == "onnx" else precision,
-        memory_format=torch.contiguous_format if entry.format == "onnx" else torch.channels_last,
         flip=entry.flip_test if options.flip is None else options.flip,
         keep_maps=keep_heatmaps,
         clock=clock,
@@ -153,11 +145,6 @@ def open_pipeline(
         frame_batch=options.frame_batch or _FRAME_BATCHES[place.type],
         clock=clock,
     )
-
-
-def for_device(entry: PoseEntry, device: torch.device) -> PoseEntry:
-    """A checkpoint's row as it runs on a device: ONNX Runtime is for the CPU, torch for everything else."""
-    return entry if device.type == "cpu" else entry.model_copy(update={"format": "torch"})
 
 
 def _entry(options: ModelOptions, remark: Callable[[str], None]) -> PoseEntry:
@@ -207,33 +194,37 @@ def _resolve_dtype(name: Dtype, device: torch.device, entry: PoseEntry) -> torch
         return torch.float16 if device.type == "cuda" else torch.float32
     if name not in _DTYPES:
         raise UsageError(f"'{name}' is not a dtype; use auto, fp32, fp16 or bf16")
-    if name != "fp32" and entry.format == "onnx":
-        raise UsageError(f"{entry.name} is an ONNX file and computes in its own type; leave --dtype at auto")
+    engine = engine_for(entry, device)
+    if name not in engine.dtypes:
+        types = " or ".join(engine.dtypes)
+        raise UsageError(
+            f"{entry.name} runs in {engine.name}, which computes in {types}; leave --dtype at auto"
+        )
     if name == "fp16" and device.type == "cpu":
         raise UsageError("fp16 is for GPUs; on the CPU use --dtype fp32 or bf16")
     return _DTYPES[name]
 
 
-def load_network(entry: PoseEntry, path: Path, device: torch.device, dtype: torch.dtype) -> Network:
-    """The network of a checkpoint, ready to be called.
-
-    Raises:
-        WeightsError: the file does not hold what the entry says.
-    """
-    if entry.format == "onnx":
-        by_onnx = OnnxNetwork(path, device, outputs=("simcc_x", "simcc_y"))
-        if by_onnx.input_size not in (None, entry.input_size):
-            sizes = "crops of {}x{}, {} of {}x{}".format(*by_onnx.input_size, entry.name, *entry.input_size)
-            raise WeightsError(f"{path} takes {sizes}; name the model that it is with --model")
-        return by_onnx
-    from mrpose_cli.models import load_checkpoint
-
-    network = load_checkpoint(entry.arch, path, entry.joints, entry.input_size)
-    return network.to(device=device, dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+def _load_engine(
+    entry: PoseEntry | DetectorEntry,
+    path: Path,
+    device: torch.device,
+    dtype: torch.dtype,
+    remark: Callable[[str], None],
+) -> Engine:
+    engine = engine_for(entry, device).load(entry, path, device, dtype)
+    if engine.note:
+        remark(f"{entry.name} {engine.note}")
+    return engine
 
 
 def _load_detector(
-    options: ModelOptions, store: WeightsStore, device: torch.device, dtype: torch.dtype, clock: StageClock
+    options: ModelOptions,
+    store: WeightsStore,
+    device: torch.device,
+    dtype: torch.dtype,
+    clock: StageClock,
+    remark: Callable[[str], None],
 ) -> Detector:
     name = options.detector
     if name == WHOLE_IMAGE:
@@ -248,7 +239,8 @@ def _load_detector(
         entry = find_detector(name)
         path = store.resolve(entry)
     if entry is not None and entry.format == "yolox-onnx":
-        return YoloxDetector(path, name=name, device=device, confidence=options.confidence, clock=clock)
+        engine = _load_engine(entry, path, device, dtype, remark)
+        return YoloxDetector(engine, name=name, confidence=options.confidence, clock=clock)
     from mrpose_cli.pipeline.detectors.yolo import YoloDetector
 
     return YoloDetector(

@@ -52,8 +52,8 @@ def model_conditions(models: ModelOptions, pipeline: Pipeline, store: WeightsSto
         flip=estimator.flip,
         flip_shift=entry.flip_shift,
         person_score=entry.score,
-        dtype=str(estimator.dtype).removeprefix("torch."),
-        device=device_name(estimator.device),
+        dtype=str(estimator.engine.dtype).removeprefix("torch."),
+        device=device_name(estimator.engine.device),
     )
 
 
