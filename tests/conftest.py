@@ -22,6 +22,14 @@ if hasattr(signal, "SIGHUP"):
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what uses the fixtures below that download weights; tests that run commands say it themselves."""
+    for item in (item for item in items if isinstance(item, pytest.Function)):
+        own = {name for name in ("weights", "pipeline") if hasattr(item.module, name)}
+        if {"weights", "pipeline"}.intersection(item.fixturenames) - own:
+            item.add_marker(pytest.mark.downloads)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Show what the tests of robustness tried."""
     reports = terminalreporter.getreports("passed") + terminalreporter.getreports("failed")

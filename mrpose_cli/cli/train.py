@@ -54,7 +54,7 @@ def train(
     """Train a network on person crops and write a checkpoint with its model card.
 
     Takes crop shards, or COCO keypoint files with their photos. Writes best.safetensors (for `mrpose image
-    --weights`), CARD.md, log.jsonl, curve.png, and last.pt, from which --resume goes on.
+    --weights`), CARD.md, log.jsonl, curve.svg, and last.pt, from which --resume goes on.
 
     **Examples**
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from html import escape
 
 _ROW = 26  # pixels a row of bars
+_NAMESPACE = 'xmlns="http://www.w3.org/2000/svg"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +42,19 @@ class Bar:
     text: str
 
 
-def line_plot(title: str, x_name: str, y_name: str, lines: Sequence[Line]) -> str:
-    """Lines over a unit square with a legend."""
+def line_plot(
+    title: str, x_name: str, y_name: str, lines: Sequence[Line], *, x_end: float = 1.0, style: str = ""
+) -> str:
+    """Draw lines over a unit square, with a legend.
+
+    Args:
+        title: What it is called where it is not seen.
+        x_name: What stands below.
+        y_name: What stands beside it.
+        lines: The lines.
+        x_end: What the right edge is labelled with.
+        style: A style sheet, for a file of its own.
+    """
     left, top, size, bottom = 48, 10, 260, 62
     marks = []
     for step in range(6):
@@ -50,7 +62,7 @@ def line_plot(title: str, x_name: str, y_name: str, lines: Sequence[Line]) -> st
         x, y = left + at * size, top + (1 - at) * size
         marks.append(f'<line class="grid" x1="{x:.1f}" y1="{top}" x2="{x:.1f}" y2="{top + size}"/>')
         marks.append(f'<line class="grid" x1="{left}" y1="{y:.1f}" x2="{left + size}" y2="{y:.1f}"/>')
-        marks.append(f'<text x="{x:.1f}" y="{top + size + 16}" text-anchor="middle">{at:g}</text>')
+        marks.append(f'<text x="{x:.1f}" y="{top + size + 16}" text-anchor="middle">{at * x_end:g}</text>')
         marks.append(f'<text x="{left - 7}" y="{y + 4:.1f}" text-anchor="end">{at:g}</text>')
     for line in lines:
         places = [(left + x * size, top + (1 - min(max(y, 0.0), 1.0)) * size) for x, y in line.points]
@@ -75,7 +87,7 @@ def line_plot(title: str, x_name: str, y_name: str, lines: Sequence[Line]) -> st
         )
         marks.append(f'<text x="{at + 14}" y="{top + size + 54}">{escape(line.name)}</text>')
         at += 26 + 7 * len(line.name)
-    return _svg(title, left + size + 12, top + size + bottom, marks)
+    return _svg(title, left + size + 12, top + size + bottom, marks, style)
 
 
 def bar_plot(title: str, bars: Sequence[Bar]) -> str:
@@ -107,8 +119,9 @@ def legend(entries: Sequence[tuple[str, str]]) -> str:
     return f'<p class="legend">{"".join(parts)}</p>'
 
 
-def _svg(title: str, width: float, height: float, marks: Sequence[str]) -> str:
+def _svg(title: str, width: float, height: float, marks: Sequence[str], style: str = "") -> str:
+    start, sheet = (f"<svg {_NAMESPACE}", f"<style>{style}</style>") if style else ("<svg", "")
     return (
-        f'<svg class="plot" role="img" aria-label="{escape(title)}" viewBox="0 0 {width:g} {height:g}" '
-        f'width="{width:g}" height="{height:g}">{"".join(marks)}</svg>'
+        f'{start} class="plot" role="img" aria-label="{escape(title)}" viewBox="0 0 {width:g} {height:g}" '
+        f'width="{width:g}" height="{height:g}">{sheet}{"".join(marks)}</svg>'
     )

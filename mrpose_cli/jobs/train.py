@@ -169,20 +169,20 @@ def _run(
     precision = str(autocast_type(config.precision, device)).removeprefix("torch.")
     screen.said(_opening(entry, words, data, card.device_name(device), precision))
     torch.backends.cudnn.benchmark = True  # all batches are of one size
-    train = place(data.train, device, on_host=config.keep_on_host)
     held_out = place(data.held_out, device, on_host=config.keep_on_host) if data.held_out else None
+    data = replace(data, train=place(data.train, device, on_host=config.keep_on_host), held_out=held_out)
     augmenter = Augmenter(config, entry, device)
     best = config.out / BEST_FILE
     if start.folded:
-        _settle(start.network.to(device), train, augmenter)
+        _settle(start.network.to(device), data.train, augmenter)
 
     def keep(averaged: nn.Module) -> None:
         _write(best, averaged, entry, half=config.half)
 
     with interruptible() as interrupted:
         trainer = Trainer(
-            config, start.network, train, held_out, augmenter, teacher, ranks, device, config.out,
-            data.digest, words, Hooks(screen.stepped, screen.reported, keep, interrupted.is_set),
+            config, start.network, data, augmenter, teacher=teacher, ranks=ranks, device=device, start=words,
+            hooks=Hooks(screen.stepped, screen.reported, keep, interrupted.is_set),
         )  # fmt: skip
         if state is not None:
             trainer.resume(state)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
+from mrpose_cli.atomic import replacing
 from mrpose_cli.errors import InputError, OutputError
 from mrpose_cli.media.photo import Photo
 
@@ -95,7 +96,6 @@ def write_image(path: Path, image: NDArray[np.uint8], *, like: Photo | None = No
     Raises:
         OutputError: the picture could not be written, or the suffix is none that can be.
     """
-    from mrpose_cli.atomic import replacing
     from mrpose_cli.media.encode import encode
 
     kind = _FORMATS.get(path.suffix.lower())

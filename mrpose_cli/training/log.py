@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-import io
 import json
+import math
 from pathlib import Path
 from typing import IO, Any
 
 from mrpose_cli.atomic import write_atomically, writing
+from mrpose_cli.evaluation.svg import Line, line_plot
 
 LOG_FILE = "log.jsonl"
-CURVE_FILE = "curve.png"
+CURVE_FILE = "curve.svg"
 
 TRAIN = "train"
 VALIDATION = "validation"
 
 _BEGINNING = b'{"event": "'
 
-Line = dict[str, Any]
+Row = dict[str, Any]
+
+# Plain enough for viewers that are no browsers.
+_STYLE = (
+    "svg { background: #fff; font: 12px sans-serif } .grid { stroke: #dde1e6 }"
+    ".c0 { fill: #2f6fdb; stroke: #2f6fdb } .c1 { fill: #d9822b; stroke: #d9822b }"
+    ".c2 { fill: #4c9f70; stroke: #4c9f70 } .line { fill: none; stroke-width: 2 }"
+)
 
 
 class Log:
@@ -54,9 +62,9 @@ class Log:
         self._file.close()
 
 
-def read_log(folder: Path) -> list[Line]:
+def read_log(folder: Path) -> list[Row]:
     """All whole lines of a log; none where there is no log."""
-    lines: list[Line] = []
+    lines: list[Row] = []
     try:
         text = (folder / LOG_FILE).read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -84,27 +92,24 @@ def draw_curve(folder: Path, title: str) -> None:
     Raises:
         OutputError: the picture could not be written.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     lines = read_log(folder)
-    losses = [line for line in lines if line["event"] == TRAIN]
-    figures = [line for line in lines if line["event"] == VALIDATION]
-    figure = Figure(figsize=(9, 5), layout="constrained")
-    canvas = FigureCanvasAgg(figure)
-    left = figure.add_subplot()
-    left.plot([line["samples"] for line in losses], [line["loss"] for line in losses], color="tab:blue")
-    left.set(title=title, xlabel="crops seen", ylabel="training loss", ylim=(0, None))
-    left.grid(alpha=0.3)
-    right = left.twinx()
-    for key, label, style in (("ap", "AP, all held-out crops", "-"), ("ap_human", "AP, human labels", "--")):
-        known = [line for line in figures if line.get(key) is not None]
-        if known:
-            seen = [line["samples"] for line in known]
-            right.plot(seen, [line[key] for line in known], style, color="tab:red", marker=".", label=label)
-    right.set(ylabel="AP", ylim=(0, 100))
-    if right.lines:
-        right.legend(loc="center right")
-    buffer = io.BytesIO()
-    canvas.print_figure(buffer)
-    write_atomically(folder / CURVE_FILE, buffer.getvalue())
+    end = _round_up(max((line["samples"] for line in lines), default=0))
+
+    def line(event: str, key: str, name: str, style: str, *, unit: float = 1.0) -> Line:
+        rows = [row for row in lines if row["event"] == event and row.get(key) is not None]
+        return Line(name, [(row["samples"] / end, row[key] / unit) for row in rows], style, dots=unit != 1)
+
+    drawn = (
+        line(TRAIN, "loss", "loss", "c0"),
+        line(VALIDATION, "ap", "AP", "c1", unit=100),
+        line(VALIDATION, "ap_human", "AP, human labels", "c2", unit=100),
+    )
+    known = [one for one in drawn if one.points]
+    plot = line_plot(title, f"crops seen; {title}", "loss and AP / 100", known, x_end=end, style=_STYLE)
+    write_atomically(folder / CURVE_FILE, plot.encode())
+
+
+def _round_up(crops: int) -> float:
+    """The next number whose fifths are round."""
+    unit = 10.0 ** math.floor(math.log10(max(crops, 1)))
+    return next(unit * factor for factor in (1, 2, 2.5, 5, 10) if unit * factor >= crops)

@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +16,7 @@ from mrpose_cli.models.supervision import Trainable
 from mrpose_cli.ranks import Ranks
 from mrpose_cli.training.batches import Augmenter, Batch, Sampler, epoch_rows, step_seed
 from mrpose_cli.training.config import TrainConfig
-from mrpose_cli.training.crops import CropSet
+from mrpose_cli.training.data import Data
 from mrpose_cli.training.log import TRAIN, VALIDATION, Log, draw_curve
 from mrpose_cli.training.optimise import Average, learning_rate, make_optimiser
 from mrpose_cli.training.precision import autocast, autocast_type
@@ -27,6 +26,7 @@ from mrpose_cli.training.teacher import Teacher
 from mrpose_cli.training.validate import Validator
 
 _ENDLESS = 2**62  # steps, while the clock has not said how many there will be
+_ASK_EVERY = 5.0  # s between two agreements of several processes on whether to stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +71,12 @@ class Trainer:
     Args:
         config: The run.
         network: To be trained; it is moved to the device.
-        crops: This process's, their labels on the device.
-        held_out: Of the first process; None if nothing is held out.
+        data: This process's, the labels on the device.
         augmenter: Makes batches.
-        teacher: To be distilled from.
-        ranks: Who else is at it.
-        device: Where.
-        out: Folder of log and checkpoints.
-        digest: Of the labels.
-        start: What the network starts from.
+        teacher: To be distilled from; None for nobody.
+        ranks: The processes of the run.
+        device: Where this one trains.
+        start: What the network starts from, in words.
         hooks: Whom to talk to.
 
     Attributes:
@@ -94,20 +91,18 @@ class Trainer:
         self,
         config: TrainConfig,
         network: nn.Module,
-        crops: CropSet,
-        held_out: CropSet | None,
+        data: Data,
         augmenter: Augmenter,
+        *,
         teacher: Teacher | None,
         ranks: Ranks,
         device: torch.device,
-        out: Path,
-        digest: str,
         start: str,
         hooks: Hooks,
     ) -> None:
-        self._config, self._crops, self._augmenter, self._teacher = config, crops, augmenter, teacher
-        self._ranks, self._device, self._out, self._hooks = ranks, device, out, hooks
-        self._digest, self._start = digest, start
+        self._config, self._crops, self._augmenter, self._teacher = config, data.train, augmenter, teacher
+        self._ranks, self._device, self._hooks = ranks, device, hooks
+        self._digest, self._start = data.digest, start
         layout = torch.channels_last if config.channels_last else torch.contiguous_format
         self._network = network.train().to(device=device, memory_format=layout)  # type: ignore[call-overload]
         if config.freeze_norms:
@@ -120,9 +115,10 @@ class Trainer:
         trainable = Trainable(self._network)
         self._supervision = trainable.supervision
         self._forward = self._wrapped(trainable)
-        rows = epoch_rows(crops.labels, config.human_repeat)
+        rows = epoch_rows(self._crops.labels, config.human_repeat)
         seed = (config.seed, ranks.rank)
-        self._sampler = Sampler(rows, config.batch_size, seed, crops.pixels.device)
+        self._sampler = Sampler(rows, config.batch_size, seed, self._crops.pixels.device)
+        held_out = data.held_out
         self._validator = Validator(held_out, augmenter, self._autocast) if held_out is not None else None
         self._meter = torch.zeros(2, device=device)
         self._metered = 0
@@ -215,7 +211,7 @@ class Trainer:
         """
         began = saved = time.monotonic()
         before, reported = self.seconds, (time.monotonic(), self.step)
-        stop, self.total = self._agreed(began)
+        stop, self.total, ask_at = self._agreed(began)
         if log is not None and self.step == 0:
             self._save()  # so that whatever is written from now on can be gone on with
         while self.step < self.total and not stop:
@@ -225,8 +221,8 @@ class Trainer:
             self._hooks.stepped(self.step, self.planned)
             if self.step % self._config.log_every == 0 or self.step == self.total:
                 reported = self._report(log, reported)
-            if self._settling():
-                stop, self.total = self._agreed(began)
+            if self.step >= ask_at:
+                stop, self.total, ask_at = self._agreed(began)
             if self._validation_due():
                 pause = time.monotonic()
                 self._validate(log)
@@ -304,21 +300,22 @@ class Trainer:
         self._hooks.reported(Report(self.step, self.planned, rate, loss, self._ap))
         return now, self.step
 
-    def _settling(self) -> bool:
-        """Whether it is time to ask who wants to stop: alone always, together only now and then."""
-        together = self._ranks.size > 1
-        return not together or self.step % self._config.log_every == 0 or self.step & (self.step - 1) == 0
+    def _agreed(self, began: float) -> tuple[bool, int, int]:
+        """Whether to stop, how many steps there will be, and when to ask again; the first process decides.
 
-    def _agreed(self, began: float) -> tuple[bool, int]:
-        """Whether to stop, and how many steps there will be; the first process decides."""
+        One process asks at every step, several about every `_ASK_EVERY` seconds: agreeing stops a GPU.
+        """
 
-        def decide() -> tuple[bool, int]:
+        def decide() -> tuple[bool, int, int]:
             config, total = self._config, self.total
             if config.minutes is not None and self.step:
                 total = max(self.step, int(60 * config.minutes / (self.seconds / self.step)))
             spent = (time.monotonic() - began) / 60
             timed = config.stop_after is not None and spent >= config.stop_after
-            return timed or self._hooks.interrupted(), total
+            pause = 1
+            if self._ranks.size > 1 and self.step:
+                pause = min(max(int(_ASK_EVERY / (self.seconds / self.step)), 1), config.log_every)
+            return timed or self._hooks.interrupted(), total, self.step + pause
 
         return self._ranks.agree(decide)
 
@@ -347,5 +344,5 @@ class Trainer:
             self._hooks.improved(self._average.network)
 
     def _save(self) -> None:
-        self.state().save(self._out)
-        draw_curve(self._out, f"{self._config.model}, {self._config.input_size}")
+        self.state().save(self._config.out)
+        draw_curve(self._config.out, f"{self._config.model}, {self._config.input_size}")

@@ -23,7 +23,7 @@ from mrpose_cli.claim import Claim
 from mrpose_cli.cli import app
 from mrpose_cli.models.identify import read_entry
 from mrpose_cli.pipeline.factory import load_pipeline
-from mrpose_cli.training.log import Line, read_log
+from mrpose_cli.training.log import Row, read_log
 
 TINY = str(Path(__file__).parents[1] / "training" / "tiny.py")
 STEPS = 120
@@ -77,7 +77,7 @@ def _run(*arguments: str) -> str:
     return result.output
 
 
-def _lines(out: Path, event: str = "train") -> list[Line]:
+def _lines(out: Path, event: str = "train") -> list[Row]:
     return [line for line in read_log(out) if line["event"] == event]
 
 
@@ -107,7 +107,7 @@ def test_a_run_leaves_all_that_was_promised(whole: Path, shard: Path) -> None:
     assert last < 0.95 * first
     validations = _lines(whole, "validation")
     assert validations[-1]["step"] == STEPS and len(validations) >= 5
-    assert (whole / "curve.png").read_bytes().startswith(b"\x89PNG")
+    assert (whole / "curve.svg").read_text().count("<polyline") == 3
     card = (whole / "CARD.md").read_text()
     assert "| coco_samples | 51 | 51 |" in card and str(shard.parent) not in card
     assert "| --samples | 480 (default none) |" in card and "| --sigma | 2.0 |" in card

@@ -40,7 +40,7 @@ _ENVIRONMENT = {
     "PYTHONFAULTHANDLER": "1",
 }
 _IMPORTED = (
-    *("cv2", "av", "onnxruntime", "torch", "torchvision", "matplotlib.pyplot", "pycocotools.cocoeval"),
+    *("cv2", "av", "onnxruntime", "torch", "torchvision", "pycocotools.cocoeval"),
     *("pydantic", "rich.progress", "rich.table", "filelock", "PIL.Image"),
     *("mrpose_cli.cli", "mrpose_cli.pipeline.factory", "mrpose_cli.weights.store"),
     *("mrpose_cli.jobs.images", "mrpose_cli.jobs.video.clip", "mrpose_cli.jobs.evaluate.run"),

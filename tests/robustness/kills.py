@@ -104,7 +104,7 @@ def scenarios(folder: Path) -> list[Scenario]:
         frozenset({"report.json"}),
     )
     trained = Scenario(
-        "train", train, "--resume", frozenset({"log.jsonl", "curve.png", "CARD.md", "last.pt"})
+        "train", train, "--resume", frozenset({"log.jsonl", "curve.svg", "CARD.md", "last.pt"})
     )
     detected = Scenario("detect", image, "--resume")
     # Two thirds are photos and clips; a detector takes seconds to import.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 from pathlib import Path
+from xml.etree.ElementTree import fromstring
 
 import pytest
 import torch
@@ -46,13 +47,21 @@ def test_a_half_written_line_is_dropped(tmp_path: Path) -> None:
     assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 4
 
 
+def _points(folder: Path) -> list[list[tuple[float, ...]]]:
+    picture = fromstring((folder / "curve.svg").read_bytes())
+    lines = picture.findall("{http://www.w3.org/2000/svg}polyline")
+    return [[tuple(map(float, pair.split(","))) for pair in line.attrib["points"].split()] for line in lines]
+
+
 def test_the_curve_is_drawn_with_and_without_validations(tmp_path: Path) -> None:
     _log(tmp_path)
-    draw_curve(tmp_path, "a run")
-    full = (tmp_path / "curve.png").read_bytes()
+    draw_curve(tmp_path, "a <run>")
+    losses, figures = _points(tmp_path)
+    assert [x for x, _ in losses] == [100, 152, 204, 256, 308]
+    assert {y for _, y in losses} == {183.3} and figures == [(308, 237.9)]
     Log(tmp_path, 0).close()
-    draw_curve(tmp_path, "a run")
-    assert full.startswith(b"\x89PNG") and (tmp_path / "curve.png").read_bytes() != full
+    draw_curve(tmp_path, "a <run>")
+    assert _points(tmp_path) == []
 
 
 def test_a_log_that_cannot_be_written_is_an_error_for_the_user(tmp_path: Path) -> None:
