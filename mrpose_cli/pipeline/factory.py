@@ -11,7 +11,7 @@ import torch
 from mrpose_cli.errors import UsageError, WeightsError
 from mrpose_cli.pipeline.detectors.base import Detector, WholeImage
 from mrpose_cli.pipeline.detectors.yolox import YoloxDetector
-from mrpose_cli.pipeline.engines import Engine, engine_for
+from mrpose_cli.pipeline.engines import Checkpoint, Engine, engine_for
 from mrpose_cli.pipeline.estimator import PoseEstimator
 from mrpose_cli.pipeline.options import WHOLE_IMAGE, Dtype, ModelOptions
 from mrpose_cli.pipeline.pipeline import Pipeline
@@ -57,7 +57,7 @@ def load_pipeline(
         model: A checkpoint of ``mrpose models``; None for what ``weights`` holds, else for the default, or,
             where that cannot be had, for the network that comes with mrpose.
         detector: A detector of ``mrpose weights list``, the path of an ultralytics ``.pt`` file,
-            ``"whole-image"``, or an object with a ``detect`` method.
+            ``"whole-image"``, or a :class:`Detector` of your own.
         weights: A file of the user's own, in any layout that ``mrpose weights convert`` understands.
         input_size: Height and width of the crops that ``weights`` was trained on; None for what it says.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
@@ -206,11 +206,7 @@ def _resolve_dtype(name: Dtype, device: torch.device, entry: PoseEntry) -> torch
 
 
 def _load_engine(
-    entry: PoseEntry | DetectorEntry,
-    path: Path,
-    device: torch.device,
-    dtype: torch.dtype,
-    remark: Callable[[str], None],
+    entry: Checkpoint, path: Path, device: torch.device, dtype: torch.dtype, remark: Callable[[str], None]
 ) -> Engine:
     engine = engine_for(entry, device).load(entry, path, device, dtype)
     if engine.note:

@@ -19,18 +19,13 @@ WHOLE_IMAGE = "whole-image"
 
 @dataclass(frozen=True)
 class ModelOptions:
-    """Which models run, and how; the fields' help texts are their documentation.
-
-    A run that is resumed keeps the options that are not free. Of the others, those that poses depend on show
-    in the loaded models, which are compared then.
-    """
+    """Which models run, and how; the fields' help texts are their documentation."""
 
     model: Annotated[
         str | None,
         Flag(
             "A checkpoint of `mrpose models`. [default: rtmpose-s, or what --weights holds]",
             MODELS,
-            free=True,
             names=("--model", "-m"),
         ),
     ] = None
@@ -43,19 +38,14 @@ class ModelOptions:
         Flag(
             "Height x width of the crops your own file was trained on, such as 384x288, if it does not say.",
             MODELS,
-            free=True,
             metavar="HxW",
         ),
     ] = None
     flip: Annotated[
         bool | None,
-        Flag(
-            "Flip test: average with the mirrored crop. [default: as the checkpoint was published]",
-            MODELS,
-            free=True,
-        ),
+        Flag("Flip test: average with the mirrored crop. [default: as the checkpoint was published]", MODELS),
     ] = None
-    offline: Annotated[bool, Flag("Download no weights.", MODELS, free=True, names=("--offline",))] = False
+    offline: Annotated[bool, Flag("Download no weights.", MODELS, names=("--offline",))] = False
     detector: Annotated[
         str,
         Flag(
@@ -74,15 +64,14 @@ class ModelOptions:
     imgsz: Annotated[int | None, Flag("Longer side of the detector's input. [default: 640]", BOXES, 32)] = (
         None
     )
-    device: Annotated[str, Flag("auto, cpu, cuda, cuda:1, mps.", SPEED, free=True)] = "auto"
-    dtype: Annotated[Dtype, Flag("auto is fp16 on CUDA, fp32 elsewhere.", SPEED, free=True)] = "auto"
+    device: Annotated[str, Flag("auto, cpu, cuda, cuda:1, mps.", SPEED)] = "auto"
+    dtype: Annotated[Dtype, Flag("auto is fp16 on CUDA, fp32 elsewhere.", SPEED)] = "auto"
     batch_size: Annotated[
         int | None,
         Flag(
-            "Crops per forward pass, across pictures. [default: 64 on CUDA, 32 on MPS, 8 on the CPU]",
+            "Crops per pass, across pictures. [default: 64 on CUDA, 32 on MPS, 8 on the CPU]",
             SPEED,
             1,
-            free=True,
         ),
     ] = None
     frame_batch: Annotated[
@@ -91,19 +80,18 @@ class ModelOptions:
             "Pictures per detector pass. [default: 8 on CUDA, 4 on MPS, 1 on the CPU]",
             SPEED,
             1,
-            free=True,
             names=("--det-batch",),
         ),
     ] = None
 
     def fixed(self) -> dict[str, Any]:
-        """The options that a resumed run keeps, by their flags; files as paths."""
+        """The flags about boxes and weights, which a resumed run keeps; files as paths."""
         flags = flags_of(ModelOptions).items()
-        values = {flag.called(name): getattr(self, name) for name, flag in flags if not flag.free}
+        kept = {name: flag for name, flag in flags if name == "weights" or flag.panel == BOXES}
+        values = {flag.called(name): getattr(self, name) for name, flag in kept.items()}
         if self.detector.endswith(".pt"):
             values["--detector"] = Path(self.detector)
         return values
 
 
-# AP counts weak boxes, too.
-EVALUATION = ModelOptions(confidence=0.05)
+EVALUATION = ModelOptions(confidence=0.05)  # AP counts weak boxes, too

@@ -66,9 +66,8 @@ def detector_conditions(models: ModelOptions, store: WeightsStore) -> BoxConditi
         name=path.name if name.endswith(".pt") else name,
         sha256=sha256_of(path),
         persons=0,
-        confidence=models.confidence,
-        iou=models.iou,
         size=models.imgsz,
+        **{name: getattr(models, name) for name in BoxConditions.model_fields if hasattr(models, name)},
     )
 
 

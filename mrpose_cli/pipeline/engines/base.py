@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Protocol, Self
+from typing import Protocol, Self
 
 import torch
 from torch import Tensor
@@ -12,20 +12,14 @@ from torch import Tensor
 from mrpose_cli.pipeline.options import Dtype
 from mrpose_cli.weights.manifest import DetectorEntry, PoseEntry
 
+Checkpoint = PoseEntry | DetectorEntry
 # Heatmaps (N, K, h, w), or SimCC's two distributions (N, K, bins), or a detector's boxes and their classes.
 Output = Tensor | tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """What an engine wants its images to be.
-
-    Attributes:
-        device: Where they are.
-        dtype: Their type.
-        memory_format: How they are laid out.
-        size: Height and width; None for any.
-    """
+    """What an engine wants its images to be; ``size`` is height and width, None for any."""
 
     device: torch.device
     dtype: torch.dtype = torch.float32
@@ -46,30 +40,22 @@ class Engine(Protocol):
         note: What users should know of how it runs, as the rest of a sentence; None if there is nothing.
     """
 
-    name: ClassVar[str]
-    dtypes: ClassVar[tuple[Dtype, ...]]
-    uses_torch: ClassVar[bool]
+    name: str
+    dtypes: tuple[Dtype, ...]
+    uses_torch: bool
     device: torch.device
     dtype: torch.dtype
     input: Input
     note: str | None
 
     @classmethod
-    def runs(cls, entry: PoseEntry | DetectorEntry, device: torch.device) -> bool:
+    def runs(cls, entry: Checkpoint, device: torch.device) -> bool:
         """Whether it can run a checkpoint on a device."""
         ...
 
     @classmethod
-    def load(
-        cls, entry: PoseEntry | DetectorEntry, path: Path, device: torch.device, dtype: torch.dtype
-    ) -> Self:
-        """The network of a checkpoint.
-
-        Args:
-            entry: The checkpoint's row of the manifest.
-            path: Its file.
-            device: Where it should run.
-            dtype: What it should compute in.
+    def load(cls, entry: Checkpoint, path: Path, device: torch.device, dtype: torch.dtype) -> Self:
+        """The network of a checkpoint, on the device and in the type if it can be had there.
 
         Raises:
             WeightsError: the file does not hold what the entry says.

@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 
 from mrpose_cli.errors import WeightsError
 from mrpose_cli.models.onnx_file import check_alone
-from mrpose_cli.pipeline.engines.base import Input
+from mrpose_cli.pipeline.engines.base import Checkpoint, Input
 from mrpose_cli.pipeline.options import Dtype
-from mrpose_cli.weights.manifest import DetectorEntry, PoseEntry
+from mrpose_cli.weights.manifest import PoseEntry
 
 _CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 # Formats of the manifest, and the outputs that are asked of them.
@@ -36,9 +36,10 @@ class OnnxEngine:
         WeightsError: the file is not a network with these outputs.
     """
 
-    name: ClassVar[str] = "ONNX Runtime"
-    dtypes: ClassVar[tuple[Dtype, ...]] = ("fp32",)
-    uses_torch: ClassVar[bool] = False
+    name = "ONNX Runtime"
+    dtypes: tuple[Dtype, ...] = ("fp32",)
+    uses_torch = False
+    note: str | None = None
 
     def __init__(self, path: Path, device: torch.device, *, outputs: Sequence[str]) -> None:
         # Read once, when the library is loaded: without it recent versions keep a device id in the user's
@@ -63,7 +64,6 @@ class OnnxEngine:
                 f"{path} has the outputs {', '.join(sorted(names))}; expected {', '.join(outputs)}"
             )
         self.device, self.dtype = device_of(session.get_providers(), device), torch.float32
-        self.note: str | None = None
         if device.type == "cuda" and self.device.type != "cuda":
             self.note = (
                 "runs on the CPU, since ONNX Runtime cannot use CUDA here; install onnxruntime-gpu in place "
@@ -77,14 +77,12 @@ class OnnxEngine:
         self._input_name = images.name
 
     @classmethod
-    def runs(cls, entry: PoseEntry | DetectorEntry, device: torch.device) -> bool:
+    def runs(cls, entry: Checkpoint, device: torch.device) -> bool:
         """ONNX files; pose networks on the CPU alone, as torch computes them faster everywhere else."""
-        return entry.format in _OUTPUTS and (device.type == "cpu" or isinstance(entry, DetectorEntry))
+        return entry.format in _OUTPUTS and (device.type == "cpu" or not isinstance(entry, PoseEntry))
 
     @classmethod
-    def load(
-        cls, entry: PoseEntry | DetectorEntry, path: Path, device: torch.device, dtype: torch.dtype
-    ) -> Self:
+    def load(cls, entry: Checkpoint, path: Path, device: torch.device, dtype: torch.dtype) -> Self:
         """The network of a checkpoint; see :meth:`Engine.load`."""
         engine = cls(path, device, outputs=_OUTPUTS[entry.format])
         size = engine.input.size

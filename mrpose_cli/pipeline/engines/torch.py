@@ -4,49 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Self
 
 import torch
 from torch import Tensor
 
-from mrpose_cli.pipeline.engines.base import Input, Output
+from mrpose_cli.pipeline.engines.base import Checkpoint, Input, Output
 from mrpose_cli.pipeline.options import Dtype
-from mrpose_cli.weights.manifest import DetectorEntry, PoseEntry
+from mrpose_cli.weights.manifest import PoseEntry
 
 
 class TorchEngine:
-    """A module, or whatever maps images to heatmaps or SimCC's distributions.
+    """A module, which is on the device and in the type already, or another function of tensors."""
 
-    Args:
-        network: The module, on its device and in its type already.
-        device: Where it runs.
-        dtype: What it computes in.
-    """
-
-    name: ClassVar[str] = "PyTorch"
-    dtypes: ClassVar[tuple[Dtype, ...]] = ("fp32", "fp16", "bf16")
-    uses_torch: ClassVar[bool] = True
+    name = "PyTorch"
+    dtypes: tuple[Dtype, ...] = ("fp32", "fp16", "bf16")
+    uses_torch = True
+    note: str | None = None
 
     def __init__(
-        self,
-        network: Callable[[Tensor], Output],
-        device: torch.device,
-        dtype: torch.dtype = torch.float32,
+        self, network: Callable[[Tensor], Output], device: torch.device, dtype: torch.dtype = torch.float32
     ) -> None:
         self.device, self.dtype = device, dtype
         self.input = Input(device, dtype, torch.channels_last)
-        self.note: str | None = None
         self._network = network
 
     @classmethod
-    def runs(cls, entry: PoseEntry | DetectorEntry, device: torch.device) -> bool:
+    def runs(cls, entry: Checkpoint, device: torch.device) -> bool:
         """Every pose network; of ONNX files it takes the weights."""
         return isinstance(entry, PoseEntry)
 
     @classmethod
-    def load(
-        cls, entry: PoseEntry | DetectorEntry, path: Path, device: torch.device, dtype: torch.dtype
-    ) -> Self:
+    def load(cls, entry: Checkpoint, path: Path, device: torch.device, dtype: torch.dtype) -> Self:
         """The network of a checkpoint; see :meth:`Engine.load`."""
         from mrpose_cli.models import load_checkpoint
 
