@@ -48,10 +48,10 @@ def remark(message: object) -> None:
 
 
 def _tell(kind: str, message: object, about: str = "") -> None:
-    typer.echo(f"mrpose: {kind}: {printable(about)}{with_flags(message)}", err=True)
+    typer.echo(f"mrpose: {kind}: {printable(about)}{name_flags(message)}", err=True)
 
 
-def with_flags(message: object) -> str:
+def name_flags(message: object) -> str:
     """A message in one line, with flags for the parameters it names."""
     if isinstance(message, MrposeError):
         message = message.args[0]

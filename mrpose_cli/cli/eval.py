@@ -19,6 +19,8 @@ from mrpose_cli.cli.console import (
     table_console,
     warn,
 )
+from mrpose_cli.cli.flags import with_flags
+from mrpose_cli.pipeline.options import BOXES, EVALUATION, SPEED, ModelOptions
 
 if TYPE_CHECKING:
     from mrpose_cli.evaluation.report import Report
@@ -34,6 +36,7 @@ app = typer.Typer(no_args_is_help=True, invoke_without_command=True, rich_markup
 
 
 @app.callback()
+@with_flags("models", without={"detector"})
 def evaluate(
     context: typer.Context,
     ann: Annotated[
@@ -86,16 +89,12 @@ def evaluate(
         bool,
         typer.Option("--strict", help="A missing or unreadable image is an error.", rich_help_panel=_DATA),
     ] = False,
-    model: options.Model = None,
-    weights: options.Weights = None,
-    input_size: options.InputSize = None,
-    flip: options.Flip = None,
-    offline: options.Offline = False,
+    models: ModelOptions = EVALUATION,
     boxes: Annotated[
         str,
         typer.Option(
             help="gt; a COCO file of detections; yolo, or the name or .pt file of a detector.",
-            rich_help_panel=options.BOXES,
+            rich_help_panel=BOXES,
         ),
     ] = "gt",
     gt_boxes: Annotated[
@@ -103,12 +102,9 @@ def evaluate(
         typer.Option(
             help="How boxes of the ground truth are cut at the pictures' edges; auto is as in the code that "
             "the checkpoint comes from.",
-            rich_help_panel=options.BOXES,
+            rich_help_panel=BOXES,
         ),
     ] = "auto",
-    det_conf: options.DetConf = 0.05,
-    det_iou: options.DetIou = 0.7,
-    imgsz: options.ImgSize = None,
     nms: Annotated[
         Literal["hard", "soft", "none"], typer.Option(help="OKS-NMS.", rich_help_panel=_PROTOCOL)
     ] = "hard",
@@ -153,17 +149,13 @@ def evaluate(
         bool, typer.Option("--html", help="Write report.html with plots.", rich_help_panel=options.OUTPUT)
     ] = False,
     quiet: options.Quiet = False,
-    device: options.Device = "auto",
-    dtype: options.Dtype = "auto",
-    batch_size: options.BatchSize = None,
-    det_batch: options.DetBatch = None,
     workers: Annotated[
         int | None,
         typer.Option(
             min=0,
             help="Processes that decode images; 0: threads. [default: 0 on the CPU, up to 8 on a GPU]",
             show_default=False,
-            rich_help_panel=options.SPEED,
+            rich_help_panel=SPEED,
         ),
     ] = None,
     profile: options.Profile = False,
@@ -195,7 +187,7 @@ def evaluate(
 
         if ann is None:
             raise UsageError("pass --ann with the annotation file")
-        from mrpose_cli.jobs.evaluate.options import EvalJob, Models
+        from mrpose_cli.jobs.evaluate.options import EvalJob
 
         job = EvalJob(
             annotations=ann,
@@ -204,19 +196,7 @@ def evaluate(
             predictions=predictions,
             boxes=boxes,
             gt_boxes=gt_boxes,
-            models=Models(
-                model=model,
-                weights=weights,
-                input_size=options.parsed(input_size),
-                flip=flip,
-                device=device,
-                dtype=dtype,
-                batch_size=batch_size,
-                frame_batch=det_batch,
-                confidence=det_conf,
-                iou=det_iou,
-                imgsz=imgsz,
-            ),
+            models=models,
             heads=heads,
             thresholds=tuple(pck_thr or (0.2, 0.1)),
             suppression=nms,
@@ -235,10 +215,10 @@ def evaluate(
         from mrpose_cli.ranks import joined
 
         with joined() as ranks:
-            _evaluate(job, ranks, offline=offline, quiet=quiet or not ranks.first, profile=profile)
+            _evaluate(job, ranks, quiet=quiet or not ranks.first, profile=profile)
 
 
-def _evaluate(job: EvalJob, ranks: Ranks, *, offline: bool, quiet: bool, profile: bool) -> None:
+def _evaluate(job: EvalJob, ranks: Ranks, *, quiet: bool, profile: bool) -> None:
     from mrpose_cli.jobs.evaluate.run import load, prepare, run
     from mrpose_cli.pipeline.profile import StageClock
     from mrpose_cli.weights.store import WeightsStore
@@ -248,7 +228,7 @@ def _evaluate(job: EvalJob, ranks: Ranks, *, offline: bool, quiet: bool, profile
         engine = None
         if job.predictions is None:
             with progress_bar("bytes") as progress:
-                store = WeightsStore(offline=offline, progress=progress)
+                store = WeightsStore(offline=job.models.offline, progress=progress)
                 engine = load(job, plan.task, store, StageClock(synchronise=profile), ranks, remark)
         bar = stack.enter_context(progress_bar("images", quiet=quiet))
         try:

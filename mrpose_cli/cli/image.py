@@ -19,7 +19,9 @@ from mrpose_cli.cli.console import (
     say,
     table_console,
 )
+from mrpose_cli.cli.flags import with_flags
 from mrpose_cli.interrupt import interruptible
+from mrpose_cli.pipeline.options import BOXES, ModelOptions
 from mrpose_cli.skeletons import KEYPOINT_THRESHOLD
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ _MOST_ROWS = 40
 _KEPT = "what was done until then is complete, and the same command with --resume does the rest"
 
 
+@with_flags("models")
 def image(
     inputs: Annotated[
         list[str],
@@ -40,31 +43,19 @@ def image(
     ],
     out: options.Out = None,
     recursive: options.Recursive = False,
-    model: options.Model = None,
-    weights: options.Weights = None,
-    input_size: options.InputSize = None,
-    flip: options.Flip = None,
-    offline: options.Offline = False,
-    detector: options.Detector = "yolo26n",
-    det_conf: options.DetConf = 0.25,
-    det_iou: options.DetIou = 0.7,
-    imgsz: options.ImgSize = None,
+    models: ModelOptions = ModelOptions(),
     boxes: Annotated[
         Path | None,
         typer.Option(
             help="Take the boxes from a COCO annotation or results JSON instead of a detector; "
             "nothing of ultralytics is used then.",
             show_default=False,
-            rich_help_panel=options.BOXES,
+            rich_help_panel=BOXES,
         ),
     ] = None,
     whole_image: options.WholeImage = False,
-    device: options.Device = "auto",
-    dtype: options.Dtype = "auto",
-    batch_size: options.BatchSize = None,
-    det_batch: options.DetBatch = None,
     profile: options.Profile = False,
-    kpt_thr: options.KptThr = KEYPOINT_THRESHOLD,
+    keypoint_threshold: options.KeypointThreshold = KEYPOINT_THRESHOLD,
     overlay: Annotated[
         bool,
         typer.Option(
@@ -124,20 +115,16 @@ def image(
             recursive=recursive,
             boxes=boxes,
             whole_image=whole_image,
-            keypoint_threshold=kpt_thr,
-            style=Style(keypoint_threshold=kpt_thr, boxes=draw_boxes, heatmaps=draw_heatmaps),
+            keypoint_threshold=keypoint_threshold,
+            style=Style(keypoint_threshold=keypoint_threshold, boxes=draw_boxes, heatmaps=draw_heatmaps),
             overlay=overlay,
             formats=(DatasetWriter, ResultsWriter) if results_json else (DatasetWriter,),
             overwrite=overwrite,
             resume=resume,
             settings={
-                "--weights": weights,
-                "--detector": Path(detector) if detector.endswith(".pt") else detector,
-                "--det-conf": det_conf,
-                "--det-iou": det_iou,
-                "--imgsz": imgsz,
+                **models.fixed(),
                 "--boxes": boxes,
-                "--kpt-thr": kpt_thr,
+                "--kpt-thr": keypoint_threshold,
                 "--draw-boxes": draw_boxes,
                 "--draw-heatmaps": draw_heatmaps,
             },
@@ -151,29 +138,7 @@ def image(
             if not plan.sources:
                 raise typer.Exit(FAILED)
 
-            from mrpose_cli.pipeline.factory import load_pipeline
-            from mrpose_cli.pipeline.profile import StageClock
-            from mrpose_cli.weights.store import WeightsStore
-
-            with progress_bar("bytes") as progress:
-                pipeline = load_pipeline(
-                    model,
-                    plan.detector or detector,
-                    weights=weights,
-                    input_size=options.parsed(input_size),
-                    device=device,
-                    dtype=dtype,
-                    flip=flip,
-                    batch_size=batch_size,
-                    frame_batch=det_batch,
-                    confidence=det_conf,
-                    iou=det_iou,
-                    imgsz=imgsz,
-                    keep_heatmaps=draw_heatmaps,
-                    store=WeightsStore(offline=offline, progress=progress),
-                    clock=StageClock(synchronise=profile),
-                    remark=remark,
-                )
+            pipeline = options.open_models(models, plan.detector, heatmaps=draw_heatmaps, profile=profile)
             stop = stack.enter_context(interruptible())
             bar = stack.enter_context(progress_bar("photos", quiet=quiet))
             report = run_images(job, plan, pipeline, stop, bar)

@@ -2,37 +2,54 @@
 
 from __future__ import annotations
 
-import inspect
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import Field, fields
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from dataclasses import fields
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mrpose_cli.cli import options
 from mrpose_cli.cli.console import (
     bar_console,
     end_interrupted,
     errors_reported,
+    name_flags,
     progress_bar,
     say,
     table_console,
-    with_flags,
 )
-from mrpose_cli.training.config import TrainConfig, flags
+from mrpose_cli.cli.flags import with_flags
+from mrpose_cli.training.config import TrainConfig
 
 if TYPE_CHECKING:
     from mrpose_cli.jobs.train import Outcome
     from mrpose_cli.progress import Progress
 
 _LINE_EVERY = 30  # seconds between lines where there is no terminal for a bar
-_ARGUMENT = "data"
-_SHORT = {"model": ("-m",), "out": ("-o",)}
 
 
-def train(ctx: typer.Context, resume: bool, overwrite: bool, quiet: bool, **given: Any) -> None:
+@with_flags("config")
+def train(
+    ctx: typer.Context,
+    config: TrainConfig = TrainConfig(),
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on with the run in --out; only some flags may be changed.",
+            rich_help_panel=options.OUTPUT,
+        ),
+    ] = False,
+    overwrite: Annotated[
+        bool,
+        typer.Option(
+            "--overwrite", help="Start over in a folder that holds a run.", rich_help_panel=options.OUTPUT
+        ),
+    ] = False,
+    quiet: options.Quiet = False,
+) -> None:
     """Train a network on person crops and write a checkpoint with its model card.
 
     Takes crop shards, or COCO keypoint files with their photos. Writes best.safetensors (for `mrpose image
@@ -54,18 +71,17 @@ def train(ctx: typer.Context, resume: bool, overwrite: bool, quiet: bool, **give
     leaves a checkpoint.
     """
     with errors_reported():
-        given[_ARGUMENT] = tuple(given[_ARGUMENT] or ())
-        explicit = frozenset(name for name in given if _given(ctx, name))
+        explicit = frozenset(one.name for one in fields(config) if _given(ctx, one.name))
         from mrpose_cli.jobs.train import Request, run_training, training_ranks
         from mrpose_cli.weights.store import WeightsStore
 
-        request = Request(TrainConfig(**given), explicit, resume, overwrite)
-        with training_ranks(request.config.device) as (ranks, device), progress_bar("bytes") as downloads:
+        request = Request(config, explicit, resume, overwrite)
+        with training_ranks(config.device) as (ranks, device), progress_bar("bytes") as downloads:
             silenced = quiet or not ranks.first
 
             def remark(sentence: str) -> None:
                 if not silenced:
-                    typer.echo(with_flags(sentence), err=True)
+                    typer.echo(name_flags(sentence), err=True)
 
             store = WeightsStore(progress=downloads)
             with _told(quiet=silenced) as progress:
@@ -126,50 +142,3 @@ def _print(outcome: Outcome) -> None:
     say(f"  card        {outcome.out / CARD_FILE}")
     if not outcome.finished:
         say(f"  to go on    mrpose train --resume --out {outcome.out}")
-
-
-def _parameter(one: Field[Any], hint: Any) -> inspect.Parameter:
-    """A flag of a field; the data are the command's arguments."""
-    flag = flags()[one.name]
-    if one.name == _ARGUMENT:
-        info: Any = typer.Argument(metavar="DATA...", help=flag.help, show_default=False)
-        return _keyword(one.name, list[Path] | None, info, None)
-    names = [f"--{one.name.replace('_', '-')}"]
-    if hint is bool:
-        names[0] += f"/--no-{one.name.replace('_', '-')}"
-    names += _SHORT.get(one.name, ())
-    # Where the default depends on others, the text says what it is.
-    shown = one.default is not None and one.default != ""
-    info = typer.Option(
-        *names, help=flag.help, min=flag.low, max=flag.high, rich_help_panel=flag.panel, show_default=shown
-    )
-    return _keyword(one.name, hint, info, one.default)
-
-
-def _keyword(name: str, hint: Any, info: Any, default: Any) -> inspect.Parameter:
-    return inspect.Parameter(
-        name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[hint, info]
-    )
-
-
-def _signature() -> inspect.Signature:
-    """What typer reads in place of ``**given``."""
-    hints = get_type_hints(TrainConfig)
-    switches = {
-        "resume": ("--resume", "Go on with the run in --out; only some flags may be changed."),
-        "overwrite": ("--overwrite", "Begin anew in a folder that holds a run."),
-        "quiet": ("--quiet", "Print errors only."),
-    }
-    parameters = [
-        inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context),
-        *(_parameter(one, hints[one.name]) for one in fields(TrainConfig)),
-        *(
-            _keyword(name, bool, typer.Option(option, help=text, rich_help_panel="Output"), False)
-            for name, (option, text) in switches.items()
-        ),
-    ]
-    return inspect.Signature(parameters)
-
-
-train.__signature__ = _signature()  # type: ignore[attr-defined]
-train.__annotations__ = {name: one.annotation for name, one in _signature().parameters.items()}

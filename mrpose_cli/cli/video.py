@@ -11,10 +11,12 @@ from typing import Annotated, Literal
 import typer
 
 from mrpose_cli.cli import options
-from mrpose_cli.cli.console import FAILED, complain, errors_reported, finish, progress_bar, remark
+from mrpose_cli.cli.console import FAILED, complain, errors_reported, finish, progress_bar
+from mrpose_cli.cli.flags import with_flags
 from mrpose_cli.cli.video_console import print_profile, print_rows
 from mrpose_cli.errors import UsageError
 from mrpose_cli.interrupt import interruptible
+from mrpose_cli.pipeline.options import BOXES, ModelOptions
 from mrpose_cli.skeletons import KEYPOINT_THRESHOLD
 
 _PART = "Part of the clip"
@@ -47,6 +49,7 @@ def seconds(text: str) -> Fraction:
     return total
 
 
+@with_flags("models")
 def video(
     inputs: Annotated[
         list[str],
@@ -105,22 +108,14 @@ def video(
             rich_help_panel=_PEOPLE,
         ),
     ] = 3.0,
-    model: options.Model = None,
-    weights: options.Weights = None,
-    input_size: options.InputSize = None,
-    flip: options.Flip = None,
-    offline: options.Offline = False,
-    detector: options.Detector = "yolo26n",
-    det_conf: options.DetConf = 0.25,
-    det_iou: options.DetIou = 0.7,
-    imgsz: options.ImgSize = None,
+    models: ModelOptions = ModelOptions(),
     det_every: Annotated[
         int,
         typer.Option(
             min=1,
             max=1000,
             help="Detect on each Nth frame and carry the boxes through the others.",
-            rich_help_panel=options.BOXES,
+            rich_help_panel=BOXES,
         ),
     ] = 1,
     boxes: Annotated[
@@ -128,16 +123,12 @@ def video(
         typer.Option(
             help="Take the boxes from the JSON of an earlier mrpose video instead of a detector.",
             show_default=False,
-            rich_help_panel=options.BOXES,
+            rich_help_panel=BOXES,
         ),
     ] = None,
     whole_image: options.WholeImage = False,
-    device: options.Device = "auto",
-    dtype: options.Dtype = "auto",
-    batch_size: options.BatchSize = None,
-    det_batch: options.DetBatch = None,
     profile: options.Profile = False,
-    kpt_thr: options.KptThr = KEYPOINT_THRESHOLD,
+    keypoint_threshold: options.KeypointThreshold = KEYPOINT_THRESHOLD,
     overlay: Annotated[
         bool,
         typer.Option(
@@ -247,9 +238,9 @@ def video(
             whole_image=whole_image,
             det_every=det_every,
             following=following,
-            keypoint_threshold=kpt_thr,
+            keypoint_threshold=keypoint_threshold,
             style=Style(
-                keypoint_threshold=kpt_thr,
+                keypoint_threshold=keypoint_threshold,
                 boxes=draw_boxes,
                 heatmaps=draw_heatmaps,
                 black=background == "black",
@@ -271,29 +262,7 @@ def video(
             if not plan.sources:
                 raise typer.Exit(FAILED)
 
-            from mrpose_cli.pipeline.factory import load_pipeline
-            from mrpose_cli.pipeline.profile import StageClock
-            from mrpose_cli.weights.store import WeightsStore
-
-            with progress_bar("bytes") as progress:
-                pipeline = load_pipeline(
-                    model,
-                    plan.detector or detector,
-                    weights=weights,
-                    input_size=options.parsed(input_size),
-                    device=device,
-                    dtype=dtype,
-                    flip=flip,
-                    batch_size=batch_size,
-                    frame_batch=det_batch,
-                    confidence=det_conf,
-                    iou=det_iou,
-                    imgsz=imgsz,
-                    keep_heatmaps=draw_heatmaps,
-                    store=WeightsStore(offline=offline, progress=progress),
-                    clock=StageClock(synchronise=profile),
-                    remark=remark,
-                )
+            pipeline = options.open_models(models, plan.detector, heatmaps=draw_heatmaps, profile=profile)
             stop = stack.enter_context(interruptible())
             bar = stack.enter_context(progress_bar("frames", quiet=quiet))
             report = run_videos(job, plan, pipeline, stop, bar)

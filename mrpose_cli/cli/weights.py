@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mrpose_cli.cli import options
 from mrpose_cli.cli.console import (
     FAILED,
     complain,
@@ -21,6 +20,8 @@ from mrpose_cli.cli.console import (
     table_console,
 )
 from mrpose_cli.errors import UsageError, WeightsError
+from mrpose_cli.flag import flags_of
+from mrpose_cli.pipeline.options import MODELS, ModelOptions
 from mrpose_cli.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -147,7 +148,15 @@ def convert(
             show_default=False,
         ),
     ] = None,
-    input_size: options.InputSize = None,
+    input_size: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HxW",
+            help=flags_of(ModelOptions)["input_size"].help,
+            show_default=False,
+            rich_help_panel=MODELS,
+        ),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")] = False,
 ) -> None:
     """Turn a checkpoint into a safetensors file that says itself what it is and what it expects.
@@ -161,10 +170,11 @@ def convert(
     """
     with errors_reported():
         from mrpose_cli.models.identify import convert as write_converted
+        from mrpose_cli.models.identify import parse_size
 
         if target.exists() and not overwrite:
             raise UsageError(f"{target} exists; replace it with --overwrite")
-        entry = write_converted(source, target, model, options.parsed(input_size), remark)
+        entry = write_converted(source, target, model, parse_size(input_size) if input_size else None, remark)
         height, width = entry.input_size
         say(
             f"{target}: {entry.name} ({entry.arch}), {entry.joints} joints, {height}x{width}, {entry.color}, "

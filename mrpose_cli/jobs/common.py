@@ -14,8 +14,6 @@ import torch
 
 from mrpose_cli.errors import MrposeError, UsageError, parameter
 from mrpose_cli.media.inputs import Source
-from mrpose_cli.pipeline.detectors.base import FileBoxes, WholeImage
-from mrpose_cli.pipeline.detectors.yolox import YoloxDetector
 from mrpose_cli.pipeline.pipeline import Pipeline
 from mrpose_cli.version import __version__
 
@@ -75,8 +73,8 @@ def conditions(pipeline: Pipeline) -> dict[str, Any]:
         "input_size": list(estimator.entry.input_size),
         "codec": estimator.entry.codec,
         "flip_test": estimator.flip,
-        "dtype": str(estimator.dtype).removeprefix("torch."),
-        "device": device_name(estimator.device),
+        "dtype": str(estimator.engine.dtype).removeprefix("torch."),
+        "device": device_name(estimator.engine.device),
         "boxes": pipeline.detector.name,
     }
 
@@ -91,13 +89,12 @@ def few_threads(pipeline: Pipeline) -> Iterator[None]:
     """Leave the cores to the networks.
 
     A crop is too small to be shared among OpenCV's threads (it takes three times as long on two). And where
-    only ONNX Runtime computes, torch has little to do, but its threads go on spinning for a while after each
-    operation and take the cores from ONNX Runtime's: a fifth of the wall time on two cores.
+    torch does not compute, torch has little to do, but its threads go on spinning for a while after each
+    operation and take the cores from other engines': a fifth of the wall time on two cores.
     """
     usual, usual_opencv = torch.get_num_threads(), cv2.getNumThreads()
     cv2.setNumThreads(1)
-    without_torch = isinstance(pipeline.detector, FileBoxes | WholeImage | YoloxDetector)
-    if pipeline.estimator.entry.format == "onnx" and without_torch:
+    if not (pipeline.estimator.engine.uses_torch or pipeline.detector.uses_torch):
         torch.set_num_threads(1)
     try:
         yield

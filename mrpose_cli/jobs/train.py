@@ -16,12 +16,13 @@ from mrpose_cli.claim import Claim
 from mrpose_cli.errors import UsageError, parameter
 from mrpose_cli.evaluation.report import CocoFigures
 from mrpose_cli.interrupt import interruptible
-from mrpose_cli.jobs.evaluate.options import EvalJob, Models
+from mrpose_cli.jobs.evaluate.options import EvalJob
 from mrpose_cli.jobs.evaluate.run import load, prepare, run
 from mrpose_cli.models.backbone import settle_norms
 from mrpose_cli.models.checkpoint import load_checkpoint
 from mrpose_cli.models.identify import read_entry, write_safetensors
 from mrpose_cli.pipeline.factory import resolve_device
+from mrpose_cli.pipeline.options import ModelOptions
 from mrpose_cli.pipeline.precision import full_float32
 from mrpose_cli.pipeline.profile import StageClock
 from mrpose_cli.progress import Progress, silent
@@ -276,7 +277,7 @@ def _evaluate_coco(
     checkpoint: Path, annotations: Path, images: Path, out: Path, device: torch.device
 ) -> CocoScore:
     """What ``mrpose eval`` says of a checkpoint file; its report goes to ``out``."""
-    models = Models(weights=checkpoint, flip=True, device=str(device), dtype="fp32")
+    models = ModelOptions(weights=checkpoint, flip=True, device=str(device), dtype="fp32")
     job = EvalJob(annotations, images, models=models, out=out, overwrite=True)
     with prepare(job) as plan:
         report = run(job, plan, load(job, plan.task, WeightsStore(), StageClock(), Ranks()))

@@ -24,11 +24,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mrpose_cli.pipeline.engines.base import Output
 from mrpose_cli.pipeline.precision import full_float32
 from mrpose_cli.weights.manifest import CodecName
-
-# Heatmaps (N, K, h, w), or SimCC's two distributions (N, K, bins).
-Output = Tensor | tuple[Tensor, Tensor]
 
 # Widths of the blurs, in cells: DARK's and UDP's has the training targets' sigma of 2; mmpose's MSPN and
 # RSN decode with the kernel of their finest target, RSN's authors with the same.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,13 +10,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mrpose_cli.pipeline.crops import CropSpec
-from mrpose_cli.pipeline.decode import Output, decode_heatmaps, decode_simcc, flip_average
+from mrpose_cli.pipeline.decode import decode_heatmaps, decode_simcc, flip_average
+from mrpose_cli.pipeline.engines.base import Engine, Output
 from mrpose_cli.pipeline.precision import full_float32
 from mrpose_cli.pipeline.profile import Stage, StageClock
 from mrpose_cli.skeletons import get_skeleton
 from mrpose_cli.weights.manifest import PoseEntry
-
-Network = Callable[[Tensor], Output]
 
 _VISIBLE = 0.2  # joints above it count for the person's score (HRNet's and SimpleBaseline's evaluation)
 _MAP_STRIDE = 4  # crop pixels a cell when SimCC's distributions are shown as a map
@@ -42,11 +40,8 @@ class PoseEstimator:
     """Crops in, keypoints out.
 
     Args:
-        network: Maps normalised crops (N, 3, H, W) to heatmaps or SimCC distributions.
+        engine: Maps normalised crops (N, 3, H, W) to heatmaps or SimCC distributions.
         entry: The checkpoint's row of the manifest.
-        device: Where crops are normalised, the network runs and maps are decoded.
-        dtype: What the network computes in.
-        memory_format: How the network wants its input laid out.
         flip: Average with the mirrored crop's answer.
         keep_maps: Return maps for drawing.
         clock: Where the time goes.
@@ -54,12 +49,9 @@ class PoseEstimator:
 
     def __init__(
         self,
-        network: Network,
+        engine: Engine,
         entry: PoseEntry,
         *,
-        device: torch.device,
-        dtype: torch.dtype = torch.float32,
-        memory_format: torch.memory_format = torch.contiguous_format,
         flip: bool = False,
         keep_maps: bool = False,
         clock: StageClock | None = None,
@@ -67,8 +59,7 @@ class PoseEstimator:
         self.entry = entry
         self.skeleton = get_skeleton(entry.skeleton)
         self.flip = flip
-        self.device = device
-        self.dtype = dtype
+        self.engine = engine
         self.keep_maps = keep_maps
         self.crop_spec = CropSpec(
             size=entry.input_size,
@@ -76,11 +67,9 @@ class PoseEstimator:
             padding_before_aspect=entry.padding_before_aspect,
             aligned=entry.codec == "udp",
         )
-        self._network = network
-        self._memory_format = memory_format
         self._clock = clock or StageClock()
-        self._mean = torch.tensor(entry.mean, device=device).view(1, 3, 1, 1)
-        self._std = torch.tensor(entry.std, device=device).view(1, 3, 1, 1)
+        self._mean = torch.tensor(entry.mean, device=engine.input.device).view(1, 3, 1, 1)
+        self._std = torch.tensor(entry.std, device=engine.input.device).view(1, 3, 1, 1)
 
     def __call__(self, crops: NDArray[np.uint8]) -> Estimate:
         """Estimate a batch.
@@ -102,16 +91,17 @@ class PoseEstimator:
     @full_float32()
     def _estimate(self, crops: NDArray[np.uint8]) -> Estimate:
         with self._clock(Stage.NORMALIZE):
-            pixels = torch.from_numpy(crops).to(self.device, non_blocking=True)
+            wanted = self.engine.input
+            pixels = torch.from_numpy(crops).to(wanted.device, non_blocking=True)
             images = pixels.permute(0, 3, 1, 2)  # (N, 3, H, W)
             if self.entry.color == "bgr":
                 images = images.flip(1)
-            images = images.to(torch.float32, memory_format=self._memory_format)
-            images = images.sub_(self._mean).div_(self._std).to(self.dtype)
+            images = images.to(torch.float32, memory_format=wanted.memory_format)
+            images = images.sub_(self._mean).div_(self._std).to(wanted.dtype)
             if self.flip:
                 images = torch.cat([images, images.flip(-1)])
         with self._clock(Stage.POSE_NETWORK):
-            output = self._network(images)
+            output = self.engine(images)
         with self._clock(Stage.DECODE):
             output = self._own_joints(output)
             if self.flip:

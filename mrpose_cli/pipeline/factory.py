@@ -5,15 +5,15 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
 import torch
 
 from mrpose_cli.errors import Message, UsageError, WeightsError, parameter
 from mrpose_cli.pipeline.detectors.base import Detector, WholeImage
 from mrpose_cli.pipeline.detectors.yolox import YoloxDetector
-from mrpose_cli.pipeline.estimator import Network, PoseEstimator
-from mrpose_cli.pipeline.onnx import OnnxNetwork, left_on_cpu
+from mrpose_cli.pipeline.engines import Checkpoint, Engine, engine_for
+from mrpose_cli.pipeline.estimator import PoseEstimator
+from mrpose_cli.pipeline.options import WHOLE_IMAGE, Dtype, ModelOptions
 from mrpose_cli.pipeline.pipeline import Pipeline
 from mrpose_cli.pipeline.precision import computes_bf16
 from mrpose_cli.pipeline.profile import StageClock
@@ -22,10 +22,6 @@ from mrpose_cli.weights.store import WeightsStore
 
 DEFAULT_MODEL = "rtmpose-s"
 SHIPPED_MODEL = "mrfea2-cspnext-s"  # comes with mrpose, and runs where the default cannot be had
-DEFAULT_DETECTOR = "yolo26n"
-WHOLE_IMAGE = "whole-image"
-
-Dtype = Literal["auto", "fp32", "fp16", "bf16"]
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 # Crops a forward pass, unless the user says otherwise.
 _BATCH_SIZES = {"cuda": 64, "mps": 32, "cpu": 8}
@@ -33,22 +29,22 @@ _FRAME_BATCHES = {"cuda": 8, "mps": 4, "cpu": 1}
 
 
 def _warn(message: str) -> None:
-    warnings.warn(message, RuntimeWarning, stacklevel=3)  # at the call of load_pipeline
+    warnings.warn(message, RuntimeWarning, stacklevel=4)  # at the call of load_pipeline
 
 
 def load_pipeline(
     model: str | None = None,
-    detector: str | Detector = DEFAULT_DETECTOR,
+    detector: str | Detector = ModelOptions.detector,
     *,
     weights: Path | str | None = None,
     input_size: tuple[int, int] | None = None,
-    device: str = "auto",
-    dtype: Dtype = "auto",
+    device: str = ModelOptions.device,
+    dtype: Dtype = ModelOptions.dtype,
     flip: bool | None = None,
     batch_size: int | None = None,
     frame_batch: int | None = None,
-    confidence: float = 0.25,
-    iou: float = 0.7,
+    confidence: float = ModelOptions.confidence,
+    iou: float = ModelOptions.iou,
     imgsz: int | None = None,
     keep_heatmaps: bool = False,
     store: WeightsStore | None = None,
@@ -61,7 +57,7 @@ def load_pipeline(
         model: A checkpoint of ``mrpose models``; None for what ``weights`` holds, else for the default, or,
             where that cannot be had, for the network that comes with mrpose.
         detector: A detector of ``mrpose weights list``, the path of an ultralytics ``.pt`` file,
-            ``"whole-image"``, or an object with a ``detect`` method.
+            ``"whole-image"``, or a :class:`Detector` of your own.
         weights: A file of the user's own, in any layout that ``mrpose weights convert`` understands.
         input_size: Height and width of the crops that ``weights`` was trained on; None for what it says.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
@@ -82,12 +78,44 @@ def load_pipeline(
         UsageError: an unknown name, or a device this machine does not have.
         WeightsError: a checkpoint cannot be had or does not fit.
     """
-    clock = clock or StageClock()
-    store = store or WeightsStore()
-    place = resolve_device(device)
-    own = Path(weights) if weights else None
-    entry = for_device(_entry(model, own, input_size, remark), place)
-    precision = _resolve_dtype(dtype, place, entry)  # wrong usage is told before anything is downloaded
+    options = ModelOptions(
+        model=model,
+        weights=Path(weights) if weights else None,
+        input_size=input_size,
+        flip=flip,
+        detector=detector if isinstance(detector, str) else detector.name,
+        confidence=confidence,
+        iou=iou,
+        imgsz=imgsz,
+        device=device,
+        dtype=dtype,
+        batch_size=batch_size,
+        frame_batch=frame_batch,
+    )
+    return open_pipeline(
+        options,
+        None if isinstance(detector, str) else detector,
+        keep_heatmaps=keep_heatmaps,
+        store=store or WeightsStore(),
+        clock=clock or StageClock(),
+        remark=remark,
+    )
+
+
+def open_pipeline(
+    options: ModelOptions,
+    detector: Detector | None = None,
+    *,
+    keep_heatmaps: bool = False,
+    store: WeightsStore,
+    clock: StageClock,
+    remark: Callable[[str], None],
+) -> Pipeline:
+    """Load what ``options`` name, but for a given ``detector``; otherwise as :func:`load_pipeline`."""
+    place = resolve_device(options.device)
+    entry = _entry(options, remark)
+    # Wrong usage is told before anything is downloaded.
+    precision = _resolve_dtype(options.dtype, place, entry)
     if precision == torch.bfloat16 and place.type == "cuda" and not computes_bf16(place):
         remark(
             Message(
@@ -95,10 +123,10 @@ def load_pipeline(
             )
         )
     try:
-        path = store.resolve(entry, own)
+        path = store.resolve(entry, options.weights)
     except WeightsError:
         shipped = find_pose(SHIPPED_MODEL)
-        named = model is not None or own is not None  # who names a network or a file gets no other
+        named = options.model or options.weights  # who names a network or a file gets no other
         if named or store.locate(shipped) is None:
             raise
         remark(
@@ -106,53 +134,34 @@ def load_pipeline(
             f"(`mrpose weights pull {entry.name}` says why)"
         )
         entry, path = shipped, store.resolve(shipped)
-    finder = (
-        _load_detector(detector, store, place, precision, confidence, iou, imgsz, clock)
-        if isinstance(detector, str)
-        else detector
-    )
-    if isinstance(finder, YoloxDetector):
-        note = left_on_cpu(finder.name, finder.network.device, place)
-        if note:
-            remark(note)
-    network = load_network(entry, path, place, precision)
+    finder = detector or _load_detector(options, store, place, precision, clock, remark)
     estimator = PoseEstimator(
-        network,
+        _load_engine(entry, path, place, precision, remark),
         entry,
-        device=place,
-        dtype=torch.float32 if entry.format == "onnx" else precision,
-        memory_format=torch.contiguous_format if entry.format == "onnx" else torch.channels_last,
-        flip=entry.flip_test if flip is None else flip,
+        flip=entry.flip_test if options.flip is None else options.flip,
         keep_maps=keep_heatmaps,
         clock=clock,
     )
     return Pipeline(
         finder,
         estimator,
-        batch_size=batch_size or _BATCH_SIZES[place.type],
-        frame_batch=frame_batch or _FRAME_BATCHES[place.type],
+        batch_size=options.batch_size or _BATCH_SIZES[place.type],
+        frame_batch=options.frame_batch or _FRAME_BATCHES[place.type],
         clock=clock,
     )
 
 
-def for_device(entry: PoseEntry, device: torch.device) -> PoseEntry:
-    """A checkpoint's row as it runs on a device: ONNX Runtime is for the CPU, torch for everything else."""
-    return entry if device.type == "cpu" else entry.model_copy(update={"format": "torch"})
-
-
-def _entry(
-    model: str | None, weights: Path | None, input_size: tuple[int, int] | None, remark: Callable[[str], None]
-) -> PoseEntry:
+def _entry(options: ModelOptions, remark: Callable[[str], None]) -> PoseEntry:
     from mrpose_cli.models.identify import identify
     from mrpose_cli.models.registry import canonical, list_models
 
-    name = canonical(model) if model else None
-    if weights is not None:
-        path = weights.expanduser()
+    name = canonical(options.model) if options.model else None
+    if options.weights is not None:
+        path = options.weights.expanduser()
         if not path.is_file():
             raise WeightsError(f"there is no weights file at {path}")
-        return identify(path, name, input_size, remark)
-    if input_size is not None:
+        return identify(path, name, options.input_size, remark)
+    if options.input_size is not None:
         raise UsageError(
             f"{parameter('input_size')} is for a file of your own; pass it with {parameter('weights')}"
         )
@@ -195,43 +204,36 @@ def _resolve_dtype(name: Dtype, device: torch.device, entry: PoseEntry) -> torch
         return torch.float16 if device.type == "cuda" else torch.float32
     if name not in _DTYPES:
         raise UsageError(f"'{name}' is not a dtype; use auto, fp32, fp16 or bf16")
-    if name != "fp32" and entry.format == "onnx":
+    engine = engine_for(entry, device)
+    if name not in engine.dtypes:
+        types = " or ".join(engine.dtypes)
         raise UsageError(
-            f"{entry.name} is an ONNX file and computes in its own type; leave {parameter('dtype')} at auto"
+            f"{entry.name} runs in {engine.name}, which computes in {types}; "
+            f"leave {parameter('dtype')} at auto"
         )
     if name == "fp16" and device.type == "cpu":
         raise UsageError(f"fp16 is for GPUs; on the CPU use {parameter('dtype')} fp32 or bf16")
     return _DTYPES[name]
 
 
-def load_network(entry: PoseEntry, path: Path, device: torch.device, dtype: torch.dtype) -> Network:
-    """The network of a checkpoint, ready to be called.
-
-    Raises:
-        WeightsError: the file does not hold what the entry says.
-    """
-    if entry.format == "onnx":
-        by_onnx = OnnxNetwork(path, device, outputs=("simcc_x", "simcc_y"))
-        if by_onnx.input_size not in (None, entry.input_size):
-            sizes = "crops of {}x{}, {} of {}x{}".format(*by_onnx.input_size, entry.name, *entry.input_size)
-            raise WeightsError(f"{path} takes {sizes}; name the model that it is with {parameter('model')}")
-        return by_onnx
-    from mrpose_cli.models import load_checkpoint
-
-    network = load_checkpoint(entry.arch, path, entry.joints, entry.input_size)
-    return network.to(device=device, dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+def _load_engine(
+    entry: Checkpoint, path: Path, device: torch.device, dtype: torch.dtype, remark: Callable[[str], None]
+) -> Engine:
+    engine = engine_for(entry, device).load(entry, path, device, dtype)
+    if engine.note:
+        remark(f"{entry.name} {engine.note}")
+    return engine
 
 
 def _load_detector(
-    name: str,
+    options: ModelOptions,
     store: WeightsStore,
     device: torch.device,
     dtype: torch.dtype,
-    confidence: float,
-    iou: float,
-    imgsz: int | None,
     clock: StageClock,
+    remark: Callable[[str], None],
 ) -> Detector:
+    name = options.detector
     if name == WHOLE_IMAGE:
         return WholeImage()
     path: Path | None = None
@@ -244,7 +246,8 @@ def _load_detector(
         entry = find_detector(name)
         path = store.resolve(entry)
     if entry is not None and entry.format == "yolox-onnx":
-        return YoloxDetector(path, name=name, device=device, confidence=confidence, clock=clock)
+        engine = _load_engine(entry, path, device, dtype, remark)
+        return YoloxDetector(engine, name=name, confidence=options.confidence, clock=clock)
     from mrpose_cli.pipeline.detectors.yolo import YoloDetector
 
     return YoloDetector(
@@ -252,8 +255,8 @@ def _load_detector(
         name=name,
         device=device,
         half=dtype == torch.float16 and device.type == "cuda",
-        confidence=confidence,
-        iou=iou,
-        size=imgsz or (max(entry.input_size) if entry else 640),
+        confidence=options.confidence,
+        iou=options.iou,
+        size=options.imgsz or (max(entry.input_size) if entry else 640),
         clock=clock,
     )

@@ -94,6 +94,16 @@ class Pipeline:
         self.frame_batch = frame_batch
         self.clock = clock or StageClock()
 
+    def with_detector(self, detector: Detector, frame_batch: int | None = None) -> Pipeline:
+        """The same with another detector, and if given with another ``frame_batch``."""
+        return Pipeline(
+            detector,
+            self.estimator,
+            batch_size=self.batch_size,
+            frame_batch=frame_batch or self.frame_batch,
+            clock=self.clock,
+        )
+
     def __call__(self, images: Sequence[Picture]) -> list[Poses]:
         """Poses of each picture, in the pictures' order.
 

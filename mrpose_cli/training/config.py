@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields, replace
-from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal
 
 from mrpose_cli.errors import UsageError, parameter
+from mrpose_cli.flag import Flag, flags_of
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 BestBy = Literal["human", "all"]
@@ -28,32 +28,18 @@ _SPEED = "Device and speed"
 _OUT = Path("mrpose-train")
 
 
-@dataclass(frozen=True, slots=True)
-class Flag:
-    """How a field is shown on the command line.
-
-    Attributes:
-        help: One line for users.
-        panel: The group it is listed in.
-        low: The least number that makes sense.
-        high: The greatest.
-        free: Whether it may be changed when a run is resumed.
-    """
-
-    help: str
-    panel: str
-    low: float | None = None
-    high: float | None = None
-    free: bool = False
-
-
 @dataclass(frozen=True)
 class TrainConfig:
     """A training run; the fields' help texts are their documentation."""
 
     data: Annotated[
         tuple[Path, ...],
-        Flag("Crop shards (.zip), folders of them, COCO person_keypoints JSON files.", _DATA, free=True),
+        Flag(
+            "Crop shards (.zip), folders of them, COCO person_keypoints JSON files.",
+            _DATA,
+            free=True,
+            metavar="DATA...",
+        ),
     ] = ()
     images: Annotated[
         Path | None,
@@ -81,7 +67,9 @@ class TrainConfig:
         str, Flag("A sentence for the model card: whose data, under which licence.", _DATA, free=True)
     ] = ""
 
-    model: Annotated[str, Flag("A heatmap network of `mrpose models`.", _MODEL)] = "mrfea2-r18"
+    model: Annotated[str, Flag("A heatmap network of `mrpose models`.", _MODEL, names=("--model", "-m"))] = (
+        "mrfea2-r18"
+    )
     input_size: Annotated[str, Flag("Height x width of the crops, multiples of 32.", _MODEL)] = "256x192"
     init: Annotated[
         str,
@@ -171,7 +159,9 @@ class TrainConfig:
     ] = None
     val_images: Annotated[Path | None, Flag("Folder of its photos.", _VALIDATE, free=True)] = None
 
-    out: Annotated[Path, Flag("Folder of all that is written.", _OUTPUT, free=True)] = _OUT
+    out: Annotated[
+        Path, Flag("Folder of all that is written.", _OUTPUT, free=True, names=("--out", "-o"))
+    ] = _OUT
     half: Annotated[bool, Flag("Write best.safetensors in fp16.", _OUTPUT, free=True)] = True
     log_every: Annotated[int, Flag("Steps between lines of log.jsonl.", _OUTPUT, 1)] = 50
     checkpoint_every: Annotated[
@@ -256,18 +246,11 @@ class TrainConfig:
             new = getattr(given, one.name)
             if one.name not in explicit or new == getattr(self, one.name):
                 continue
-            if not flags()[one.name].free:
-                name = one.name.replace("_", "-")
-                raise UsageError(f"{parameter(name)} cannot be changed when a run is resumed; leave it out")
+            if not flags_of(TrainConfig)[one.name].free:
+                name = parameter(one.name)
+                raise UsageError(f"{name} cannot be changed when a run is resumed; leave it out")
             changes[one.name] = new
         lengths = {"epochs", "samples", "minutes"}
         if lengths & changes.keys():
             changes = {**dict.fromkeys(lengths), **changes}
         return replace(self, **changes)
-
-
-@cache
-def flags() -> dict[str, Flag]:
-    """How each field is shown."""
-    hints = get_type_hints(TrainConfig, include_extras=True)
-    return {name: next(m for m in hint.__metadata__ if isinstance(m, Flag)) for name, hint in hints.items()}

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from mrpose_cli.errors import UsageError
 from mrpose_cli.models.identify import identify
 from mrpose_cli.models.registry import canonical
-from mrpose_cli.pipeline.decode import Output, decode_heatmaps, decode_simcc, flip_average
-from mrpose_cli.pipeline.estimator import Network
-from mrpose_cli.pipeline.factory import for_device, load_network
+from mrpose_cli.pipeline.decode import decode_heatmaps, decode_simcc, flip_average
+from mrpose_cli.pipeline.engines import engine_for
+from mrpose_cli.pipeline.engines.base import Output
 from mrpose_cli.skeletons import COCO17, get_skeleton
 from mrpose_cli.training.config import TrainConfig
 from mrpose_cli.training.precision import autocast, autocast_type
@@ -42,7 +42,7 @@ class Teacher:
 
     def __init__(
         self,
-        network: Network,
+        network: Callable[[Tensor], Output],
         entry: PoseEntry,
         size: tuple[int, int],
         config: TrainConfig,
@@ -79,11 +79,8 @@ class Teacher:
         else:
             entry = find_pose(canonical(name))
             path = store.resolve(entry)
-        entry = for_device(entry, device)
-        network = load_network(entry, path, device, torch.float32)
-        if isinstance(network, nn.Module):
-            network.requires_grad_(False)
-        return cls(network, entry, config.size, config, device)
+        engine = engine_for(entry, device).load(entry, path, device, torch.float32)
+        return cls(engine, entry, config.size, config, device)
 
     @torch.no_grad()
     def target(self, clean: Tensor) -> tuple[Tensor, Tensor]:

@@ -17,7 +17,7 @@ from mrpose_cli.models.backbone import backbone_norms, load_backbone, read_backb
 from mrpose_cli.models.checkpoint import read_state_dict
 from mrpose_cli.models.recognition import recognise
 from mrpose_cli.models.rtmpose import RTMPose
-from mrpose_cli.pipeline.onnx import OnnxNetwork
+from mrpose_cli.pipeline.engines.onnx import OnnxEngine
 
 NAME = "mrfea2-cspnext-s"
 
@@ -44,7 +44,7 @@ def rtmpose(file: Path) -> RTMPose:
 def test_the_onnx_file_is_rtmpose_as_a_torch_network(file: Path, crops: Tensor, rtmpose: RTMPose) -> None:
     found = recognise(read_state_dict(file))
     assert found == ("rtmpose-s", 26, "mmpose", (256, 192))
-    expected = OnnxNetwork(file, torch.device("cpu"), outputs=("simcc_x", "simcc_y")).run(crops.numpy())
+    expected = OnnxEngine(file, torch.device("cpu"), outputs=("simcc_x", "simcc_y"))(crops)
     with torch.inference_mode():
         answer = rtmpose(crops)
     for one, other in zip(expected, answer, strict=True):

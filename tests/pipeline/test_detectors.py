@@ -15,7 +15,11 @@ from mrpose_cli.pipeline.detectors import Detector, FileBoxes, WholeImage
 from mrpose_cli.pipeline.detectors.letterbox import letterbox
 from mrpose_cli.pipeline.detectors.yolo import YoloDetector
 from mrpose_cli.pipeline.detectors.yolox import YoloxDetector
+from mrpose_cli.pipeline.engines.onnx import OnnxEngine
 from mrpose_cli.poses import Detections, Frame
+from mrpose_cli.weights.manifest import find_detector
+
+CPU = torch.device("cpu")
 
 # The two people of basketball1.png, as a person would draw their boxes.
 PEOPLE = np.array([[35, 80, 180, 478], [437, 25, 640, 478]], np.float32)
@@ -33,7 +37,8 @@ def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def detector(request: pytest.FixtureRequest, weights: Callable[[str], Path]) -> Detector:
     path = weights(request.param)
     if request.param == "yolox-tiny":
-        return YoloxDetector(path, name=request.param, device=torch.device("cpu"))
+        engine = OnnxEngine.load(find_detector(request.param), path, CPU, torch.float32)
+        return YoloxDetector(engine, name=request.param)
     return YoloDetector(path, name=request.param, device=torch.device("cpu"))
 
 
@@ -77,7 +82,7 @@ def test_a_file_that_is_no_detector_is_refused(tmp_path: Path, weights: Callable
     with pytest.raises(WeightsError, match="not a YOLO checkpoint"):
         YoloDetector(junk, name="junk", device=torch.device("cpu"))
     with pytest.raises(WeightsError, match="outputs"):
-        YoloxDetector(weights("rtmpose-s"), name="wrong", device=torch.device("cpu"))
+        OnnxEngine.load(find_detector("yolox-tiny"), weights("rtmpose-s"), CPU, torch.float32)
 
 
 def test_boxes_by_name_and_whole_images() -> None:

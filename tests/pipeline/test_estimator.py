@@ -3,6 +3,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from mrpose_cli.pipeline.engines.base import Input
+from mrpose_cli.pipeline.engines.torch import TorchEngine
 from mrpose_cli.pipeline.estimator import PoseEstimator
 from mrpose_cli.pipeline.precision import _SWITCHES
 from mrpose_cli.skeletons import COCO17
@@ -43,21 +45,24 @@ def crops() -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
 def test_channels_come_in_the_checkpoints_order_and_scale() -> None:
     rgb, bgr = Bright(), Bright()
     plain = {"mean": (10.0, 20.0, 30.0), "std": (2.0, 4.0, 5.0), "flip_test": False}
-    PoseEstimator(rgb, entry(color="rgb", **plain), device=CPU)(crops())
-    PoseEstimator(bgr, entry(color="bgr", **plain), device=CPU)(crops())
+    PoseEstimator(TorchEngine(rgb, CPU), entry(color="rgb", **plain))(crops())
+    PoseEstimator(TorchEngine(bgr, CPU), entry(color="bgr", **plain))(crops())
     assert rgb.seen[0][0, :, 101, 41].tolist() == [(255 - 10) / 2, -20 / 4, -30 / 5]
     assert bgr.seen[0][0, :, 101, 41].tolist() == [-10 / 2, -20 / 4, (255 - 30) / 5]
 
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
-def test_layout_of_the_input(memory_format: torch.memory_format) -> None:
+def test_layout_and_type_of_the_input(memory_format: torch.memory_format) -> None:
     network = Bright()
-    PoseEstimator(network, entry(), device=CPU, memory_format=memory_format)(crops())
+    engine = TorchEngine(network, CPU)
+    engine.input = Input(CPU, torch.bfloat16, memory_format)
+    PoseEstimator(engine, entry())(crops())
     assert network.seen[0].is_contiguous(memory_format=memory_format)
+    assert network.seen[0].dtype == torch.bfloat16
 
 
 def test_joints_where_the_spots_are() -> None:
-    found = PoseEstimator(Bright(), entry(codec="quarter"), device=CPU)(crops())
+    found = PoseEstimator(TorchEngine(Bright(), CPU), entry(codec="quarter"))(crops())
     assert found.keypoints.shape == (2, 17, 2)
     assert found.keypoints[0, 9].tolist() == [40, 100]
     assert found.keypoints[1, 10].tolist() == [80, 200]
@@ -66,11 +71,11 @@ def test_joints_where_the_spots_are() -> None:
 
 def test_flip_test_averages_with_the_mirrored_and_swapped_answer() -> None:
     network = Bright()
-    estimator = PoseEstimator(network, entry(codec="quarter"), device=CPU, flip=True, keep_maps=True)
+    estimator = PoseEstimator(TorchEngine(network, CPU), entry(codec="quarter"), flip=True, keep_maps=True)
     found = estimator(crops())
     assert len(network.seen[0]) == 4  # crops and mirrored crops in one pass
     # Seen straight, red is the left wrist at cell 10; seen in the mirror, the right one at the same place.
-    straight = PoseEstimator(network, entry(codec="quarter"), device=CPU)(crops())
+    straight = PoseEstimator(TorchEngine(network, CPU), entry(codec="quarter"))(crops())
     for wrist in (9, 10):
         assert found.keypoints[0, wrist].tolist() == [40, 100]
     background = -0.485 / 0.229  # black, normalised, in the red channel; blue's stays below
@@ -83,7 +88,7 @@ def test_flip_test_averages_with_the_mirrored_and_swapped_answer() -> None:
 
 def test_flip_shift_moves_the_mirrored_half() -> None:
     moved = entry(codec="quarter", flip_shift=True)
-    shifted = PoseEstimator(Bright(), moved, device=CPU, flip=True, keep_maps=True)
+    shifted = PoseEstimator(TorchEngine(Bright(), CPU), moved, flip=True, keep_maps=True)
     maps = shifted(crops()).maps
     assert maps is not None
     row = maps[0, 25]
@@ -98,7 +103,7 @@ def test_simcc_networks_and_surplus_joints() -> None:
         x[:, 25], y[:, 25] = 9.0, 9.0  # a 26th joint that COCO does not have
         return x, y
 
-    found = PoseEstimator(network, entry(codec="simcc", joints=26), device=CPU, keep_maps=True)(crops())
+    found = PoseEstimator(TorchEngine(network, CPU), entry(codec="simcc", joints=26), keep_maps=True)(crops())
     assert found.keypoints.shape == (2, 17, 2)
     assert np.all(found.keypoints == [50, 150])
     assert found.scores == pytest.approx(np.full((2, 17), 0.8))
@@ -113,7 +118,7 @@ def test_the_network_computes_float32_in_full() -> None:
             return super().forward(x)
 
     network = Looking()
-    PoseEstimator(network, entry(), device=CPU)(crops())
+    PoseEstimator(TorchEngine(network, CPU), entry())(crops())
     assert network.seen
 
 
@@ -121,8 +126,8 @@ def test_person_scores_follow_the_checkpoints_rule() -> None:
     boxes = np.array([0.5, 1.0], np.float32)
     scores = np.zeros((2, len(COCO17.joints)), np.float32)
     scores[0, :4] = [0.1, 0.2, 0.4, 0.8]
-    visible = PoseEstimator(Bright(), entry(score="mean-visible"), device=CPU)
-    everything = PoseEstimator(Bright(), entry(score="mean"), device=CPU)
+    visible = PoseEstimator(TorchEngine(Bright(), CPU), entry(score="mean-visible"))
+    everything = PoseEstimator(TorchEngine(Bright(), CPU), entry(score="mean"))
     assert visible.person_scores(boxes, scores) == pytest.approx([0.5 * 0.6, 0.0])
     assert everything.person_scores(boxes, scores) == pytest.approx([0.5 * 1.5 / 17, 0.0])
 
@@ -136,7 +141,9 @@ def test_an_answer_that_is_not_finite_costs_its_joint_alone(value: float, flip: 
             maps[:, 5] = value  # the left shoulder; the right one is averaged with it by the flip test
             return maps
 
-    estimator = PoseEstimator(Overflowing(), entry(codec="quarter"), device=CPU, flip=flip, keep_maps=True)
+    estimator = PoseEstimator(
+        TorchEngine(Overflowing(), CPU), entry(codec="quarter"), flip=flip, keep_maps=True
+    )
     found = estimator(crops())
     assert found.keypoints[0, 9].tolist() == [40, 100]
     assert found.keypoints[:, 5].tolist() == [[0, 0], [0, 0]]
@@ -153,7 +160,7 @@ def test_a_batch_too_large_for_the_device_is_halved() -> None:
                 raise torch.OutOfMemoryError
             return super().forward(x)
 
-    found = PoseEstimator(Small(), entry(codec="quarter"), device=CPU, keep_maps=True)(crops())
+    found = PoseEstimator(TorchEngine(Small(), CPU), entry(codec="quarter"), keep_maps=True)(crops())
     assert found.keypoints[1, 10].tolist() == [80, 200]
     assert found.maps is not None
     assert len(found.maps) == 2

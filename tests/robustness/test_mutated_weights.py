@@ -14,7 +14,7 @@ from small_weights import small_files
 from mrpose_cli.errors import MrposeError
 from mrpose_cli.models.backbone import read_backbone
 from mrpose_cli.models.identify import identify, load_model
-from mrpose_cli.pipeline.onnx import OnnxNetwork
+from mrpose_cli.pipeline.engines.onnx import OnnxEngine
 from mrpose_cli.printable import printable
 
 SEEDS = int(os.environ.get("MRPOSE_MUTATED_WEIGHTS", "40"))
@@ -24,7 +24,7 @@ FILES = small_files()
 def use(path: Path) -> None:
     """What the commands do with a file that they are given."""
     if path.suffix == ".onnx":
-        OnnxNetwork(path, torch.device("cpu"), outputs=("simcc_x", "simcc_y"))(torch.zeros(1, 3, 64, 64))
+        OnnxEngine(path, torch.device("cpu"), outputs=("simcc_x", "simcc_y"))(torch.zeros(1, 3, 64, 64))
     elif path.suffix == ".pkl":
         read_backbone(path)
     else:

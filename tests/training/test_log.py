@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from mrpose_cli.errors import OutputError, UsageError, WeightsError
-from mrpose_cli.training.config import TrainConfig, flags
+from mrpose_cli.flag import flags_of
+from mrpose_cli.training.config import TrainConfig
 from mrpose_cli.training.log import Log, draw_curve, read_log
 from mrpose_cli.training.state import State, load_state
 
@@ -126,5 +127,5 @@ def test_contradictions_are_refused() -> None:
 
 
 def test_every_field_is_documented() -> None:
-    assert flags().keys() == {one.name for one in fields(TrainConfig)}
-    assert all(flag.help.endswith((".", "]")) for flag in flags().values())
+    assert flags_of(TrainConfig).keys() == {one.name for one in fields(TrainConfig)}
+    assert all(flag.help.endswith((".", "]")) for flag in flags_of(TrainConfig).values())

@@ -26,7 +26,7 @@ from mrpose_cli.evaluation.sheet import WorstCase
 from mrpose_cli.jobs.evaluate.options import EvalJob, Scored
 from mrpose_cli.jobs.evaluate.predict import Shot
 from mrpose_cli.jobs.evaluate.spool import ImagePoses
-from mrpose_cli.pipeline.factory import DEFAULT_DETECTOR
+from mrpose_cli.pipeline.options import ModelOptions
 from mrpose_cli.poses import Detections
 from mrpose_cli.skeletons import COCO17, Skeleton
 from mrpose_cli.weights.manifest import PoseEntry
@@ -75,7 +75,7 @@ class CocoTask:
             )
         found, self.boxes = _boxes(job.boxes, self._wanted, self._rule)
         if found is None:
-            self.detector = DEFAULT_DETECTOR if job.boxes == "yolo" else job.boxes
+            self.detector = ModelOptions.detector if job.boxes == "yolo" else job.boxes
         shots: list[Shot] = []
         missing: list[Shot] = []
         for image in self._wanted.images:

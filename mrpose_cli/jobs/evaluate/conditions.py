@@ -10,7 +10,7 @@ from typing import Any
 from mrpose_cli.evaluation.annotations import sha256_of
 from mrpose_cli.evaluation.report import BoxConditions, DatasetConditions, ModelConditions
 from mrpose_cli.jobs.common import device_name
-from mrpose_cli.jobs.evaluate.options import Models
+from mrpose_cli.pipeline.options import ModelOptions
 from mrpose_cli.pipeline.pipeline import Pipeline
 from mrpose_cli.version import __version__
 from mrpose_cli.weights.manifest import find_detector
@@ -35,7 +35,7 @@ def versions(*, models: bool) -> dict[str, str]:
     return found
 
 
-def model_conditions(models: Models, pipeline: Pipeline, store: WeightsStore) -> ModelConditions:
+def model_conditions(models: ModelOptions, pipeline: Pipeline, store: WeightsStore) -> ModelConditions:
     """What estimates the poses."""
     estimator = pipeline.estimator
     entry = estimator.entry
@@ -52,22 +52,22 @@ def model_conditions(models: Models, pipeline: Pipeline, store: WeightsStore) ->
         flip=estimator.flip,
         flip_shift=entry.flip_shift,
         person_score=entry.score,
-        dtype=str(estimator.dtype).removeprefix("torch."),
-        device=device_name(estimator.device),
+        dtype=str(estimator.engine.dtype).removeprefix("torch."),
+        device=device_name(estimator.engine.device),
     )
 
 
-def detector_conditions(models: Models, name: str, store: WeightsStore) -> BoxConditions:
+def detector_conditions(models: ModelOptions, store: WeightsStore) -> BoxConditions:
     """What finds the people; how many it does is not known yet."""
+    name = models.detector
     path = Path(name) if name.endswith(".pt") else store.resolve(find_detector(name))
     return BoxConditions(
         kind="detector",
         name=path.name if name.endswith(".pt") else name,
         sha256=sha256_of(path),
         persons=0,
-        confidence=models.confidence,
-        iou=models.iou,
         size=models.imgsz,
+        **{name: getattr(models, name) for name in BoxConditions.model_fields if hasattr(models, name)},
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -21,29 +21,12 @@ from mrpose_cli.evaluation.report import (
 from mrpose_cli.evaluation.sheet import WorstCase
 from mrpose_cli.jobs.evaluate.predict import Shot
 from mrpose_cli.jobs.evaluate.spool import ImagePoses
-from mrpose_cli.pipeline.factory import Dtype
+from mrpose_cli.pipeline.options import EVALUATION, ModelOptions
 from mrpose_cli.skeletons import Skeleton
 from mrpose_cli.weights.manifest import PoseEntry
 
 Kind = Literal["coco", "mpii", "lsp"]
 Suppression = Literal["hard", "soft", "none"]
-
-
-@dataclass(frozen=True, slots=True)
-class Models:
-    """Which models, and how they run; see :func:`mrpose_cli.pipeline.factory.load_pipeline`."""
-
-    model: str | None = None
-    weights: Path | None = None
-    input_size: tuple[int, int] | None = None
-    flip: bool | None = None
-    device: str = "auto"
-    dtype: Dtype = "auto"
-    batch_size: int | None = None
-    frame_batch: int | None = None
-    confidence: float = 0.05
-    iou: float = 0.7
-    imgsz: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +64,7 @@ class EvalJob:
     predictions: Path | None = None
     boxes: str = "gt"
     gt_boxes: Literal["auto", "authors", "mmpose"] = "auto"
-    models: Models = field(default_factory=Models)
+    models: ModelOptions = EVALUATION
     heads: Path | None = None
     thresholds: tuple[float, ...] = (0.2, 0.1)
     suppression: Suppression = "hard"

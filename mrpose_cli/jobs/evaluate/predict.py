@@ -117,13 +117,7 @@ def predict(
     tally = Tally(progress, "images", len(mine))
     given = {str(shot.image): shot.boxes for shot in mine if shot.boxes is not None}
     if given:
-        pipeline = Pipeline(
-            FileBoxes(given, "given"),
-            pipeline.estimator,
-            batch_size=pipeline.batch_size,
-            frame_batch=pipeline.frame_batch,
-            clock=pipeline.clock,
-        )
+        pipeline = pipeline.with_detector(FileBoxes(given, "given"))
     persons, start = 0, time.perf_counter()
     with (
         SpoolWriter(spool_path(work.folder, ranks.rank), work.conditions) as spool,

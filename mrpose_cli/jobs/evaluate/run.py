@@ -38,8 +38,8 @@ from mrpose_cli.jobs.evaluate.pck import PckTask
 from mrpose_cli.jobs.evaluate.predict import Outcome, Work, predict, suitable_workers
 from mrpose_cli.jobs.evaluate.spool import ImagePoses, read_spools, spools
 from mrpose_cli.media.images import write_image
-from mrpose_cli.pipeline.detectors.base import WholeImage
-from mrpose_cli.pipeline.factory import DEFAULT_MODEL, load_pipeline, resolve_device
+from mrpose_cli.pipeline.factory import DEFAULT_MODEL, open_pipeline, resolve_device
+from mrpose_cli.pipeline.options import WHOLE_IMAGE
 from mrpose_cli.pipeline.pipeline import Pipeline
 from mrpose_cli.pipeline.profile import Stage, StageClock
 from mrpose_cli.progress import Progress, silent
@@ -202,26 +202,16 @@ def load(
     models = job.models
     if ranks.size > 1 and resolve_device(models.device) == torch.device("cuda"):
         models = replace(models, device=f"cuda:{ranks.local}")
-    pipeline = load_pipeline(
+    models = replace(
+        models,
         # By its name, so that no other network is evaluated in its place.
-        models.model or (DEFAULT_MODEL if models.weights is None else None),
-        task.detector or WholeImage(),  # in its place come the dataset's boxes
-        weights=models.weights,
-        input_size=models.input_size,
-        device=models.device,
-        dtype=models.dtype,
-        flip=models.flip,
-        batch_size=models.batch_size,
-        frame_batch=models.frame_batch,
-        confidence=models.confidence,
-        iou=models.iou,
-        imgsz=models.imgsz,
-        store=store,
-        clock=clock,
-        remark=remark if ranks.first else lambda note: None,
+        model=models.model or (DEFAULT_MODEL if models.weights is None else None),
+        detector=task.detector or WHOLE_IMAGE,  # in its place come the dataset's boxes
     )
+    say = remark if ranks.first else lambda note: None
+    pipeline = open_pipeline(models, store=store, clock=clock, remark=say)
     task.fit(pipeline.estimator.entry)
-    boxes = task.boxes or detector_conditions(models, task.detector or "", store)
+    boxes = task.boxes or detector_conditions(models, store)
     return Engine(pipeline, model_conditions(models, pipeline, store), boxes)
 
 

@@ -128,13 +128,7 @@ def _pipeline_for(job: VideoJob, pipeline: Pipeline) -> Pipeline:
     if job.det_every == 1:
         return pipeline
     frames = max(pipeline.frame_batch // job.det_every, 1) * job.det_every
-    return Pipeline(
-        SparseDetector(pipeline.detector, job.det_every),
-        pipeline.estimator,
-        batch_size=pipeline.batch_size,
-        frame_batch=frames,
-        clock=pipeline.clock,
-    )
+    return pipeline.with_detector(SparseDetector(pipeline.detector, job.det_every), frames)
 
 
 def _follower(job: VideoJob, clip: AnyClip) -> Follower[ClipFrame] | None:

@@ -7,13 +7,20 @@ from typing import Protocol
 
 import numpy as np
 
+from mrpose_cli.pipeline.options import WHOLE_IMAGE
 from mrpose_cli.poses import Detections, Frame
 
 
 class Detector(Protocol):
-    """Finds people; the pipeline knows no more of it than this."""
+    """Finds people; the pipeline knows no more of it than this.
+
+    Attributes:
+        name: What it is called in reports.
+        uses_torch: Whether torch computes, and so wants its threads.
+    """
 
     name: str
+    uses_torch: bool
 
     def detect(self, frames: Sequence[Frame]) -> list[Detections]:
         """Boxes of every frame, in the frames' order, best first."""
@@ -28,6 +35,8 @@ class FileBoxes:
         name: What the boxes are called in reports, usually the file's name.
     """
 
+    uses_torch = False
+
     def __init__(self, boxes: Mapping[str, Detections], name: str) -> None:
         self.name = name
         self._boxes = boxes
@@ -40,7 +49,8 @@ class FileBoxes:
 class WholeImage:
     """Every picture is one person, as in crops that somebody else made."""
 
-    name = "whole-image"
+    name = WHOLE_IMAGE
+    uses_torch = False
 
     def detect(self, frames: Sequence[Frame]) -> list[Detections]:
         """One box a frame, the frame itself, with score 1."""

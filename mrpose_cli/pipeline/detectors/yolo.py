@@ -92,7 +92,7 @@ def _unpatched() -> Iterator[None]:
 
 
 class YoloDetector:
-    """Any ultralytics detection or pose checkpoint, asked for people only.
+    """Any ultralytics detection or pose checkpoint, asked for people only; ultralytics runs it.
 
     Args:
         weights: The ``.pt`` file, already verified.
@@ -108,6 +108,8 @@ class YoloDetector:
     Raises:
         WeightsError: the file is no such checkpoint.
     """
+
+    uses_torch = True
 
     def __init__(
         self,

@@ -1,9 +1,8 @@
-"""YOLOX person detection through ONNX Runtime: Apache-2.0, and nothing of ultralytics is imported."""
+"""YOLOX person detection: Apache-2.0, and nothing of ultralytics is imported."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -11,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from mrpose_cli.errors import WeightsError
-from mrpose_cli.pipeline.onnx import OnnxNetwork
+from mrpose_cli.pipeline.engines.base import Engine
 from mrpose_cli.pipeline.profile import Stage, StageClock
 from mrpose_cli.poses import Detections, Frame
 
@@ -22,30 +21,28 @@ class YoloxDetector:
     """YOLOX exported with its NMS inside, one picture at a time, BGR values 0..255.
 
     Args:
-        weights: The ``.onnx`` file, already verified.
+        engine: Gives rows x1 y1 x2 y2 score (1, P, 5) and classes (1, P).
         name: What the detector is called in reports.
-        device: Where it should run; ``network.device`` says where it does.
         confidence: Boxes below are dropped, 0..1.
         clock: Where the time goes.
 
     Raises:
-        WeightsError: the file is no such network.
+        WeightsError: the network takes pictures of any size.
     """
 
     def __init__(
         self,
-        weights: Path,
+        engine: Engine,
         *,
         name: str,
-        device: torch.device,
         confidence: float = 0.25,
         clock: StageClock | None = None,
     ) -> None:
         self.name = name
-        self.network = OnnxNetwork(weights, device, outputs=("dets", "labels"))
-        if self.network.input_size is None:
-            raise WeightsError(f"{weights} is no YOLOX of a fixed input size")
-        self._size = self.network.input_size
+        self.uses_torch = engine.uses_torch
+        if engine.input.size is None:
+            raise WeightsError(f"{name} is no YOLOX of a fixed input size")
+        self._engine, self._size = engine, engine.input.size
         self._confidence = confidence
         self._clock = clock or StageClock()
 
@@ -63,7 +60,9 @@ class YoloxDetector:
             canvas[: small.shape[0], : small.shape[1]] = small
             tensor = canvas[..., ::-1].transpose(2, 0, 1)[None].astype(np.float32)
         with self._clock(Stage.DETECTOR):
-            rows, labels = self.network.run(tensor)
+            wanted = self._engine.input
+            answer = self._engine(torch.from_numpy(tensor).to(wanted.device, wanted.dtype))
+            rows, labels = (part.cpu().numpy() for part in answer)
         rows = rows[0][(labels[0] == 0) & (rows[0][:, 4] >= self._confidence)]
         rows = rows[np.argsort(-rows[:, 4], kind="stable")]
         boxes = np.clip(rows[:, :4] / ratio, 0, [width, height, width, height]).astype(np.float32)

@@ -16,6 +16,7 @@ from mrpose_cli.jobs.evaluate.conditions import spool_conditions
 from mrpose_cli.jobs.evaluate.options import EvalJob
 from mrpose_cli.jobs.evaluate.run import Engine, prepare, run
 from mrpose_cli.pipeline.detectors.base import WholeImage
+from mrpose_cli.pipeline.engines.torch import TorchEngine
 from mrpose_cli.pipeline.estimator import PoseEstimator
 from mrpose_cli.pipeline.pipeline import Pipeline
 from mrpose_cli.skeletons import COCO17, MPII16
@@ -47,7 +48,7 @@ def engine(skeleton: str, size: tuple[int, int]) -> Engine:
             "std": (255.0, 255.0, 255.0),
         }
     )
-    estimator = PoseEstimator(bright(joints), entry, device=torch.device("cpu"))
+    estimator = PoseEstimator(TorchEngine(bright(joints), torch.device("cpu")), entry)
     model = ModelConditions(
         name="bright",
         weights="none",

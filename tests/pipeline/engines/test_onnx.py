@@ -9,7 +9,7 @@ import torch
 
 from mrpose_cli import load_pipeline
 from mrpose_cli.jobs.common import conditions
-from mrpose_cli.pipeline.onnx import OnnxNetwork, device_of, left_on_cpu, wanted_providers
+from mrpose_cli.pipeline.engines.onnx import OnnxEngine, device_of, wanted_providers
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda", 1)
 BUILT_WITH_CUDA = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
@@ -33,9 +33,13 @@ def test_a_session_says_where_it_runs() -> None:
     "CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="this ONNX Runtime has CUDA"
 )
 def test_a_network_that_falls_back_to_the_cpu_says_so(weights: Callable[[str], Path]) -> None:
-    network = OnnxNetwork(weights("rtmpose-s"), CUDA, outputs=("simcc_x", "simcc_y"))
+    network = OnnxEngine(weights("rtmpose-s"), CUDA, outputs=("simcc_x", "simcc_y"))
     assert network.device == CPU
-    assert network.input_size == (256, 192)
+    assert network.input.size == (256, 192)
+    assert network.input.device == CPU
+    assert network.note is not None
+    assert network.note.startswith("runs on the CPU") and "onnxruntime-gpu" in network.note
+    assert "\n" not in network.note
     x, y = network(torch.zeros(1, 3, 256, 192))
     assert (x.shape[-1], y.shape[-1]) == (384, 512)
 
@@ -46,12 +50,9 @@ def test_the_json_says_where_the_network_ran() -> None:
     assert (info["device"], info["dtype"]) == ("cpu", "float32")
 
 
-def test_what_is_left_on_the_cpu_is_said_in_a_line() -> None:
-    assert left_on_cpu("yolox-tiny", CPU, CPU) is None
-    assert left_on_cpu("yolox-tiny", CPU, torch.device("mps")) is None
-    assert left_on_cpu("yolox-tiny", CUDA, CUDA) is None
-    message = left_on_cpu("yolox-tiny", CPU, CUDA)
-    assert message is not None
-    assert message.startswith("yolox-tiny runs on the CPU")
-    assert "onnxruntime-gpu" in message
-    assert "\n" not in message
+@pytest.mark.parametrize("device", [CPU, torch.device("mps")])
+def test_a_network_that_runs_where_it_can_says_nothing(
+    weights: Callable[[str], Path], device: torch.device
+) -> None:
+    network = OnnxEngine(weights("rtmpose-s"), device, outputs=("simcc_x", "simcc_y"))
+    assert (network.device, network.note) == (CPU, None)

@@ -5,20 +5,23 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from mrpose_cli.errors import WeightsError
+from mrpose_cli.errors import WeightsError, parameter
 from mrpose_cli.models.onnx_file import check_alone
+from mrpose_cli.pipeline.engines.base import Checkpoint, Input
+from mrpose_cli.pipeline.options import Dtype
+from mrpose_cli.weights.manifest import PoseEntry
 
 _CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+# Formats of the manifest, and the outputs that are asked of them.
+_OUTPUTS = {"onnx": ("simcc_x", "simcc_y"), "yolox-onnx": ("dets", "labels")}
 
 
-class OnnxNetwork:
+class OnnxEngine:
     """A network in an ONNX file with one input. It takes and gives float32 in host memory.
 
     CUDA is used where the installed ONNX Runtime can use it (package ``onnxruntime-gpu`` and its
@@ -27,14 +30,16 @@ class OnnxNetwork:
     Args:
         path: The file.
         device: Where it should run.
-        outputs: Names of what is asked for.
-
-    Attributes:
-        device: Where it does run.
+        outputs: Names of the two that are asked for.
 
     Raises:
         WeightsError: the file is not a network with these outputs.
     """
+
+    name = "ONNX Runtime"
+    dtypes: tuple[Dtype, ...] = ("fp32",)
+    uses_torch = False
+    note: str | None = None
 
     def __init__(self, path: Path, device: torch.device, *, outputs: Sequence[str]) -> None:
         # Read once, when the library is loaded: without it recent versions keep a device id in the user's
@@ -58,31 +63,44 @@ class OnnxNetwork:
             raise WeightsError(
                 f"{path} has the outputs {', '.join(sorted(names))}; expected {', '.join(outputs)}"
             )
-        self.device = device_of(session.get_providers(), device)
+        self.device, self.dtype = device_of(session.get_providers(), device), torch.float32
+        if device.type == "cuda" and self.device.type != "cuda":
+            self.note = (
+                "runs on the CPU, since ONNX Runtime cannot use CUDA here; install onnxruntime-gpu in place "
+                "of onnxruntime, with the CUDA and cuDNN that it needs"
+            )
         self._session, self._outputs, self._path = session, list(outputs), path
-        self._input = session.get_inputs()[0]
+        images = session.get_inputs()[0]
+        height, width = images.shape[2:]
+        fixed = isinstance(height, int) and isinstance(width, int)
+        self.input = Input(torch.device("cpu"), size=(height, width) if fixed else None)
+        self._input_name = images.name
 
-    @property
-    def input_size(self) -> tuple[int, int] | None:
-        """Height and width; None if the network takes any."""
-        height, width = self._input.shape[2:]
-        return (height, width) if isinstance(height, int) and isinstance(width, int) else None
+    @classmethod
+    def runs(cls, entry: Checkpoint, device: torch.device) -> bool:
+        """ONNX files; pose networks on the CPU alone, as torch computes them faster everywhere else."""
+        return entry.format in _OUTPUTS and (device.type == "cpu" or not isinstance(entry, PoseEntry))
 
-    def run(self, images: NDArray[np.float32]) -> list[NDArray[Any]]:
-        """The outputs, in the order they were asked for."""
+    @classmethod
+    def load(cls, entry: Checkpoint, path: Path, device: torch.device, dtype: torch.dtype) -> Self:
+        """The network of a checkpoint; see :meth:`Engine.load`."""
+        engine = cls(path, device, outputs=_OUTPUTS[entry.format])
+        size = engine.input.size
+        if isinstance(entry, PoseEntry) and size not in (None, entry.input_size):
+            sizes = "crops of {}x{}, {} of {}x{}".format(*size, entry.name, *entry.input_size)
+            raise WeightsError(f"{path} takes {sizes}; name the model that it is with {parameter('model')}")
+        return engine
+
+    def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """The two outputs, in the order they were asked for."""
         try:
-            arrays: list[NDArray[Any]] = self._session.run(self._outputs, {self._input.name: images})
+            first, second = self._session.run(self._outputs, {self._input_name: images.numpy()})
         except Exception as error:  # as above
             reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
             raise WeightsError(
-                f"{self._path} cannot be run on {images.shape[2:]} pixels ({reason})"
+                f"{self._path} cannot be run on {tuple(images.shape[2:])} pixels ({reason})"
             ) from error
-        return arrays
-
-    def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """The two outputs of a pose network."""
-        x, y = self.run(images.numpy())
-        return torch.from_numpy(x), torch.from_numpy(y)
+        return torch.from_numpy(first), torch.from_numpy(second)
 
 
 def wanted_providers(device: torch.device, available: Sequence[str]) -> list[Any]:
@@ -106,19 +124,3 @@ def device_of(providers: Sequence[str], device: torch.device) -> torch.device:
         device: Where it should run.
     """
     return device if providers[0] == _CUDA else torch.device("cpu")
-
-
-def left_on_cpu(name: str, device: torch.device, asked: torch.device) -> str | None:
-    """What to say of a network that runs on the CPU though there is CUDA; None if there is nothing to say.
-
-    Args:
-        name: The network's.
-        device: Where it runs.
-        asked: Where it should run.
-    """
-    if asked.type != "cuda" or device.type == "cuda":
-        return None
-    return (
-        f"{name} runs on the CPU, since ONNX Runtime cannot use CUDA here; install onnxruntime-gpu in place "
-        "of onnxruntime, with the CUDA and cuDNN that it needs"
-    )

@@ -1,0 +1,97 @@
+"""Which models run, and how: one field, one default, one flag of `image`, `video` and `eval` each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from mrpose_cli.flag import Flag, flags_of
+
+Dtype = Literal["auto", "fp32", "fp16", "bf16"]
+
+MODELS = "Models"
+BOXES = "Boxes"
+SPEED = "Speed"
+
+WHOLE_IMAGE = "whole-image"
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """Which models run, and how; the fields' help texts are their documentation."""
+
+    model: Annotated[
+        str | None,
+        Flag(
+            "A checkpoint of `mrpose models`. [default: rtmpose-s, or what --weights holds]",
+            MODELS,
+            names=("--model", "-m"),
+        ),
+    ] = None
+    weights: Annotated[
+        Path | None,
+        Flag("A file of your own: the authors', mmpose's, or of `mrpose weights convert`.", MODELS),
+    ] = None
+    input_size: Annotated[
+        tuple[int, int] | None,
+        Flag(
+            "Height x width of the crops your own file was trained on, such as 384x288, if it does not say.",
+            MODELS,
+            metavar="HxW",
+        ),
+    ] = None
+    flip: Annotated[
+        bool | None,
+        Flag("Flip test: average with the mirrored crop. [default: as the checkpoint was published]", MODELS),
+    ] = None
+    offline: Annotated[bool, Flag("Download no weights.", MODELS, names=("--offline",))] = False
+    detector: Annotated[
+        str,
+        Flag(
+            "yolo26n, yolo26m, yolo11n, yolo11n-pose (ultralytics, AGPL-3.0), yolox-tiny (Apache-2.0), "
+            "or the path of an ultralytics .pt file.",
+            BOXES,
+        ),
+    ] = "yolo26n"
+    confidence: Annotated[float, Flag("Drop boxes below this score.", BOXES, 0, 1, names=("--det-conf",))] = (
+        0.25
+    )
+    iou: Annotated[
+        float,
+        Flag("NMS threshold (yolo26 needs no NMS and ignores it).", BOXES, 0, 1, names=("--det-iou",)),
+    ] = 0.7
+    imgsz: Annotated[int | None, Flag("Longer side of the detector's input. [default: 640]", BOXES, 32)] = (
+        None
+    )
+    device: Annotated[str, Flag("auto, cpu, cuda, cuda:1, mps.", SPEED)] = "auto"
+    dtype: Annotated[Dtype, Flag("auto is fp16 on CUDA, fp32 elsewhere.", SPEED)] = "auto"
+    batch_size: Annotated[
+        int | None,
+        Flag(
+            "Crops per pass, across pictures. [default: 64 on CUDA, 32 on MPS, 8 on the CPU]",
+            SPEED,
+            1,
+        ),
+    ] = None
+    frame_batch: Annotated[
+        int | None,
+        Flag(
+            "Pictures per detector pass. [default: 8 on CUDA, 4 on MPS, 1 on the CPU]",
+            SPEED,
+            1,
+            names=("--det-batch",),
+        ),
+    ] = None
+
+    def fixed(self) -> dict[str, Any]:
+        """The flags about boxes and weights, which a resumed run keeps; files as paths."""
+        flags = flags_of(ModelOptions).items()
+        kept = {name: flag for name, flag in flags if name == "weights" or flag.panel == BOXES}
+        values = {flag.called(name): getattr(self, name) for name, flag in kept.items()}
+        if self.detector.endswith(".pt"):
+            values["--detector"] = Path(self.detector)
+        return values
+
+
+EVALUATION = ModelOptions(confidence=0.05)  # AP counts weak boxes, too
