@@ -69,7 +69,8 @@ def load_data(config: TrainConfig, ranks: Ranks, progress: Progress = silent) ->
     ours, kept = (catalogue.load(index, config.workers, tell) for index in (mine, theirs))
     if evaluated is not None:
         # If one crop of a photo is recognised, the others, whose boxes may differ, show the same people.
-        photos = ranks.united(evaluated.photos_among(ours) | evaluated.photos_among(kept))
+        seen = evaluated.photos_among(ours) | evaluated.photos_among(kept)
+        photos: set[str] = set().union(*ranks.gathered(seen))
         known |= np.array([photo in photos for photo in labels.photos])
         ours, kept = _without(ours, photos), _without(kept, photos)
     trained = int((~known[train]).sum())

@@ -118,8 +118,7 @@ class Trainer:
         rows = epoch_rows(self._crops.labels, config.human_repeat)
         seed = (config.seed, ranks.rank)
         self._sampler = Sampler(rows, config.batch_size, seed, self._crops.pixels.device)
-        held_out = data.held_out
-        self._validator = Validator(held_out, augmenter, self._autocast) if held_out is not None else None
+        self._validator = Validator(data.held_out, augmenter, self._autocast) if data.held_out else None
         self._meter = torch.zeros(2, device=device)
         self._metered = 0
         # Processes may have a crop more or less; they must validate after the same steps.

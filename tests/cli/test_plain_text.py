@@ -95,6 +95,7 @@ def test_errors_that_repeat_arguments(
     assert not {"\x1b", "\r", "\udcff"} & set(result.output)
 
 
+@pytest.mark.downloads
 @pytest.mark.skipif(sys.platform != "linux", reason="file names that are no text are Linux's")
 def test_photos_with_such_names(samples: Path, tmp_path: Path) -> None:
     folder = tmp_path / "a[" / "b]\udcff \x1b[31m"
@@ -112,6 +113,7 @@ def test_photos_with_such_names(samples: Path, tmp_path: Path) -> None:
     assert (out / "poses.json").stat().st_size
 
 
+@pytest.mark.downloads
 @pytest.mark.skipif(sys.platform != "linux", reason="file names that are no text are Linux's")
 def test_an_evaluation_with_such_names(samples: Path, tmp_path: Path) -> None:
     annotations, images = dataset(tmp_path, samples)

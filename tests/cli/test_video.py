@@ -26,6 +26,8 @@ from mrpose_cli.cli.video import seconds
 from mrpose_cli.errors import UsageError
 from mrpose_cli.media.video.window import PreviewWindow
 
+pytestmark = pytest.mark.downloads
+
 Run = Callable[..., Result]
 CLIP = Path(__file__).parents[2] / "samples" / "pedestrians.mp4"
 

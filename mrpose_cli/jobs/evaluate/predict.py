@@ -126,7 +126,7 @@ def predict(
             persons += len(poses)
             tally.add(len(poses))
     seconds = time.perf_counter() - start
-    return Outcome(seconds, ranks.total(persons), dict(pipeline.clock.seconds), len(done))
+    return Outcome(seconds, sum(ranks.gathered(persons)), dict(pipeline.clock.seconds), len(done))
 
 
 def _frames(

@@ -65,11 +65,7 @@ def prepare(job: VideoJob) -> Iterator[VideoPlan]:
             targets = [out / f"{source.base}{suffix}" for source in sources for suffix in _suffixes(job)]
             refuse_to_replace(targets, found, overwrite=job.overwrite)
             claim.clean({target.parent for target in targets})
-        yield VideoPlan(sources, [_told(problem) for problem in problems], out, detector)
-
-
-def _told(problem: InputProblem) -> tuple[str, str]:
-    return problem.name, problem.message
+        yield VideoPlan(sources, [(problem.name, problem.message) for problem in problems], out, detector)
 
 
 def _bases(names: Sequence[str]) -> list[str]:
