@@ -15,7 +15,7 @@ from mrpose_cli.errors import InputError, OutputError, UsageError, contradiction
 from mrpose_cli.jobs.common import DEFAULT_OUT, refuse_to_replace
 from mrpose_cli.jobs.video.clip import run_clip
 from mrpose_cli.jobs.video.options import ClipRow, ClipSource, VideoJob, VideoPlan, VideoReport
-from mrpose_cli.media.inputs import CLIPS, InputProblem, expand
+from mrpose_cli.media.inputs import CLIPS, expand
 from mrpose_cli.media.video.window import PreviewWindow, check_display
 from mrpose_cli.media.video.writer import SUFFIXES, check_encoder
 from mrpose_cli.pipeline.detectors.base import Detector, FileBoxes, WholeImage
