@@ -11,14 +11,13 @@ import typer
 from mrpose_cli.cli import options
 from mrpose_cli.cli.console import (
     FAILED,
-    INTERRUPTED,
     complain,
-    download_bars,
     errors_reported,
+    finish,
+    progress_bar,
     remark,
     say,
     table_console,
-    work_bar,
 )
 from mrpose_cli.interrupt import interruptible
 from mrpose_cli.skeletons import KEYPOINT_THRESHOLD
@@ -114,9 +113,10 @@ def image(
     after Ctrl-C. After Ctrl-C, a full disk or a crash the same command with --resume does the rest.
     """
     with errors_reported():
+        from mrpose_cli.coco.writer import DatasetWriter, ResultsWriter
         from mrpose_cli.drawing import Style
         from mrpose_cli.jobs.images import ImageJob, prepare
-        from mrpose_cli.jobs.images_run import Progress, run_images
+        from mrpose_cli.jobs.images_run import run_images
 
         job = ImageJob(
             inputs=inputs,
@@ -127,7 +127,7 @@ def image(
             keypoint_threshold=kpt_thr,
             style=Style(keypoint_threshold=kpt_thr, boxes=draw_boxes, heatmaps=draw_heatmaps),
             overlay=overlay,
-            results=results_json,
+            formats=(DatasetWriter, ResultsWriter) if results_json else (DatasetWriter,),
             overwrite=overwrite,
             resume=resume,
             settings={
@@ -145,7 +145,7 @@ def image(
         with ExitStack() as stack:
             plan = stack.enter_context(prepare(job))
             for name, reason in plan.problems:
-                complain(f"{name}: {reason}")
+                complain(reason, name)
             if plan.passed_over:
                 remark(f"photos in {plan.out} are not taken: it is the output folder")
             if not plan.sources:
@@ -155,7 +155,7 @@ def image(
             from mrpose_cli.pipeline.profile import StageClock
             from mrpose_cli.weights.store import WeightsStore
 
-            with download_bars() as progress:
+            with progress_bar("bytes") as progress:
                 pipeline = load_pipeline(
                     model,
                     plan.detector or detector,
@@ -175,24 +175,17 @@ def image(
                     remark=remark,
                 )
             stop = stack.enter_context(interruptible())
-            bar = stack.enter_context(work_bar("photos", quiet=quiet))
-            report = run_images(job, plan, pipeline, stop, Progress(bar.start, bar.advance))
+            bar = stack.enter_context(progress_bar("photos", quiet=quiet))
+            report = run_images(job, plan, pipeline, stop, bar)
         if not quiet:
-            _print_rows(report, overlays=overlay)
+            _print_rows(report, plan.out, overlays=overlay)
         if profile:
             _print_profile(report)
-        for name, reason in report.failures:
-            complain(f"{name}: {reason}")
-        if report.full:
-            complain(f"no space left on the disk: {plan.out}; {_KEPT}")
-        elif report.interrupted:
-            complain(f"interrupted; {_KEPT}")
-            raise typer.Exit(INTERRUPTED)
-        if report.failures or report.partial or plan.problems:
-            raise typer.Exit(FAILED)
+        full = f"no space left on the disk: {plan.out}; {_KEPT}"
+        finish(report, failed=bool(plan.problems), interrupted=_KEPT, full=full)
 
 
-def _print_rows(report: ImageReport, *, overlays: bool) -> None:
+def _print_rows(report: ImageReport, out: Path, *, overlays: bool) -> None:
     from rich import box
     from rich.table import Table
 
@@ -212,16 +205,15 @@ def _print_rows(report: ImageReport, *, overlays: bool) -> None:
     say(f"  {report.persons} persons in {photos} photos, {report.seconds:.2f} s ({rate})")
     if report.resumed:
         say(f"  {report.resumed} of these photos had been done before")
-    if overlays:
-        say(f"  overlays   {report.dataset.parent}")
-    say(f"  COCO JSON  {report.dataset}")
-    if report.results:
-        say(f"  results    {report.results}")
+    for title, path in [*([("overlays", out)] if overlays else []), *report.written.items()]:
+        say(f"  {title:<9}  {path}")
 
 
 def _print_profile(report: ImageReport) -> None:
     from rich import box
     from rich.table import Table
+
+    from mrpose_cli.pipeline.profile import Stage
 
     table = Table("stage", box=box.SIMPLE_HEAD)
     for title in ("s", "%"):
@@ -230,7 +222,7 @@ def _print_profile(report: ImageReport) -> None:
     for stage, seconds in (*report.stages.items(), ("everything else", report.seconds - accounted)):
         table.add_row(stage, f"{seconds:.3f}", f"{100 * seconds / report.seconds:.1f}")
     table.add_section()
-    forward = report.stages.get("detector", 0.0) + report.stages.get("pose network", 0.0)
+    forward = report.stages.get(Stage.DETECTOR, 0.0) + report.stages.get(Stage.POSE_NETWORK, 0.0)
     table.add_row("detector + pose network", f"{forward:.3f}", f"{100 * forward / report.seconds:.1f}")
     table.add_row("wall time after loading", f"{report.seconds:.3f}", "100.0")
     table_console().print(table)

@@ -13,7 +13,7 @@ from torch import Tensor
 from mrpose_cli.pipeline.crops import CropSpec
 from mrpose_cli.pipeline.decode import Output, decode_heatmaps, decode_simcc, flip_average
 from mrpose_cli.pipeline.precision import full_float32
-from mrpose_cli.pipeline.profile import StageClock
+from mrpose_cli.pipeline.profile import Stage, StageClock
 from mrpose_cli.skeletons import get_skeleton
 from mrpose_cli.weights.manifest import PoseEntry
 
@@ -101,7 +101,7 @@ class PoseEstimator:
     @torch.inference_mode()
     @full_float32()
     def _estimate(self, crops: NDArray[np.uint8]) -> Estimate:
-        with self._clock("normalise"):
+        with self._clock(Stage.NORMALIZE):
             pixels = torch.from_numpy(crops).to(self.device, non_blocking=True)
             images = pixels.permute(0, 3, 1, 2)  # (N, 3, H, W)
             if self.entry.color == "bgr":
@@ -110,9 +110,9 @@ class PoseEstimator:
             images = images.sub_(self._mean).div_(self._std).to(self.dtype)
             if self.flip:
                 images = torch.cat([images, images.flip(-1)])
-        with self._clock("pose network"):
+        with self._clock(Stage.POSE_NETWORK):
             output = self._network(images)
-        with self._clock("decode"):
+        with self._clock(Stage.DECODE):
             output = self._own_joints(output)
             if self.flip:
                 output = self._flip_average(output)

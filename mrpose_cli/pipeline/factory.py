@@ -9,7 +9,7 @@ from typing import Literal
 
 import torch
 
-from mrpose_cli.errors import UsageError, WeightsError
+from mrpose_cli.errors import Message, UsageError, WeightsError, parameter
 from mrpose_cli.pipeline.detectors.base import Detector, WholeImage
 from mrpose_cli.pipeline.detectors.yolox import YoloxDetector
 from mrpose_cli.pipeline.estimator import Network, PoseEstimator
@@ -89,7 +89,11 @@ def load_pipeline(
     entry = for_device(_entry(model, own, input_size, remark), place)
     precision = _resolve_dtype(dtype, place, entry)  # wrong usage is told before anything is downloaded
     if precision == torch.bfloat16 and place.type == "cuda" and not computes_bf16(place):
-        remark("this GPU has no instructions for bf16 and emulates it; --dtype fp16 is faster")
+        remark(
+            Message(
+                f"this GPU has no instructions for bf16 and emulates it; {parameter('dtype')} fp16 is faster"
+            )
+        )
     try:
         path = store.resolve(entry, own)
     except WeightsError:
@@ -149,9 +153,13 @@ def _entry(
             raise WeightsError(f"there is no weights file at {path}")
         return identify(path, name, input_size, remark)
     if input_size is not None:
-        raise UsageError("--input-size is for a file of your own; pass it with --weights")
+        raise UsageError(
+            f"{parameter('input_size')} is for a file of your own; pass it with {parameter('weights')}"
+        )
     if name in list_models() and name not in {row.name for row in load_manifest().pose}:
-        raise UsageError(f"nobody published weights for {name}; pass a file of your own with --weights")
+        raise UsageError(
+            f"nobody published weights for {name}; pass a file of your own with {parameter('weights')}"
+        )
     return find_pose(name or DEFAULT_MODEL)
 
 
@@ -176,7 +184,9 @@ def resolve_device(name: str) -> torch.device:
         "mps": not torch.backends.mps.is_available(),
     }
     if missing.get(device.type, False):
-        raise UsageError(f"this machine has no usable device '{name}'; --device auto picks what there is")
+        raise UsageError(
+            f"this machine has no usable device '{name}'; {parameter('device')} auto picks what there is"
+        )
     return device
 
 
@@ -186,9 +196,11 @@ def _resolve_dtype(name: Dtype, device: torch.device, entry: PoseEntry) -> torch
     if name not in _DTYPES:
         raise UsageError(f"'{name}' is not a dtype; use auto, fp32, fp16 or bf16")
     if name != "fp32" and entry.format == "onnx":
-        raise UsageError(f"{entry.name} is an ONNX file and computes in its own type; leave --dtype at auto")
+        raise UsageError(
+            f"{entry.name} is an ONNX file and computes in its own type; leave {parameter('dtype')} at auto"
+        )
     if name == "fp16" and device.type == "cpu":
-        raise UsageError("fp16 is for GPUs; on the CPU use --dtype fp32 or bf16")
+        raise UsageError(f"fp16 is for GPUs; on the CPU use {parameter('dtype')} fp32 or bf16")
     return _DTYPES[name]
 
 
@@ -202,7 +214,7 @@ def load_network(entry: PoseEntry, path: Path, device: torch.device, dtype: torc
         by_onnx = OnnxNetwork(path, device, outputs=("simcc_x", "simcc_y"))
         if by_onnx.input_size not in (None, entry.input_size):
             sizes = "crops of {}x{}, {} of {}x{}".format(*by_onnx.input_size, entry.name, *entry.input_size)
-            raise WeightsError(f"{path} takes {sizes}; name the model that it is with --model")
+            raise WeightsError(f"{path} takes {sizes}; name the model that it is with {parameter('model')}")
         return by_onnx
     from mrpose_cli.models import load_checkpoint
 

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 
-from mrpose_cli.errors import UsageError
+from mrpose_cli.errors import UsageError, parameter
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 BestBy = Literal["human", "all"]
@@ -215,9 +215,11 @@ class TrainConfig:
             raise UsageError("what to train on? Pass crop shards or COCO keypoint files")
         lengths = [name for name in ("epochs", "samples", "minutes") if getattr(self, name) is not None]
         if len(lengths) > 1:
-            raise UsageError(f"--{lengths[0]} and --{lengths[1]} both say how long; pass one of them")
+            raise UsageError(
+                f"{parameter(lengths[0])} and {parameter(lengths[1])} both say how long; pass one of them"
+            )
         if (self.val_ann is None) != (self.val_images is None):
-            raise UsageError("--val-ann and --val-images go together")
+            raise UsageError(f"{parameter('val_ann')} and {parameter('val_images')} go together")
         _ = self.size
         return self if lengths else replace(self, epochs=30.0)
 
@@ -256,7 +258,7 @@ class TrainConfig:
                 continue
             if not flags()[one.name].free:
                 name = one.name.replace("_", "-")
-                raise UsageError(f"--{name} cannot be changed when a run is resumed; leave it out")
+                raise UsageError(f"{parameter(name)} cannot be changed when a run is resumed; leave it out")
             changes[one.name] = new
         lengths = {"epochs", "samples", "minutes"}
         if lengths & changes.keys():
