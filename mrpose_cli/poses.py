@@ -66,7 +66,7 @@ class Poses:
     """The people of one frame.
 
     Attributes:
-        keypoints: (P, K, 2) float32, x y in image pixels; (0, 0) is the centre of the top left pixel.
+        keypoints: (P, K, 2) float32, x y in image pixels; (0, 0) is the center of the top left pixel.
         scores: (P, K) float32, how sure the network is of each joint; about 0..1.
         boxes: (P, 4) float32, x1 y1 x2 y2 in image pixels.
         box_scores: (P,) float32, 0..1.

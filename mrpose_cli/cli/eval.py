@@ -73,9 +73,7 @@ def evaluate(
     ] = None,
     limit: Annotated[
         int | None,
-        typer.Option(
-            min=1, help="Evaluate the first so many images.", show_default=False, rich_help_panel=_DATA
-        ),
+        typer.Option(min=1, help="Evaluate the first N images.", show_default=False, rich_help_panel=_DATA),
     ] = None,
     ids: Annotated[
         str | None,
@@ -125,7 +123,7 @@ def evaluate(
         typer.Option(
             "--out",
             "-o",
-            help="Folder of all that is written. [default: mrpose-eval, or the first free mrpose-eval-N]",
+            help="Output folder. [default: mrpose-eval, or the first free mrpose-eval-N]",
             show_default=False,
             rich_help_panel=options.OUTPUT,
         ),
@@ -133,17 +131,15 @@ def evaluate(
     resume: Annotated[
         bool,
         typer.Option(
-            "--resume", help="Go on with the unfinished run in the folder.", rich_help_panel=options.OUTPUT
+            "--resume", help="Continue the unfinished run in the folder.", rich_help_panel=options.OUTPUT
         ),
     ] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Begin anew in the folder.", rich_help_panel=options.OUTPUT)
+        bool, typer.Option("--overwrite", help="Start over in the folder.", rich_help_panel=options.OUTPUT)
     ] = False,
     worst: Annotated[
         int,
-        typer.Option(
-            min=0, help="Write worst.jpg with so many of the worst persons.", rich_help_panel=options.OUTPUT
-        ),
+        typer.Option(min=0, help="Write worst.jpg with the N worst persons.", rich_help_panel=options.OUTPUT),
     ] = 0,
     html: Annotated[
         bool, typer.Option("--html", help="Write report.html with plots.", rich_help_panel=options.OUTPUT)
@@ -178,7 +174,7 @@ def evaluate(
 
     - `torchrun --nproc-per-node 4 -m mrpose_cli eval --ann ann.json --images val2017/`
 
-    The exit code is 0 if all went well, 1 on failure, 2 for wrong usage, 130 after Ctrl-C.
+    The exit code is 0 on success, 1 on failure, 2 for wrong usage, 130 after Ctrl-C.
     """
     if context.invoked_subcommand is not None:
         return
@@ -229,7 +225,7 @@ def _evaluate(job: EvalJob, ranks: Ranks, *, quiet: bool, profile: bool) -> None
         if job.predictions is None:
             with progress_bar("bytes") as progress:
                 store = WeightsStore(offline=job.models.offline, progress=progress)
-                engine = load(job, plan.task, store, StageClock(synchronise=profile), ranks, remark)
+                engine = load(job, plan.task, store, StageClock(synchronize=profile), ranks, remark)
         bar = stack.enter_context(progress_bar("images", quiet=quiet))
         try:
             report = run(job, plan, engine, ranks, bar)

@@ -48,7 +48,7 @@ def image(
         Path | None,
         typer.Option(
             help="Take the boxes from a COCO annotation or results JSON instead of a detector; "
-            "nothing of ultralytics is used then.",
+            "ultralytics is not used then.",
             show_default=False,
             rich_help_panel=BOXES,
         ),
@@ -59,7 +59,7 @@ def image(
     overlay: Annotated[
         bool,
         typer.Option(
-            "--overlay/--no-overlay", help="Write a picture a photo.", rich_help_panel=options.OUTPUT
+            "--overlay/--no-overlay", help="Write an overlay per photo.", rich_help_panel=options.OUTPUT
         ),
     ] = True,
     draw_boxes: options.DrawBoxes = False,
@@ -68,7 +68,7 @@ def image(
         bool,
         typer.Option(
             "--results-json",
-            help="Write results.json, too: COCO's leaderboard form, for COCO.loadRes.",
+            help="Also write results.json, COCO's leaderboard format, for COCO.loadRes.",
             rich_help_panel=options.OUTPUT,
         ),
     ] = False,
@@ -76,7 +76,7 @@ def image(
         bool,
         typer.Option(
             "--resume",
-            help="Go on with a run that was not finished: the one in --out, or the last in mrpose-out-N.",
+            help="Continue an unfinished run: the one in --out, or the last in mrpose-out-N.",
             rich_help_panel=options.OUTPUT,
         ),
     ] = False,
@@ -85,7 +85,7 @@ def image(
 ) -> None:
     """Find the people in photos and estimate 17 keypoints for each.
 
-    Writes one overlay a photo and one COCO JSON for all (poses.json). Coordinates are pixels of the
+    Writes one overlay per photo and one COCO JSON for all (poses.json). Coordinates are pixels of the
     upright image, EXIF orientation applied.
 
     **Examples**
@@ -100,7 +100,7 @@ def image(
 
     - `mrpose image val2017/ -o out/ --resume`
 
-    The exit code is 0 if all went well, 1 if an input failed or the disk is full, 2 for wrong usage, 130
+    The exit code is 0 on success, 1 if an input failed or the disk is full, 2 for wrong usage, 130
     after Ctrl-C. After Ctrl-C, a full disk or a crash the same command with --resume does the rest.
     """
     with errors_reported():

@@ -21,14 +21,14 @@ Out = Annotated[
     typer.Option(
         "--out",
         "-o",
-        help="Folder of all that is written. [default: mrpose-out, or the first free mrpose-out-N]",
+        help="Output folder. [default: mrpose-out, or the first free mrpose-out-N]",
         show_default=False,
         rich_help_panel=OUTPUT,
     ),
 ]
-Recursive = Annotated[bool, typer.Option("--recursive", "-r", help="Go down into subfolders.")]
+Recursive = Annotated[bool, typer.Option("--recursive", "-r", help="Include subfolders.")]
 WholeImage = Annotated[
-    bool, typer.Option("--whole-image", help="Every picture is one person.", rich_help_panel=BOXES)
+    bool, typer.Option("--whole-image", help="Treat every picture as one person.", rich_help_panel=BOXES)
 ]
 Profile = Annotated[bool, typer.Option("--profile", help="Print where the time went.", rich_help_panel=SPEED)]
 KeypointThreshold = Annotated[
@@ -45,7 +45,7 @@ DrawBoxes = Annotated[
     bool, typer.Option("--draw-boxes", help="Draw the person boxes.", rich_help_panel=OUTPUT)
 ]
 DrawHeatmaps = Annotated[
-    bool, typer.Option("--draw-heatmaps", help="Draw what the network saw.", rich_help_panel=OUTPUT)
+    bool, typer.Option("--draw-heatmaps", help="Draw the heatmaps over the picture.", rich_help_panel=OUTPUT)
 ]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace files that exist.", rich_help_panel=OUTPUT)
@@ -74,6 +74,6 @@ def open_models(
             detector,
             keep_heatmaps=heatmaps,
             store=WeightsStore(offline=models.offline, progress=progress),
-            clock=StageClock(synchronise=profile),
+            clock=StageClock(synchronize=profile),
             remark=remark,
         )

@@ -38,7 +38,7 @@ def train(
         bool,
         typer.Option(
             "--resume",
-            help="Go on with the run in --out; only some flags may be changed.",
+            help="Continue the run in --out; only some flags may change.",
             rich_help_panel=options.OUTPUT,
         ),
     ] = False,
@@ -67,7 +67,7 @@ def train(
 
     - `torchrun --nproc-per-node 4 -m mrpose_cli train shards/ --batch-size 128`
 
-    The exit code is 0 if all went well, 1 if something failed, 2 for wrong usage, 130 after Ctrl-C, which
+    The exit code is 0 on success, 1 on failure, 2 for wrong usage, 130 after Ctrl-C, which
     leaves a checkpoint.
     """
     with errors_reported():

@@ -64,41 +64,47 @@ def video(
     recursive: options.Recursive = False,
     start: Annotated[
         str,
-        typer.Option(metavar="TIME", help="Begin here: 90, 90s, 1m30s or 00:01:30.", rich_help_panel=_PART),
+        typer.Option(metavar="TIME", help="Start at: 90, 90s, 1m30s or 00:01:30.", rich_help_panel=_PART),
     ] = "0",
     end: Annotated[
         str | None,
         typer.Option(
             metavar="TIME",
-            help="End here, counted from the clip's beginning.",
+            help="End at, from the clip's beginning.",
             show_default=False,
             rich_help_panel=_PART,
         ),
     ] = None,
     every: Annotated[
         int,
-        typer.Option(min=1, help="Take each Nth frame only; they keep their times.", rich_help_panel=_PART),
+        typer.Option(
+            min=1, help="Process every Nth frame only; frames keep their times.", rich_help_panel=_PART
+        ),
     ] = 1,
     track: Annotated[
         bool,
-        typer.Option("--track", help="Give people ids that last, and bridge gaps.", rich_help_panel=_PEOPLE),
+        typer.Option("--track", help="Give people persistent ids, and bridge gaps.", rich_help_panel=_PEOPLE),
     ] = False,
     bridge: Annotated[
         int,
         typer.Option(
             min=0,
             max=100,
-            help="Frames that somebody may be missing and is put back in.",
+            help="Longest gap in frames in which a missing person is filled in.",
             rich_help_panel=_PEOPLE,
         ),
     ] = 5,
     smooth: Annotated[
         Literal["none", "one-euro"],
-        typer.Option(help="Smooth the joints of each id over time; means --track.", rich_help_panel=_PEOPLE),
+        typer.Option(
+            help="Smooth the joints of each id over time; implies --track.", rich_help_panel=_PEOPLE
+        ),
     ] = "none",
     smooth_cutoff: Annotated[
         float,
-        typer.Option(min=0.01, help="One-Euro: Hz at rest; lower trembles less.", rich_help_panel=_PEOPLE),
+        typer.Option(
+            min=0.01, help="One-Euro: cutoff in Hz at rest; lower jitters less.", rich_help_panel=_PEOPLE
+        ),
     ] = 1.0,
     smooth_beta: Annotated[
         float,
@@ -139,7 +145,7 @@ def video(
     ] = True,
     codec: Annotated[
         Literal["h264", "hevc", "vp9", "av1"],
-        typer.Option(help="Of the overlay; h264 plays everywhere.", rich_help_panel=options.OUTPUT),
+        typer.Option(help="Codec of the overlay; h264 plays everywhere.", rich_help_panel=options.OUTPUT),
     ] = "h264",
     crf: Annotated[
         int | None,
@@ -154,32 +160,36 @@ def video(
     jsonl: Annotated[
         bool,
         typer.Option(
-            "--jsonl", help="Write a line of JSON a frame, too, as it comes.", rich_help_panel=options.OUTPUT
+            "--jsonl",
+            help="Also write one line of JSON per frame, immediately.",
+            rich_help_panel=options.OUTPUT,
         ),
     ] = False,
     csv: Annotated[
         bool,
-        typer.Option("--csv", help="Write a row a person and frame, too.", rich_help_panel=options.OUTPUT),
+        typer.Option(
+            "--csv", help="Also write one CSV row per person per frame.", rich_help_panel=options.OUTPUT
+        ),
     ] = False,
     draw_boxes: options.DrawBoxes = False,
     draw_heatmaps: options.DrawHeatmaps = False,
     trails: Annotated[
         bool,
         typer.Option(
-            "--trails", help="Draw the ways people came; means --track.", rich_help_panel=options.OUTPUT
+            "--trails", help="Draw the trails of people; implies --track.", rich_help_panel=options.OUTPUT
         ),
     ] = False,
     blur_faces: Annotated[
         bool,
         typer.Option(
             "--blur-faces",
-            help="Make the faces of all who are found unrecognisable.",
+            help="Make the faces of all detected people unrecognizable.",
             rich_help_panel=options.OUTPUT,
         ),
     ] = False,
     background: Annotated[
         Literal["picture", "black"],
-        typer.Option(help="What the people are drawn over.", rich_help_panel=options.OUTPUT),
+        typer.Option(help="Background of the overlay.", rich_help_panel=options.OUTPUT),
     ] = "picture",
     show: Annotated[
         bool,
@@ -191,7 +201,7 @@ def video(
         float,
         typer.Option(
             min=0,
-            help="Seconds for which a broken stream is tried again; 0 for not at all.",
+            help="Seconds to retry a broken stream; 0 to give up at once.",
             rich_help_panel=options.OUTPUT,
         ),
     ] = 30.0,
@@ -201,7 +211,7 @@ def video(
     """Find the people in clips and estimate 17 keypoints for each, frame by frame.
 
     Writes a clip with the people drawn over it, with the source's times, sound and subtitles, and a COCO JSON
-    with an image a frame. Coordinates are pixels of the upright picture.
+    with one image per frame. Coordinates are pixels of the upright picture.
 
     **Examples**
 
@@ -213,7 +223,7 @@ def video(
 
     - `mrpose video rtsp://camera/stream --show --trails`
 
-    The exit code is 0 if all went well, 1 if an input failed, 2 for wrong usage, 130 after Ctrl-C.
+    The exit code is 0 on success, 1 if an input failed, 2 for wrong usage, 130 after Ctrl-C.
     """
     with errors_reported():
         from mrpose_cli.coco.lines import CsvWriter, JsonlWriter

@@ -92,7 +92,7 @@ def pull(
 
 @app.command()
 def verify(names: Names = None) -> None:
-    """Hash the files on this machine anew and compare them with the manifest.
+    """Hash the files on this machine again and compare them with the manifest.
 
     Without names, all that are here. The exit code is 1 if a file is damaged, or named and not here.
 
@@ -161,7 +161,7 @@ def convert(
 ) -> None:
     """Turn a checkpoint into a safetensors file that says itself what it is and what it expects.
 
-    The network is recognised from the names and shapes of the tensors. The result is used with
+    The network is recognized from the names and shapes of the tensors. The result is used with
     `--weights OUT`.
 
     Examples: `mrpose weights convert pose_hrnet_w32_256x192.pth hrnet-w32.safetensors`,

@@ -1,4 +1,4 @@
-"""Making faces unrecognisable, by where the network sees them."""
+"""Making faces unrecognizable, by where the network sees them."""
 
 from __future__ import annotations
 

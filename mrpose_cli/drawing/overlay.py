@@ -1,4 +1,4 @@
-"""Drawing poses over a picture: anti-aliased, coloured by side, sized by the person."""
+"""Drawing poses over a picture: anti-aliased, colored by side, sized by the person."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mrpose_cli.drawing.faces import blur_faces
 from mrpose_cli.poses import PersonHeatmaps, Poses
 from mrpose_cli.skeletons import KEYPOINT_THRESHOLD, Skeleton
 
-# RGB, by the person's own side; readable on light and dark and for the colour-blind.
+# RGB, by the person's own side; readable on light and dark and for the color-blind.
 _COLORS = {"left": (255, 140, 0), "right": (30, 150, 255), "middle": (90, 220, 90)}
 _OUTLINE = (20, 20, 20)
 _BOX = (235, 235, 235)
@@ -31,7 +31,7 @@ class Style:
         boxes: Draw the person boxes with their scores.
         heatmaps: Draw the heatmaps under the skeletons, if the poses carry them.
         black: Draw on black instead of the picture.
-        blur_faces: Make faces unrecognisable.
+        blur_faces: Make faces unrecognizable.
     """
 
     keypoint_threshold: float = KEYPOINT_THRESHOLD
@@ -143,7 +143,7 @@ def _disc(
 
 
 def id_color(number: int) -> tuple[int, int, int]:
-    """An RGB colour for an id; those of neighbouring ids are far apart."""
+    """An RGB color for an id; those of neighboring ids are far apart."""
     hue = round(number * 0.618034 * 180) % 180  # steps of the golden ratio never come near each other soon
     red, green, blue = cv2.cvtColor(np.array([[[hue, 170, 255]]], np.uint8), cv2.COLOR_HSV2RGB)[0, 0].tolist()
     return red, green, blue

@@ -1,4 +1,4 @@
-"""Drawing clips: what is drawn over photos, and the ways people went."""
+"""Drawing clips: what is drawn over photos, and people's trails."""
 
 from __future__ import annotations
 

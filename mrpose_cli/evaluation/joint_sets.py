@@ -1,4 +1,4 @@
-"""Reading MPII's and LSP's annotations: a list of people with centre, scale and joints.
+"""Reading MPII's and LSP's annotations: a list of people with center, scale and joints.
 
     [{"image": "015601864.jpg", "center": [594, 257], "scale": 3.02,
       "joints": [[620, 394], ...], "joints_vis": [1, ...]}, ...]
@@ -26,7 +26,7 @@ from mrpose_cli.evaluation.pck import LSP_JOINTS, head_units, torso_units
 from mrpose_cli.skeletons import MPII16
 
 _PERSON = 200  # pixels of a person's height at scale 1
-_LOWER = 15  # pixels at scale 1 by which the authors move MPII's centre down, so as not to cut feet off
+_LOWER = 15  # pixels at scale 1 by which the authors move MPII's center down, so as not to cut feet off
 
 
 _Point = Annotated[list[Number], Field(min_length=2, max_length=2)]

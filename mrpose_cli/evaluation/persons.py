@@ -113,7 +113,7 @@ class Found:
         )._best()
 
     def with_scores(self, scores: Floats) -> Found:
-        """The same people, ranked anew."""
+        """The same people, ranked again."""
         return replace(self, scores=scores)._best()
 
     def _best(self) -> Found:

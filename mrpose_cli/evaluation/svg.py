@@ -1,4 +1,4 @@
-"""Plots as SVG. Colours come from the page's style sheet, so that they follow its light or dark theme."""
+"""Plots as SVG. Colors come from the page's style sheet, so that they follow its light or dark theme."""
 
 from __future__ import annotations
 

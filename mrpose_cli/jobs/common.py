@@ -68,7 +68,7 @@ def conditions(pipeline: Pipeline) -> dict[str, Any]:
     return {
         "description": f"Human poses estimated by mrpose {__version__}",
         "version": __version__,
-        "coordinates": "pixels of the upright image (EXIF applied); (0, 0) is the first pixel's centre",
+        "coordinates": "pixels of the upright image (EXIF applied); (0, 0) is the first pixel's center",
         "model": estimator.entry.name,
         "input_size": list(estimator.entry.input_size),
         "codec": estimator.entry.codec,

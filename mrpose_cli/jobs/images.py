@@ -39,8 +39,8 @@ class ImageJob:
         style: What overlays show.
         overlay: Write overlays at all.
         formats: The files of poses to write.
-        overwrite: Replace files that exist, and begin anew where a run was not finished.
-        resume: Go on with a run that was not finished: the one in ``out``, or the last of those in
+        overwrite: Replace files that exist, and start over where a run was not finished.
+        resume: Continue an unfinished run: the one in ``out``, or the last of those in
             ``mrpose-out-N``.
         settings: Flags that the outputs depend on, and files by their path; a run is resumed with the same.
     """
@@ -66,7 +66,7 @@ class ImagePlan:
     Attributes:
         sources: The photos.
         problems: Inputs that gave none, with the reason.
-        out: Folder of all that is written; claimed, if there are photos.
+        out: Output folder; claimed, if there are photos.
         ids: Image ids by photo name.
         detector: Where the boxes come from, if not from a network.
         unboxed: Photos that the boxes file does not name.
@@ -206,7 +206,7 @@ def _default_folders() -> list[Path]:
 def _check_folder(job: ImageJob, out: Path, sources: Sequence[Source]) -> None:
     if (out / SPOOL_FILE).exists() and not job.resume and not job.overwrite:
         raise UsageError(
-            f"{out} holds an unfinished run; go on with {parameter('resume')}, or begin anew in it with "
+            f"{out} holds an unfinished run; go on with {parameter('resume')}, or start over in it with "
             f"{parameter('overwrite')}"
         )
     targets = [out / form.file for form in job.formats]

@@ -61,7 +61,7 @@ class PhotoSpool:
         path: The file.
         conditions: What the outputs depend on.
         sources: The photos of the run.
-        resume: Go on with what is there, instead of beginning anew.
+        resume: Continue what is there, instead of starting over.
         overlays: A photo is not done unless its overlay is there.
 
     Attributes:
@@ -97,12 +97,12 @@ class PhotoSpool:
                 done = Done.from_row(row)
             except TypeError:
                 raise UsageError(
-                    f"{self._path} is damaged; start anew with {parameter('overwrite')}"
+                    f"{self._path} is damaged; start over with {parameter('overwrite')}"
                 ) from None
             if done.name not in sources:
                 raise UsageError(
                     f"the run in {self._path.parent} cannot be resumed: it had a photo {done.name}, which is "
-                    "not among the inputs; repeat the first command, or start anew with "
+                    "not among the inputs; repeat the first command, or start over with "
                     f"{parameter('overwrite')}"
                 )
             self.finished.discard(done.name)

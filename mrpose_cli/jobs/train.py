@@ -56,8 +56,8 @@ class Request:
     Attributes:
         config: The run, or what is to be changed of it.
         explicit: Fields of the configuration that were asked for and did not merely take their default.
-        resume: Go on with what is in the output folder.
-        overwrite: Begin anew in it.
+        resume: Continue what is in the output folder.
+        overwrite: Start over in it.
     """
 
     config: TrainConfig
@@ -133,7 +133,7 @@ def run_training(
 
     Raises:
         MrposeError: the loss is no longer a number.
-        UsageError: the wishes contradict each other, or files stand in the way.
+        UsageError: options conflict, or files stand in the way.
         WeightsError: weights cannot be had or do not fit.
         OutputError: something could not be written.
     """

@@ -160,7 +160,7 @@ def _refuse_endless_scans(picture: Image.Image, data: bytes) -> None:
     """Refuse a progressive JPEG that goes over its pixels more often than any encoder does."""
     scans = data.count(_SCAN) if picture.info.get("progressive") else 0
     if scans * picture.width * picture.height > _MAX_SCANNED:
-        raise InputError(f"a JPEG of {scans} scans; open it in an image editor and save it anew")
+        raise InputError(f"a JPEG of {scans} scans; open it in an image editor and save it again")
 
 
 def _too_large(limit: int) -> str:
@@ -269,18 +269,18 @@ def _scale(picture: Image.Image) -> Callable[[NDArray[np.generic]], NDArray[np.u
     high = max((most for _, most in ranges), default=0.0)
     if picture.mode != "F" and low >= 0 and high <= 65535:
         table = np.rint(np.arange(65536) / 257).astype(np.uint8)
-        return lambda grey: table.take(grey.astype(np.uint16))
+        return lambda gray: table.take(gray.astype(np.uint16))
     factor = 255 / (high - low) if high > low else 0.0
 
-    def stretch(grey: NDArray[np.generic]) -> NDArray[np.uint8]:
-        values = np.nan_to_num(grey.astype(np.float64), nan=low, posinf=high, neginf=low)
+    def stretch(gray: NDArray[np.generic]) -> NDArray[np.uint8]:
+        values = np.nan_to_num(gray.astype(np.float64), nan=low, posinf=high, neginf=low)
         return np.rint((values - low) * factor).astype(np.uint8)
 
     return stretch
 
 
 def _rgb_profile(picture: Image.Image) -> bytes | None:
-    """The picture's colour profile if it describes RGB; one for grey or CMYK no longer fits the pixels."""
+    """The picture's color profile if it describes RGB; one for gray or CMYK no longer fits the pixels."""
     profile = picture.info.get("icc_profile")
     return profile if isinstance(profile, bytes) and profile[16:20] == b"RGB " else None
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 _OPTIONS: Final[dict[str, dict[str, Any]]] = {
-    # Thin coloured lines fray when colour is stored at half resolution, hence 4:4:4.
+    # Thin colored lines fray when color is stored at half resolution, hence 4:4:4.
     "JPEG": {"quality": 95, "subsampling": "4:4:4"},
     # On 12 megapixels, level 1 takes a quarter of the time of the usual level 6 for files 17 % larger.
     "PNG": {"compress_level": 1},
@@ -25,7 +25,7 @@ def encode(file: IO[bytes], image: NDArray[np.uint8], kind: str, icc_profile: by
         file: where to write.
         image: RGB uint8 of shape (height, width, 3).
         kind: "JPEG", "PNG", "WEBP", "TIFF" or "BMP".
-        icc_profile: the colour profile to put into the file, where the format can hold one.
+        icc_profile: the color profile to put into the file, where the format can hold one.
 
     Raises:
         ValueError: the array is no such picture.

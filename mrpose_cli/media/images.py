@@ -90,7 +90,7 @@ def write_image(path: Path, image: NDArray[np.uint8], *, like: Photo | None = No
     Args:
         path: the file to write, named as `overlay_name` does.
         image: RGB uint8 of shape (height, width, 3).
-        like: the photo the picture was made from, whose colour profile is kept. Its EXIF data are not:
+        like: the photo the picture was made from, whose color profile is kept. Its EXIF data are not:
             the orientation is already applied and the place is private.
 
     Raises:
@@ -113,7 +113,7 @@ def overlay_name(name: str, photo: Photo) -> str:
         photo: the photo.
 
     Returns:
-        The same name if that format is written and holds true colour and the photo's size; else with ".png"
+        The same name if that format is written and holds true color and the photo's size; else with ".png"
         added.
     """
     same, other = possible_overlays(name)

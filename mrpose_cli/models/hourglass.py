@@ -83,7 +83,7 @@ class Hourglass(nn.Module):
         nn.init.normal_(self.final_layer.weight, std=0.001)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Heatmaps (N, K, H/4, W/4) of normalised crops (N, 3, H, W)."""
+        """Heatmaps (N, K, H/4, W/4) of normalized crops (N, 3, H, W)."""
         x = self.stem(x)  # (N, 256, H/4, W/4)
         heatmaps: Tensor = self.final_layer(self.out(self.hourglass(x)))
         return heatmaps

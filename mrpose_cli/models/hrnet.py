@@ -98,7 +98,7 @@ class HRNet(nn.Module):
         init_head(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Heatmaps (N, K, H/4, W/4) of normalised crops (N, 3, H, W)."""
+        """Heatmaps (N, K, H/4, W/4) of normalized crops (N, 3, H, W)."""
         x = torch.relu(self.bn1(self.conv1(x)))  # (N, 64, H/2, W/2)
         x = torch.relu(self.bn2(self.conv2(x)))  # (N, 64, H/4, W/4)
         x = self.layer1(x)  # (N, 256, H/4, W/4)

@@ -22,7 +22,7 @@ from mrpose_cli.models.checkpoint import (
     open_safetensors,
     read_state_dict,
 )
-from mrpose_cli.models.recognition import Recognised, recognise
+from mrpose_cli.models.recognition import Recognized, recognize
 from mrpose_cli.models.registry import canonical, check_size, list_models, model_info
 from mrpose_cli.weights.manifest import PoseEntry, find_pose, load_manifest
 from mrpose_cli.weights.store import WeightsStore
@@ -89,7 +89,7 @@ def _identify(path: Path, model: str | None) -> tuple[PoseEntry, str]:
             return _row(path, row)
     if path.suffix == ".onnx":
         raise UsageError(f"{path} does not say what it holds: name its model with {parameter('model')}")
-    found = recognise(read_state_dict(path), origin=str(path))
+    found = recognize(read_state_dict(path), origin=str(path))
     if model is not None and found.name != canonical(model):
         raise WeightsError(f"{path} holds {found.name}, not {model}")
     stated = found.input_size or _size_in(path.name)
@@ -201,7 +201,7 @@ def load_model(source: str | Path, *, store: WeightsStore | None = None) -> nn.M
         store: Where named weights are found; None for the user's cache.
 
     Returns:
-        A module that maps normalised crops (N, 3, H, W) to heatmaps (N, K, H/4, W/4); RTMPose gives the
+        A module that maps normalized crops (N, 3, H, W) to heatmaps (N, K, H/4, W/4); RTMPose gives the
         pair of SimCC's distributions.
 
     Raises:
@@ -213,7 +213,7 @@ def load_model(source: str | Path, *, store: WeightsStore | None = None) -> nn.M
         entry = read_entry(path)
         if entry is None:
             state = read_state_dict(path)
-            found = recognise(state, origin=str(path))
+            found = recognize(state, origin=str(path))
             return model_from_state(found.name, state, found.joints, found.input_size, origin=str(path))
     elif path.suffix or path.parent != Path():
         raise WeightsError(f"there is no weights file at {path}")
@@ -223,7 +223,7 @@ def load_model(source: str | Path, *, store: WeightsStore | None = None) -> nn.M
     return load_checkpoint(entry.arch, path, entry.joints, entry.input_size)
 
 
-def _entry(path: Path, found: Recognised, input_size: tuple[int, int] | None) -> PoseEntry:
+def _entry(path: Path, found: Recognized, input_size: tuple[int, int] | None) -> PoseEntry:
     family = model_info(found.name).family
     name = _CONVENTIONS.get((family, found.layout), _BY_LAYOUT[found.layout])
     if found.joints == 16 and f"{name}-mpii" in load_manifest().conventions:

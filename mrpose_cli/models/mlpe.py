@@ -164,7 +164,7 @@ class MLPE(ResNeStBackbone):
         init_maps(*self.pyramid.predict, self.refine.predict)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Heatmaps (N, K, H/4, W/4) of normalised crops (N, 3, H, W)."""
+        """Heatmaps (N, K, H/4, W/4) of normalized crops (N, 3, H, W)."""
         heatmaps: Tensor = self.refine(self.pyramid(self.features(x)[3]))
         return heatmaps
 

@@ -18,7 +18,7 @@ from mrpose_cli.models.registry import ModelInfo, create_model, list_models, mod
 Layout = Literal["mrpose", "authors", "mmpose"]
 
 
-class Recognised(NamedTuple):
+class Recognized(NamedTuple):
     """What a checkpoint turned out to be.
 
     Attributes:
@@ -35,7 +35,7 @@ class Recognised(NamedTuple):
     input_size: tuple[int, int] | None
 
 
-def recognise(state: Mapping[str, Tensor], *, origin: str = "this checkpoint") -> Recognised:
+def recognize(state: Mapping[str, Tensor], *, origin: str = "this checkpoint") -> Recognized:
     """The network a state dict fits exactly, and its number of joints.
 
     Args:
@@ -61,7 +61,7 @@ def recognise(state: Mapping[str, Tensor], *, origin: str = "this checkpoint") -
             continue
         problems = misfit(shapes, own)
         if not problems:
-            return Recognised(info.name, joints, _layout(info, state, own), input_size)
+            return Recognized(info.name, joints, _layout(info, state, own), input_size)
         shared = sum(shapes.get(k) == v.shape for k, v in own.items()) / len(shapes.keys() | own.keys())
         if shared > nearest_shared:
             nearest, nearest_shared, nearest_problems = info.name, shared, problems

@@ -63,7 +63,7 @@ class _Split(nn.ModuleList):
 
 
 class StepsBlock(nn.Module):
-    """Residual steps block: four splits, split i goes through i 3x3 convolutions, each fed by its neighbour.
+    """Residual steps block: four splits, split i goes through i 3x3 convolutions, each fed by its neighbor.
 
     Args:
         inputs: Channels that come in; each split has 26/64 of them.
@@ -230,7 +230,7 @@ class RSN(nn.Module):
         init_maps(*(unit.predict for unit in self.units))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Heatmaps (N, K, H/4, W/4) of normalised crops (N, 3, H, W)."""
+        """Heatmaps (N, K, H/4, W/4) of normalized crops (N, 3, H, W)."""
         finest = self.features(x)[-1]  # (N, 256, H/4, W/4)
         heatmaps: Tensor = self.refine(self.units[-1].predict(finest))
         return heatmaps

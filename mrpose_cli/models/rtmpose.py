@@ -110,7 +110,7 @@ class RTMPose(CSPNeXt):
         return super()._apply(apply, recurse)  # type: ignore[no-untyped-call, no-any-return]
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Scores over columns (N, K, 2W) and rows (N, K, 2H) of normalised crops (N, 3, H, W)."""
+        """Scores over columns (N, K, 2W) and rows (N, K, 2H) of normalized crops (N, 3, H, W)."""
         x = self.features(x)[-1]  # (N, C, H/32, W/32)
         x = self.final_layer(x.to(self.final_layer.weight.dtype))  # (N, K, H/32, W/32)
         tokens = self.mlp(x.flatten(2))  # (N, K, 256)

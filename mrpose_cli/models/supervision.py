@@ -35,7 +35,7 @@ class Intermediate(Protocol):
     supervision: Sequence[Supervision]
 
     def predictions(self, x: Tensor) -> list[Tensor]:
-        """Heatmaps (N, K, H/4, W/4) of normalised crops (N, 3, H, W), coarse to fine, the output last."""
+        """Heatmaps (N, K, H/4, W/4) of normalized crops (N, 3, H, W), coarse to fine, the output last."""
         ...
 
 
@@ -60,5 +60,5 @@ class Trainable(nn.Module):
         self.supervision = network.supervision if isinstance(network, Intermediate) else (Supervision(),)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Heatmaps (N, K, H/4, W/4) of normalised crops (N, 3, H, W), the output last."""
+        """Heatmaps (N, K, H/4, W/4) of normalized crops (N, 3, H, W), the output last."""
         return [self.network(x)] if self._predictions is None else self._predictions(x)

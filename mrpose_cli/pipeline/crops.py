@@ -4,9 +4,9 @@ Two conventions of the field are built exactly, because a network only reaches i
 on the crops it was trained with:
 
 * *pixel* (SimpleBaseline, HRNet, RSN, most of mmpose): the box's width is mapped to the crop's width,
-  the box's centre to (W/2, H/2).
+  the box's center to (W/2, H/2).
 * *aligned* (UDP; Huang et al., "The Devil is in the Details", CVPR 2020): distances are measured
-  between pixel centres, so a box w wide is mapped to W - 1.
+  between pixel centers, so a box w wide is mapped to W - 1.
 """
 
 from __future__ import annotations

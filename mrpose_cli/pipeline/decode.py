@@ -2,13 +2,13 @@
 
 Each rule finds the highest cell of a map and moves the keypoint by less than a cell:
 
-* ``quarter``: a quarter cell towards the higher neighbour, if the peak keeps off the border on both
+* ``quarter``: a quarter cell towards the higher neighbor, if the peak keeps off the border on both
   axes (HRNet's and SimpleBaseline's authors; Sun et al., CVPR 2019).
 * ``msra``: the same, each axis judged on its own (mmpose).
 * ``dark``: one Newton step on the logarithm of the blurred map (Zhang et al., "Distribution-Aware
   Coordinate Representation", CVPR 2020).
 * ``udp``: DARK's step on pixel-aligned maps (Huang et al., CVPR 2020), as mmpose defines it.
-* ``megvii``: a quarter cell on the blurred map, then half a cell for the cell's centre (CPN, MSPN, RSN).
+* ``megvii``: a quarter cell on the blurred map, then half a cell for the cell's center (CPN, MSPN, RSN).
 * ``second-peak``: a quarter cell on the blurred map towards its second highest cell, then half a cell
   (CPN's, RSN's and MLPE's authors).
 * ``simcc``: the peaks of two one-dimensional distributions (Li et al., "SimCC", ECCV 2022).
@@ -168,7 +168,7 @@ def _off_border(maps: Tensor, cells: Tensor, far: int) -> Tensor:
 
 
 def _slope_sign(maps: Tensor, cells: Tensor) -> Tensor:
-    """Which neighbour is higher, per axis: -1, 0 or 1, (N, K, 2)."""
+    """Which neighbor is higher, per axis: -1, 0 or 1, (N, K, 2)."""
     around = _around(maps, cells, 1)
     return torch.stack(
         [around[..., 1, 2] - around[..., 1, 0], around[..., 2, 1] - around[..., 0, 1]], -1

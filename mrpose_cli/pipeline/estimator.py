@@ -1,4 +1,4 @@
-"""The pose network with everything its checkpoint expects around it: normalise, flip test, decode."""
+"""The pose network with everything its checkpoint expects around it: normalize, flip test, decode."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class PoseEstimator:
     """Crops in, keypoints out.
 
     Args:
-        engine: Maps normalised crops (N, 3, H, W) to heatmaps or SimCC distributions.
+        engine: Maps normalized crops (N, 3, H, W) to heatmaps or SimCC distributions.
         entry: The checkpoint's row of the manifest.
         flip: Average with the mirrored crop's answer.
         keep_maps: Return maps for drawing.

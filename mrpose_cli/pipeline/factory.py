@@ -23,7 +23,7 @@ from mrpose_cli.weights.store import WeightsStore
 DEFAULT_MODEL = "rtmpose-s"
 SHIPPED_MODEL = "mrfea2-cspnext-s"  # comes with mrpose, and runs where the default cannot be had
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
-# Crops a forward pass, unless the user says otherwise.
+# Crops per forward pass, unless the user says otherwise.
 _BATCH_SIZES = {"cuda": 64, "mps": 32, "cpu": 8}
 _FRAME_BATCHES = {"cuda": 8, "mps": 4, "cpu": 1}
 
@@ -63,8 +63,8 @@ def load_pipeline(
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
         dtype: ``"auto"`` is fp16 on CUDA and fp32 elsewhere. On the CPU ONNX files compute in their own type.
         flip: Flip test; None for what the checkpoint was published with.
-        batch_size: Crops a forward pass; None for the device's default.
-        frame_batch: Frames a detector pass; None for the device's default.
+        batch_size: Crops per forward pass; None for the device's default.
+        frame_batch: Frames per detector pass; None for the device's default.
         confidence: Boxes below are dropped, 0..1.
         iou: NMS threshold of detectors that need NMS, 0..1.
         imgsz: Longer side of the detector's input in pixels; None for what it was trained with.

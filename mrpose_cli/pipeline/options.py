@@ -31,7 +31,7 @@ class ModelOptions:
     ] = None
     weights: Annotated[
         Path | None,
-        Flag("A file of your own: the authors', mmpose's, or of `mrpose weights convert`.", MODELS),
+        Flag("Your own weights: the authors', mmpose's, or from `mrpose weights convert`.", MODELS),
     ] = None
     input_size: Annotated[
         tuple[int, int] | None,

@@ -74,7 +74,7 @@ class Pipeline:
     Args:
         detector: Finds the boxes.
         estimator: Estimates the poses in them.
-        batch_size: Crops a forward pass; frames share batches.
+        batch_size: Crops per forward pass; frames share batches.
         frame_batch: Frames handed to the detector at a time.
         clock: Where the time goes.
     """

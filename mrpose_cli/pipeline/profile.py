@@ -17,7 +17,7 @@ class Stage(StrEnum):
     LETTERBOX = "letterbox"
     DETECTOR = "detector"
     CROP = "crop"
-    NORMALIZE = "normalise"
+    NORMALIZE = "normalize"
     POSE_NETWORK = "pose network"
     DECODE = "decode"
     COLLECT = "collect"
@@ -40,15 +40,15 @@ _PARTS = {
 
 
 class StageClock:
-    """Adds up wall time by stage; a CUDA device is waited for only when ``synchronise`` is set.
+    """Adds up wall time by stage; a CUDA device is waited for only when ``synchronize`` is set.
 
     Attributes:
         seconds: Wall time spent in each stage so far, in the order the stages first ran.
     """
 
-    def __init__(self, *, synchronise: bool = False) -> None:
+    def __init__(self, *, synchronize: bool = False) -> None:
         self.seconds: dict[str, float] = {}
-        self._synchronise = synchronise
+        self._synchronize = synchronize
 
     @contextmanager
     def __call__(self, stage: Stage) -> Iterator[None]:
@@ -57,7 +57,7 @@ class StageClock:
         try:
             yield
         finally:
-            if self._synchronise:
+            if self._synchronize:
                 import torch
 
                 if torch.cuda.is_initialized():

@@ -23,7 +23,7 @@ class OneEuro:
         cutoff: Hz, at rest; lower trembles less.
         beta: Hz by which the cutoff rises for each box side a second; higher lags less.
         speed_cutoff: Hz, of the speed itself.
-        memory: Seconds without somebody after which their filter starts anew.
+        memory: Seconds without somebody after which their filter starts over.
     """
 
     cutoff: float = 1.0

@@ -1,4 +1,4 @@
-"""How training crops look: colour, blur, noise, and what is hidden."""
+"""How training crops look: color, blur, noise, and what is hidden."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def vary(images: Tensor, config: TrainConfig, generator: torch.Generator, host: 
     Returns:
         (B, 3, H, W), 0..255.
     """
-    if config.colour or config.grey:
-        images = _recolour(images, config, generator)
+    if config.color or config.gray:
+        images = _recolor(images, config, generator)
     blurred = _some(images, config.blur, generator, host)
     if blurred is not None:
         images = images.index_copy(0, blurred, _blur(images[blurred], generator))
@@ -46,10 +46,10 @@ def vary(images: Tensor, config: TrainConfig, generator: torch.Generator, host: 
 
 
 def hide(images: Tensor, share: float, generator: torch.Generator) -> Tensor:
-    """Hide a rectangle of some crops behind grey.
+    """Hide a rectangle of some crops behind gray.
 
     Args:
-        images: (B, 3, H, W), normalised, so that 0 is the mean colour.
+        images: (B, 3, H, W), normalized, so that 0 is the mean color.
         share: Of the crops.
         generator: On the device of ``images``.
     """
@@ -66,13 +66,13 @@ def hide(images: Tensor, share: float, generator: torch.Generator) -> Tensor:
     return images.masked_fill(rows[:, None, :, None] & columns[:, None, None, :], 0.0)
 
 
-def _recolour(images: Tensor, config: TrainConfig, generator: torch.Generator) -> Tensor:
+def _recolor(images: Tensor, config: TrainConfig, generator: torch.Generator) -> Tensor:
     """One 3x3 matrix and one offset a crop: saturation, contrast, brightness, gains of the channels."""
     count, device = len(images), images.device
     chance = torch.rand(count, 7, generator=generator, device=device)
-    factor = 1 + config.colour * (2 * chance - 1)
+    factor = 1 + config.color * (2 * chance - 1)
     brightness, contrast, saturation = (factor[:, i].view(-1, 1, 1) for i in range(3))
-    saturation = torch.where(chance[:, 3].view(-1, 1, 1) < config.grey, 0.0, saturation)
+    saturation = torch.where(chance[:, 3].view(-1, 1, 1) < config.gray, 0.0, saturation)
     gains = (1 + (factor[:, 4:7] - 1) / 3)[..., None] * brightness  # (B, 3, 1)
     luminance = _luminance(device)  # (1, 1, 3)
     mean = (images.mean((2, 3)) * luminance[0]).sum(1).view(-1, 1, 1)

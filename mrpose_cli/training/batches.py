@@ -26,7 +26,7 @@ class Batch:
     """What a network is given.
 
     Attributes:
-        images: (B, 3, H, W) float32, normalised.
+        images: (B, 3, H, W) float32, normalized.
         points: (B, 17, 2), input pixels, left and right as they are seen.
         weights: (B, 17).
         clean: (B, 3, H, W) float32, 0..255, the same views before anything but their place varied; None
@@ -116,7 +116,7 @@ class Augmenter:
         images = views.cut(pixels, self.size)
         clean = images.clone() if self._config.teacher else None
         images = vary(images, self._config, self._generator, random.Random(seed))
-        images = hide(self._normalise(images), self._config.cutout, self._generator)
+        images = hide(self._normalize(images), self._config.cutout, self._generator)
         points = views.move(points, self.size)
         points, weights = _mirrored(points, weights, views)
         weights = shown(points, weights, self.size, self._config.sigma)
@@ -125,9 +125,9 @@ class Augmenter:
     @torch.no_grad()
     def plain(self, crops: CropSet, index: Tensor, views: Views) -> Tensor:
         """Images (B, 3, H, W) as at inference."""
-        return self._laid_out(self._normalise(views.cut(self._pixels(crops, index), self.size)))
+        return self._laid_out(self._normalize(views.cut(self._pixels(crops, index), self.size)))
 
-    def _normalise(self, images: Tensor) -> Tensor:
+    def _normalize(self, images: Tensor) -> Tensor:
         """Subtract the mean, divide by the deviation; in place."""
         return images.sub_(self._mean).div_(self._std)
 

@@ -19,7 +19,7 @@ _DATA = "Data"
 _MODEL = "Model"
 _TARGETS = "Labels and loss"
 _AUGMENT = "Augmentation"
-_OPTIMISE = "Optimisation"
+_OPTIMIZE = "Optimization"
 _LENGTH = "Length (one of the three)"
 _VALIDATE = "Validation"
 _OUTPUT = "Output"
@@ -62,7 +62,7 @@ class TrainConfig:
     human_repeat: Annotated[
         int, Flag("How many times an epoch shows the crops that people labelled.", _DATA, 1)
     ] = 1
-    limit: Annotated[int | None, Flag("Use no more than so many crops.", _DATA, 1)] = None
+    limit: Annotated[int | None, Flag("Use at most N crops.", _DATA, 1)] = None
     data_note: Annotated[
         str, Flag("A sentence for the model card: whose data, under which licence.", _DATA, free=True)
     ] = ""
@@ -95,12 +95,12 @@ class TrainConfig:
     flip: Annotated[float, Flag("Share of crops that are mirrored.", _AUGMENT, 0, 1)] = 0.5
     scale: Annotated[float, Flag("Crops are zoomed by a factor within 1 ± this.", _AUGMENT, 0, 0.9)] = 0.3
     rotation: Annotated[float, Flag("Most degrees a crop is turned, either way.", _AUGMENT, 0, 180)] = 40.0
-    rotated: Annotated[float, Flag("Share of crops that are turned.", _AUGMENT, 0, 1)] = 0.6
-    shift: Annotated[float, Flag("Most that a crop is moved, as a share of its sides.", _AUGMENT, 0, 1)] = 0.1
+    rotated: Annotated[float, Flag("Share of crops that are rotated.", _AUGMENT, 0, 1)] = 0.6
+    shift: Annotated[float, Flag("Largest shift of a crop, as a share of its sides.", _AUGMENT, 0, 1)] = 0.1
     half_body: Annotated[
         float, Flag("Share of crops cut to the upper or the lower body, where joints allow.", _AUGMENT, 0, 1)
     ] = 0.3
-    colour: Annotated[
+    color: Annotated[
         float,
         Flag(
             "Brightness, contrast and saturation vary by ± this, single channels by a third.",
@@ -109,30 +109,30 @@ class TrainConfig:
             0.9,
         ),
     ] = 0.3
-    grey: Annotated[float, Flag("Share of crops without colour.", _AUGMENT, 0, 1)] = 0.05
+    gray: Annotated[float, Flag("Share of grayscale crops.", _AUGMENT, 0, 1)] = 0.05
     blur: Annotated[float, Flag("Share of blurred crops (sigma 0.5 to 2 pixels).", _AUGMENT, 0, 1)] = 0.1
     noise: Annotated[float, Flag("Share of noisy crops (sigma 2 to 20 of 255).", _AUGMENT, 0, 1)] = 0.1
     cutout: Annotated[
         float, Flag("Share of crops of which a rectangle is hidden, 0.1 to 0.4 of the sides.", _AUGMENT, 0, 1)
     ] = 0.5
 
-    batch_size: Annotated[int, Flag("Crops a step, in each process.", _OPTIMISE, 1)] = 32
-    lr: Annotated[float, Flag("Highest learning rate of AdamW.", _OPTIMISE, 0)] = 1e-3
+    batch_size: Annotated[int, Flag("Crops per step, in each process.", _OPTIMIZE, 1)] = 32
+    lr: Annotated[float, Flag("Highest learning rate of AdamW.", _OPTIMIZE, 0)] = 1e-3
     backbone_lr: Annotated[
-        float, Flag("Learning rate of the backbone, as a multiple of --lr.", _OPTIMISE, 0)
+        float, Flag("Learning rate of the backbone, as a multiple of --lr.", _OPTIMIZE, 0)
     ] = 1.0
-    freeze_norms: Annotated[
-        bool, Flag("Keep the statistics of the backbone's batch norms as they start.", _OPTIMISE)
-    ] = False
-    weight_decay: Annotated[float, Flag("AdamW's, on convolutions alone.", _OPTIMISE, 0)] = 0.01
-    warmup: Annotated[int, Flag("Steps in which the learning rate rises.", _OPTIMISE, 0)] = 200
-    final_lr: Annotated[float, Flag("Where the cosine ends, as a share of --lr.", _OPTIMISE, 0, 1)] = 0.01
-    clip: Annotated[float, Flag("Greatest norm of the gradient; 0 for any.", _OPTIMISE, 0)] = 5.0
+    freeze_norms: Annotated[bool, Flag("Freeze the statistics of the backbone's batch norms.", _OPTIMIZE)] = (
+        False
+    )
+    weight_decay: Annotated[float, Flag("AdamW's, on convolutions alone.", _OPTIMIZE, 0)] = 0.01
+    warmup: Annotated[int, Flag("Steps of linear warm-up.", _OPTIMIZE, 0)] = 200
+    final_lr: Annotated[float, Flag("Final learning rate, as a share of --lr.", _OPTIMIZE, 0, 1)] = 0.01
+    clip: Annotated[float, Flag("Largest norm of the gradient; 0 for no limit.", _OPTIMIZE, 0)] = 5.0
     ema: Annotated[
         float,
-        Flag("Decay of the averaged weights, which are what is kept; it warms up.", _OPTIMISE, 0, 0.999999),
+        Flag("Decay of the averaged weights, which are what is kept; it warms up.", _OPTIMIZE, 0, 0.999999),
     ] = 0.999
-    seed: Annotated[int, Flag("Of the split, the order, fresh weights and augmentation.", _OPTIMISE, 0)] = 0
+    seed: Annotated[int, Flag("Of the split, the order, fresh weights and augmentation.", _OPTIMIZE, 0)] = 0
 
     epochs: Annotated[float | None, Flag("Passes over the crops. [default: 30]", _LENGTH, 0, free=True)] = (
         None
@@ -159,9 +159,7 @@ class TrainConfig:
     ] = None
     val_images: Annotated[Path | None, Flag("Folder of its photos.", _VALIDATE, free=True)] = None
 
-    out: Annotated[
-        Path, Flag("Folder of all that is written.", _OUTPUT, free=True, names=("--out", "-o"))
-    ] = _OUT
+    out: Annotated[Path, Flag("Output folder.", _OUTPUT, free=True, names=("--out", "-o"))] = _OUT
     half: Annotated[bool, Flag("Write best.safetensors in fp16.", _OUTPUT, free=True)] = True
     log_every: Annotated[int, Flag("Steps between lines of log.jsonl.", _OUTPUT, 1)] = 50
     checkpoint_every: Annotated[
@@ -169,7 +167,7 @@ class TrainConfig:
     ] = 5.0
     stop_after: Annotated[
         float | None,
-        Flag("Write a checkpoint and leave after so many minutes; --resume goes on.", _OUTPUT, 0, free=True),
+        Flag("Write a checkpoint and exit after N minutes; --resume continues.", _OUTPUT, 0, free=True),
     ] = None
 
     device: Annotated[str, Flag("auto, cpu, cuda, cuda:1, mps.", _SPEED, free=True)] = "auto"
@@ -177,12 +175,12 @@ class TrainConfig:
         Precision,
         Flag("Autocast: auto is bf16 where the device computes in it, else fp16 on CUDA, fp32.", _SPEED),
     ] = "auto"
-    channels_last: Annotated[bool, Flag("Lay tensors out with channels last.", _SPEED)] = True
+    channels_last: Annotated[bool, Flag("Use the channels-last memory format.", _SPEED)] = True
     compile: Annotated[bool, Flag("torch.compile the network.", _SPEED, free=True)] = False
     keep_on_host: Annotated[
         bool, Flag("Leave the crops in main memory even if the device has room for them.", _SPEED, free=True)
     ] = False
-    workers: Annotated[int, Flag("Threads that decode the crops at the start.", _SPEED, 1, free=True)] = 4
+    workers: Annotated[int, Flag("Threads that decode crops at the start.", _SPEED, 1, free=True)] = 4
 
     @property
     def size(self) -> tuple[int, int]:
@@ -199,7 +197,7 @@ class TrainConfig:
         """The same, its length decided.
 
         Raises:
-            UsageError: fields contradict each other.
+            UsageError: fields conflict.
         """
         if not self.data:
             raise UsageError("what to train on? Pass crop shards or COCO keypoint files")

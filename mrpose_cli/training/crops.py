@@ -62,7 +62,7 @@ class CropSet:
         return CropSet(self.pixels[at], self.points[there], self.weights[there], self.labels.take(index))
 
 
-class Catalogue:
+class Catalog:
     """All crops of a configuration, labelled and not yet decoded.
 
     Crops without a single joint to learn from are left out.

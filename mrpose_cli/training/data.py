@@ -16,7 +16,7 @@ from mrpose_cli.progress import Progress, silent
 from mrpose_cli.ranks import Ranks
 from mrpose_cli.training.card import DataFacts
 from mrpose_cli.training.config import TrainConfig
-from mrpose_cli.training.crops import Catalogue, CropSet, count_sets
+from mrpose_cli.training.crops import Catalog, CropSet, count_sets
 from mrpose_cli.training.labels import Labels
 from mrpose_cli.training.overlap import fingerprints, look_alikes
 
@@ -52,9 +52,9 @@ def load_data(config: TrainConfig, ranks: Ranks, progress: Progress = silent) ->
     Raises:
         UsageError: files will not do, or nothing is left to train on.
     """
-    catalogue = Catalogue(config)
-    labels = catalogue.labels
-    evaluated = _Evaluated(config, config.val_ann, catalogue.size) if config.val_ann is not None else None
+    catalog = Catalog(config)
+    labels = catalog.labels
+    evaluated = _Evaluated(config, config.val_ann, catalog.size) if config.val_ann is not None else None
     known = evaluated.ids_among(labels) if evaluated is not None else np.zeros(len(labels), bool)
     train, held = (index[~known[index]] for index in labels.split(config.holdout, config.seed))
     mine = train[ranks.rank :: ranks.size]
@@ -66,9 +66,9 @@ def load_data(config: TrainConfig, ranks: Ranks, progress: Progress = silent) ->
         done += crops
         progress("crops", done, len(mine) + len(theirs), facts="decoding")
 
-    ours, kept = (catalogue.load(index, config.workers, tell) for index in (mine, theirs))
+    ours, kept = (catalog.load(index, config.workers, tell) for index in (mine, theirs))
     if evaluated is not None:
-        # If one crop of a photo is recognised, the others, whose boxes may differ, show the same people.
+        # If one crop of a photo is recognized, the others, whose boxes may differ, show the same people.
         seen = evaluated.photos_among(ours) | evaluated.photos_among(kept)
         photos: set[str] = set().union(*ranks.gathered(seen))
         known |= np.array([photo in photos for photo in labels.photos])
@@ -76,7 +76,7 @@ def load_data(config: TrainConfig, ranks: Ranks, progress: Progress = silent) ->
     trained = int((~known[train]).sum())
     if not trained or not len(ours):
         raise UsageError("no crops are left to train on")
-    facts = DataFacts(count_sets(labels), trained, len(kept), catalogue.unlabelled, int(known.sum()))
+    facts = DataFacts(count_sets(labels), trained, len(kept), catalog.unlabelled, int(known.sum()))
     return Data(ours, kept if len(kept) else None, facts, labels.digest())
 
 
@@ -105,10 +105,10 @@ class _Evaluated:
     def __init__(self, config: TrainConfig, annotations: Path, size: tuple[int, int]) -> None:
         # Cut as the training crops are, so that the same person gives the same picture.
         people = replace(config, data=(annotations,), images=config.val_images, human_sets="*", limit=None)
-        catalogue = Catalogue(people, size)
-        self._ids = {photo.rpartition("/")[2] for photo in catalogue.labels.photos}
-        everybody = np.arange(len(catalogue.labels))
-        self._prints: Tensor = fingerprints(catalogue.load(everybody, config.workers).pixels)
+        catalog = Catalog(people, size)
+        self._ids = {photo.rpartition("/")[2] for photo in catalog.labels.photos}
+        everybody = np.arange(len(catalog.labels))
+        self._prints: Tensor = fingerprints(catalog.load(everybody, config.workers).pixels)
 
     def ids_among(self, labels: Labels) -> NDArray[np.bool_]:
         """(N,), the crops of COCO sets whose photo is one of those to be evaluated on."""

@@ -1,6 +1,6 @@
 """Where a crop is looked at: one affine a sample, for its pixels and for its joints.
 
-Coordinates count from the centre of the first pixel, and sizes are measured between the centres of the
+Coordinates count from the center of the first pixel, and sizes are measured between the centers of the
 first and the last (UDP; Huang et al., CVPR 2020), which is `grid_sample`'s ``align_corners=True``. So a joint
 that is moved by the affine is exactly where its pixels went.
 """
@@ -30,13 +30,13 @@ class Views:
     """What part of each crop a network sees.
 
     Attributes:
-        centre: (B, 2), crop pixels.
+        center: (B, 2), crop pixels.
         extent: (B, 2), width and height in crop pixels.
         angle: (B,), radians that the picture is turned.
         mirrored: (B,) bool.
     """
 
-    centre: Tensor
+    center: Tensor
     extent: Tensor
     angle: Tensor
     mirrored: Tensor
@@ -60,22 +60,22 @@ class Views:
         crop = _last((pixels.shape[1], pixels.shape[2]), pixels.device)
         # A turn's inverse is its transpose. Both frames are -1..1 for grid_sample.
         back = self._turn().transpose(1, 2) * self.extent[:, None, :] / crop[:, None]
-        theta = torch.cat([back, (2 * self.centre / crop - 1)[..., None]], -1)  # (B, 2, 3)
+        theta = torch.cat([back, (2 * self.center / crop - 1)[..., None]], -1)  # (B, 2, 3)
         grid = F.affine_grid(theta, [len(pixels), 3, *size], align_corners=True)
         images = pixels.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
         return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=True)
 
     def move(self, points: Tensor, size: tuple[int, int]) -> Tensor:
         """Joints (B, K, 2) from crop pixels to input pixels; mirrored ones keep their places in K."""
-        moved = (points - self.centre[:, None]) @ self._turn().transpose(1, 2)
+        moved = (points - self.center[:, None]) @ self._turn().transpose(1, 2)
         last = _last(size, points.device)
         return moved / self.extent[:, None] * last + last / 2
 
     def back(self, points: Tensor, size: tuple[int, int]) -> Tensor:
         """The inverse of :meth:`move`."""
         last = _last(size, points.device)
-        centred = (points - last / 2) / last * self.extent[:, None]
-        return centred @ self._turn() + self.centre[:, None]
+        centerd = (points - last / 2) / last * self.extent[:, None]
+        return centerd @ self._turn() + self.center[:, None]
 
 
 def central(count: int, crop: tuple[int, int], size: tuple[int, int], device: torch.device) -> Views:
@@ -123,12 +123,12 @@ def random_views(
     low, high, halved = _half_bodies(points, weights > 0, chance[:, :2], config.half_body)
     half = _fitted((high - low) * _HALF_PADDING, crop, size)
     extent = torch.where(halved, torch.maximum(half, _SMALLEST * window.extent), window.extent)
-    centre = torch.where(halved, (low + high) / 2, window.centre)
+    center = torch.where(halved, (low + high) / 2, window.center)
     extent = extent * (1 + config.scale * signed[:, 2:3])
     turned = chance[:, 3] < config.rotated
     angle = torch.where(turned, signed[:, 4] * torch.pi * config.rotation / 180, 0.0)
-    centre = centre + config.shift * signed[:, 5:7] * extent
-    return Views(centre, extent, angle, chance[:, 7] < config.flip)
+    center = center + config.shift * signed[:, 5:7] * extent
+    return Views(center, extent, angle, chance[:, 7] < config.flip)
 
 
 def _half_bodies(

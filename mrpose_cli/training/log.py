@@ -33,7 +33,7 @@ class Log:
 
     Args:
         folder: Where it is kept.
-        step: Go on after this step; what a later one left is dropped. None to begin anew.
+        step: Go on after this step; what a later one left is dropped. None to start over.
 
     Raises:
         OutputError: it cannot be written.

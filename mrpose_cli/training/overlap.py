@@ -58,11 +58,11 @@ def distances(first: Tensor, second: Tensor) -> Tensor:
 
 
 def _fingerprints(pixels: Tensor) -> Tensor:
-    grey = pixels[:, None, :, :, 1].to(torch.float32)  # (N, 1, H, W), green is nearly brightness
-    small = F.interpolate(grey, (8, 9), mode="area")[:, 0]
+    gray = pixels[:, None, :, :, 1].to(torch.float32)  # (N, 1, H, W), green is nearly brightness
+    small = F.interpolate(gray, (8, 9), mode="area")[:, 0]
     gradient = (small[:, :, 1:] - small[:, :, :-1]).flatten(1)
     basis = _cosines(pixels.device)
-    square = F.interpolate(grey, (32, 32), mode="area")[:, 0]
+    square = F.interpolate(gray, (32, 32), mode="area")[:, 0]
     spectrum = (basis @ square @ basis.T).flatten(1)  # (N, 64)
     middle = spectrum[:, 1:].median(1, keepdim=True).values  # the first is the brightness
     bits = torch.stack([gradient, spectrum - middle], 1)

@@ -38,7 +38,7 @@ class State:
         metered: Over how many steps.
         network: State dict.
         average: State dict of the averaged weights.
-        optimiser: State dict.
+        optimizer: State dict.
         scaler: State dict, empty unless precision is fp16.
     """
 
@@ -55,7 +55,7 @@ class State:
     metered: int
     network: dict[str, Tensor]
     average: dict[str, Tensor]
-    optimiser: dict[str, Any]
+    optimizer: dict[str, Any]
     scaler: dict[str, Any]
 
     def save(self, folder: Path) -> None:

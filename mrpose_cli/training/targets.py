@@ -1,4 +1,4 @@
-"""Heatmaps to be learnt, and how far a network is from them."""
+"""Heatmaps to be learned, and how far a network is from them."""
 
 from __future__ import annotations
 

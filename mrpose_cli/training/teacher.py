@@ -29,11 +29,11 @@ _JOINTS = len(COCO17.joints)
 class Teacher:
     """A network of the zoo with what its checkpoint expects.
 
-    Its heatmaps are learnt as they are where they have the size and the rule of the trained network's. From
+    Its heatmaps are learned as they are where they have the size and the rule of the trained network's. From
     any other network come joints, which count as much as it is sure of them.
 
     Args:
-        network: Maps normalised crops to heatmaps or SimCC's distributions.
+        network: Maps normalized crops to heatmaps or SimCC's distributions.
         entry: The checkpoint's row.
         size: Height and width of the trained network's input.
         config: How the teacher is asked.
@@ -87,7 +87,7 @@ class Teacher:
         """What to learn from it: heatmaps (B, 17, h, w) and weights (B, 17).
 
         Args:
-            clean: (B, 3, H, W), the crops as they are cut, before colours vary and parts are hidden; 0..255.
+            clean: (B, 3, H, W), the crops as they are cut, before colors vary and parts are hidden; 0..255.
         """
         output = self._ask(clean)
         if isinstance(output, Tensor):

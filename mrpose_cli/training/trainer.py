@@ -18,7 +18,7 @@ from mrpose_cli.training.batches import Augmenter, Batch, Sampler, epoch_rows, s
 from mrpose_cli.training.config import TrainConfig
 from mrpose_cli.training.data import Data
 from mrpose_cli.training.log import TRAIN, VALIDATION, Log, draw_curve
-from mrpose_cli.training.optimise import Average, learning_rate, make_optimiser
+from mrpose_cli.training.optimize import Average, learning_rate, make_optimizer
 from mrpose_cli.training.precision import autocast, autocast_type
 from mrpose_cli.training.state import State
 from mrpose_cli.training.targets import heatmaps, summed_loss
@@ -109,7 +109,7 @@ class Trainer:
             for norm in backbone_norms(self._network):
                 norm.eval()
         self._dtype = autocast_type(config.precision, device)
-        self._optimiser = make_optimiser(self._network, config, device)
+        self._optimizer = make_optimizer(self._network, config, device)
         self._scaler = torch.amp.GradScaler(device.type, enabled=self._dtype == torch.float16)
         self._average = Average(self._network, config.ema)
         trainable = Trainable(self._network)
@@ -167,7 +167,7 @@ class Trainer:
         """Go on where a checkpoint was written."""
         self._network.load_state_dict(state.network)
         self._average.network.load_state_dict(state.average)
-        self._optimiser.load_state_dict(state.optimiser)
+        self._optimizer.load_state_dict(state.optimizer)
         self._scaler.load_state_dict(state.scaler)
         self._meter.copy_(state.meter)
         self._metered, self.step, self.seconds = state.metered, state.step, state.seconds
@@ -191,7 +191,7 @@ class Trainer:
             metered=self._metered,
             network=self._network.state_dict(),
             average=self._average.network.state_dict(),
-            optimiser=self._optimiser.state_dict(),
+            optimizer=self._optimizer.state_dict(),
             scaler=self._scaler.state_dict(),
         )
 
@@ -241,14 +241,14 @@ class Trainer:
         seed = step_seed(config.seed, self._ranks.rank, self.step)
         batch = self._augmenter.training(self._crops, self._sampler.step(self.step), seed)
         torch.manual_seed(seed)  # for dropout and the like
-        for group in self._optimiser.param_groups:
+        for group in self._optimizer.param_groups:
             group["lr"] = group.get("share", 1.0) * learning_rate(config, self.step, self.total)
         loss = self._loss(batch)
-        self._optimiser.zero_grad(set_to_none=True)
+        self._optimizer.zero_grad(set_to_none=True)
         self._scaler.scale(loss).backward()
-        self._scaler.unscale_(self._optimiser)
+        self._scaler.unscale_(self._optimizer)
         norm = nn.utils.clip_grad_norm_(self._network.parameters(), config.clip or math.inf)
-        self._scaler.step(self._optimiser)
+        self._scaler.step(self._optimizer)
         self._scaler.update()
         if self._ranks.first:
             self._average.update(self.step)

@@ -118,7 +118,7 @@ class WeightsStore:
         return "cached" if path.parent == self.folder else "shipped"
 
     def check(self, entry: Entry) -> list[Check]:
-        """Hash every copy of ``entry`` anew, whatever was remembered about it.
+        """Hash every copy of ``entry`` again, whatever was remembered about it.
 
         Raises:
             WeightsError: a file cannot be read.
@@ -222,7 +222,7 @@ class WeightsStore:
         except SourceError:
             if not resumed:
                 raise
-            # The beginning may be that of a file which has been replaced since; take it all anew.
+            # The beginning may be that of a file which has been replaced since; take all of it again.
             download(source.url, part, limit, self._http, report)
             self._keep(entry, part, source.member)
 

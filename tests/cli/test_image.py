@@ -164,7 +164,7 @@ def test_one_bad_file_does_not_stop_the_rest(run: Run, samples: Path, tmp_path: 
     (folder / "circle.jpg").symlink_to("circle.jpg")
     (folder / "up").symlink_to("..")
     Image.new("RGB", (1, 1)).save(folder / "dot.png")
-    Image.open(samples / "basketball1.png").convert("L").save(folder / "grey.png")
+    Image.open(samples / "basketball1.png").convert("L").save(folder / "gray.png")
     Image.open(samples / "basketball1.png").convert("RGBA").save(folder / "rgba.png")
     Image.open(samples / "basketball1.png").convert("CMYK").save(folder / "cmyk.jpg")
     frames = [Image.open(samples / "basketball1.png").convert("P")] * 2
@@ -180,9 +180,9 @@ def test_one_bad_file_does_not_stop_the_rest(run: Run, samples: Path, tmp_path: 
 
     coco = COCO("out/poses.json")
     counts = {image["file_name"]: len(coco.getAnnIds(i)) for i, image in coco.imgs.items()}
-    assert counts == {"cmyk.jpg": 2, "dot.png": 0, "grey.png": 2, "moving.gif": 2, "rgba.png": 2}
+    assert counts == {"cmyk.jpg": 2, "dot.png": 0, "gray.png": 2, "moving.gif": 2, "rgba.png": 2}
     written = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert written == ["cmyk.jpg", "dot.png", "grey.png", "moving.gif.png", "poses.json", "rgba.png"]
+    assert written == ["cmyk.jpg", "dot.png", "gray.png", "moving.gif.png", "poses.json", "rgba.png"]
 
 
 def test_exif_turned_photos_come_out_upright(run: Run, samples: Path, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def test_ids_are_written_above_people_who_have_one(standing: Poses) -> None:
     assert (drawn == id_color(12)).all(-1).any()
 
 
-def test_ids_near_each_other_have_colours_far_from_each_other() -> None:
+def test_ids_near_each_other_have_colors_far_from_each_other() -> None:
     colors = np.array([id_color(number) for number in range(1, 6)])
     distances = np.abs(colors[:, None].astype(int) - colors[None]).sum(-1)
     assert distances[~np.eye(5, dtype=bool)].min() > 60
@@ -46,7 +46,7 @@ def test_faces_are_blurred_and_nothing_else(standing: Poses) -> None:
     changed = (before != after).any(-1)
     assert changed[45:70, 185:216].mean() > 0.95
     assert not changed[130:].any()
-    # What is left of the face is smooth: no neighbours differ as they did.
+    # What is left of the face is smooth: no neighbors differ as they did.
     assert np.abs(np.diff(after[50:66, 190:210].astype(int), axis=1)).max() < 40
 
 

@@ -12,7 +12,7 @@ def blank() -> np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]:
     return np.full((440, 400, 3), 128, np.uint8)
 
 
-def test_limbs_have_their_sides_colours(standing: Poses) -> None:
+def test_limbs_have_their_sides_colors(standing: Poses) -> None:
     canvas = draw_poses(blank(), standing)
     assert canvas[275, 226].tolist() == list(_COLORS["left"])  # left thigh
     assert canvas[275, 174].tolist() == list(_COLORS["right"])

@@ -27,7 +27,7 @@ def file(folder: Path, content: Any, name: str = "valid.json") -> Path:
     return path
 
 
-def test_centre_and_scale_become_boxes_as_the_authors_have_it(tmp_path: Path) -> None:
+def test_center_and_scale_become_boxes_as_the_authors_have_it(tmp_path: Path) -> None:
     people = read_joint_set(file(tmp_path, [person(head_box=[0, 0, 30, 40])]), "mpii")
     # 15 pixels a unit of scale further down, then counted from 0; 200 pixels a unit wide and high.
     assert people.boxes.tolist() == [[300 - 200, 230 - 200, 300 + 200, 230 + 200]]

@@ -18,11 +18,11 @@ from mrpose_cli.evaluation.report import Report, WorstPerson
 from mrpose_cli.evaluation.sheet import WorstCase, contact_sheet, draw_case
 from mrpose_cli.skeletons import COCO17
 
-LEFT = (255, 140, 0)  # the overlay's colour of the left side
+LEFT = (255, 140, 0)  # the overlay's color of the left side
 
 
 def case(folder: Path, *, found: bool = True) -> WorstCase:
-    path = folder / "grey.png"
+    path = folder / "gray.png"
     Image.new("RGB", (400, 300), (90, 90, 90)).save(path)
     truth = np.column_stack([np.linspace(120, 180, 17), np.linspace(60, 240, 17)])
     return WorstCase(
@@ -107,7 +107,7 @@ class _Checker(HTMLParser):
 @pytest.fixture
 def whole(tmp_path: Path) -> tuple[Report, Path]:
     plain = report(tmp_path)
-    person = WorstPerson(image="grey.png", annotation=17, similarity=0.25, labelled=12)
+    person = WorstPerson(image="gray.png", annotation=17, similarity=0.25, labelled=12)
     full = plain.model_copy(update={"worst": (person, person)})
     page = tmp_path / "report.html"
     write_page(page, full, [draw_case(case(tmp_path)), draw_case(case(tmp_path, found=False))])
@@ -148,7 +148,7 @@ def test_a_browser_shows_the_page(whole: tuple[Report, Path], tmp_path: Path) ->
         wanted = [int(color[i : i + 2], 16) for i in (1, 3, 5)]
         return int((np.abs(pixels - wanted).sum(-1) < 12).sum())
 
-    # Bars, stacked bars and the pictures are there, in the style sheet's colours.
+    # Bars, stacked bars and the pictures are there, in the style sheet's colors.
     for color in ("#2f6fdb", "#4c9f70", "#8c4a9e", "#f2a541"):
         assert seen(color) > 300, color
-    assert seen("#5a5a5a") > 5000  # the grey photo
+    assert seen("#5a5a5a") > 5000  # the gray photo

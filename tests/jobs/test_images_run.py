@@ -190,7 +190,7 @@ def test_runs_of_other_flags_and_files_are_not_mixed(
     assert files(out) == before
     (out / "unfinished.jsonl").write_bytes(before["unfinished.jsonl"] + b'{"name": 3}\n')
     boxes.write_text("one")
-    with pytest.raises(UsageError, match=r"unfinished\.jsonl is damaged; start anew with `overwrite`"):
+    with pytest.raises(UsageError, match=r"unfinished\.jsonl is damaged; start over with `overwrite`"):
         run(replace(job, resume=True), pipeline)
 
 

@@ -29,7 +29,7 @@ def chunk(kind: bytes, body: bytes) -> bytes:
 
 
 def png(width: int, height: int, data: bytes = b"") -> bytes:
-    """A grey PNG of any size whose pixels may be missing."""
+    """A gray PNG of any size whose pixels may be missing."""
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     body = chunk(b"IDAT", zlib.compress(data)) + chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + body
@@ -107,26 +107,26 @@ def test_broken_exif_data_spoil_no_photo(exif: bytes) -> None:
     assert distance(decode(data).image, pattern()) < 2
 
 
-def test_grey_and_black_and_white() -> None:
-    grey = pattern()[..., 0]
-    photo = decode(encoded(Image.fromarray(grey), "PNG"))
-    np.testing.assert_array_equal(photo.image, np.stack([grey] * 3, axis=-1))
-    bits = Image.fromarray(grey > 100)
+def test_gray_and_black_and_white() -> None:
+    gray = pattern()[..., 0]
+    photo = decode(encoded(Image.fromarray(gray), "PNG"))
+    np.testing.assert_array_equal(photo.image, np.stack([gray] * 3, axis=-1))
+    bits = Image.fromarray(gray > 100)
     assert bits.mode == "1"
     photo = decode(encoded(bits, "PNG"))
-    np.testing.assert_array_equal(photo.image[..., 1], np.where(grey > 100, 255, 0))
+    np.testing.assert_array_equal(photo.image[..., 1], np.where(gray > 100, 255, 0))
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "PPM"])
-def test_16_bit_grey_is_scaled(kind: str) -> None:
-    grey = np.linspace(0, 65535, 48 * 64).reshape(48, 64).astype(np.uint16)
-    photo = decode(encoded(Image.fromarray(grey), kind))
-    np.testing.assert_array_equal(photo.image[..., 2], np.rint(grey / 257))
+def test_16_bit_gray_is_scaled(kind: str) -> None:
+    gray = np.linspace(0, 65535, 48 * 64).reshape(48, 64).astype(np.uint16)
+    photo = decode(encoded(Image.fromarray(gray), kind))
+    np.testing.assert_array_equal(photo.image[..., 2], np.rint(gray / 257))
     assert photo.image.min() == 0
     assert photo.image.max() == 255
 
 
-def test_big_endian_16_bit_grey() -> None:
+def test_big_endian_16_bit_gray() -> None:
     _, data = cv2.imencode(".png", np.full((2, 3), 0x1234, np.uint16))
     assert (decode(data.tobytes()).image == 0x12).all()
     picture = Image.frombytes("I;16B", (2, 1), b"\xff\xff\x80\x00")
@@ -134,7 +134,7 @@ def test_big_endian_16_bit_grey() -> None:
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
-def test_16_bit_colour(suffix: str) -> None:
+def test_16_bit_color(suffix: str) -> None:
     deep = pattern().astype(np.uint16) * 257
     _, data = cv2.imencode(suffix, deep[..., ::-1])
     np.testing.assert_array_equal(decode(data.tobytes()).image, pattern())
@@ -157,19 +157,19 @@ def test_transparent_parts_are_white(kind: str) -> None:
     alpha = np.zeros((48, 64), np.uint8)
     alpha[:, 16:32] = 102
     alpha[:, 32:] = 255
-    colours = np.dstack([pattern(), alpha])
+    colors = np.dstack([pattern(), alpha])
     options = {"lossless": True} if kind == "WEBP" else {}
-    image = decode(encoded(Image.fromarray(colours), kind, **options)).image
+    image = decode(encoded(Image.fromarray(colors), kind, **options)).image
     assert (image[:, :16] == 255).all()
     expected = pattern()[:, 16:32] * 0.4 + 255 * 0.6
     assert np.abs(image[:, 16:32] - expected).max() <= 1
     np.testing.assert_array_equal(image[:, 32:], pattern()[:, 32:])
 
 
-def test_transparency_of_grey_palettes_and_single_colours() -> None:
-    grey = Image.new("LA", (2, 1), (0, 0))
-    grey.putpixel((1, 0), (80, 255))
-    assert decode(encoded(grey, "PNG")).image[0].tolist() == [[255] * 3, [80] * 3]
+def test_transparency_of_gray_palettes_and_single_colors() -> None:
+    gray = Image.new("LA", (2, 1), (0, 0))
+    gray.putpixel((1, 0), (80, 255))
+    assert decode(encoded(gray, "PNG")).image[0].tolist() == [[255] * 3, [80] * 3]
     palette = Image.new("P", (2, 1), 0)
     palette.putpalette([10, 20, 30, 40, 50, 60])
     palette.putpixel((1, 0), 1)
@@ -178,20 +178,20 @@ def test_transparency_of_grey_palettes_and_single_colours() -> None:
         data = encoded(palette, "PNG", transparency=transparency)
         assert decode(data).image[0].tolist() == [[255] * 3, [40, 50, 60]]
     assert decode(encoded(palette, "GIF", transparency=0)).image[0, 0].tolist() == [255] * 3
-    colours = Image.fromarray(np.array([[[1, 2, 3], [4, 5, 6]]], np.uint8))
-    data = encoded(colours, "PNG", transparency=(1, 2, 3))
+    colors = Image.fromarray(np.array([[[1, 2, 3], [4, 5, 6]]], np.uint8))
+    data = encoded(colors, "PNG", transparency=(1, 2, 3))
     assert decode(data).image[0].tolist() == [[255] * 3, [4, 5, 6]]
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "TIFF"])
-def test_cmyk_looks_like_the_colours_it_was_made_from(kind: str) -> None:
+def test_cmyk_looks_like_the_colors_it_was_made_from(kind: str) -> None:
     options = {"quality": 95} if kind == "JPEG" else {}
     photo = decode(encoded(Image.fromarray(pattern()).convert("CMYK"), kind, **options))
     assert photo.format == kind
     assert distance(photo.image, pattern()) < 3
 
 
-def test_ycck_looks_like_the_colours_it_was_made_from() -> None:
+def test_ycck_looks_like_the_colors_it_was_made_from() -> None:
     # Such files hold inverted inks; as CMYK is the inverse of RGB, the brightness they hold is inverted too.
     luma = Image.fromarray(255 - pattern()).convert("YCbCr")
     # Pillow inverts the four channels as it writes them, and marks them as CMYK (0); YCCK is 2.
@@ -207,7 +207,7 @@ def test_ycck_looks_like_the_colours_it_was_made_from() -> None:
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG"])
 def test_only_the_first_frame_of_an_animation_is_used(kind: str) -> None:
-    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "green", "blue")]
+    frames = [Image.new("RGB", (8, 8), color) for color in ("red", "green", "blue")]
     options = {"lossless": True} if kind == "WEBP" else {}
     photo = decode(encoded(frames[0], kind, save_all=True, append_images=frames[1:], **options))
     assert photo.notes == ("animated: only the first frame is used",)
@@ -216,7 +216,7 @@ def test_only_the_first_frame_of_an_animation_is_used(kind: str) -> None:
 
 
 def test_only_the_first_page_is_used() -> None:
-    pages = [Image.new("RGB", (8, 8), colour) for colour in ("red", "green")]
+    pages = [Image.new("RGB", (8, 8), color) for color in ("red", "green")]
     photo = decode(encoded(pages[0], "TIFF", save_all=True, append_images=pages[1:]))
     assert photo.notes == ("several pages: only the first is used",)
     assert (photo.image == (255, 0, 0)).all()
@@ -230,7 +230,7 @@ def test_a_phone_photo_with_a_second_picture_inside_is_a_jpeg() -> None:
     assert distance(photo.image, pattern()) < 2
 
 
-def test_only_colour_profiles_for_rgb_are_kept() -> None:
+def test_only_color_profiles_for_rgb_are_kept() -> None:
     rgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
     picture = Image.fromarray(pattern())

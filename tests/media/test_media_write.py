@@ -55,7 +55,7 @@ def test_what_is_written_can_be_read(name: str, error: float, tmp_path: Path) ->
     assert contents(tmp_path) == [name]
 
 
-def test_thin_coloured_lines_survive_jpeg(tmp_path: Path) -> None:
+def test_thin_colored_lines_survive_jpeg(tmp_path: Path) -> None:
     image = np.zeros((64, 64, 3), np.uint8)
     image[:, ::8] = (255, 0, 0)
     write_image(tmp_path / "a.jpg", image)
@@ -68,7 +68,7 @@ def test_parts_of_other_pictures_can_be_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
-def test_the_colour_profile_is_kept_and_exif_is_not(suffix: str, tmp_path: Path) -> None:
+def test_the_color_profile_is_kept_and_exif_is_not(suffix: str, tmp_path: Path) -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     exif = Image.Exif()
     exif[0x0112] = 3

@@ -56,7 +56,7 @@ class Recipe:
         pixels: Its pixel format.
         gop: Frames from key frame to key frame.
         options: For the encoder.
-        colour: Attributes of the encoder's context, such as color_range.
+        color: Attributes of the encoder's context, such as color_range.
         frames: The pictures themselves; None for numbered ones.
         last: Seconds that the last frame stays; None for what the container makes of it.
     """
@@ -73,7 +73,7 @@ class Recipe:
     pixels: str = "yuv420p"
     gop: int = 12
     options: dict[str, str] = field(default_factory=lambda: {"preset": "veryfast", "crf": "12"})
-    colour: dict[str, int] = field(default_factory=dict)
+    color: dict[str, int] = field(default_factory=dict)
     frames: Sequence[NDArray[np.uint8]] | None = None
     last: Fraction | None = None
 
@@ -88,7 +88,7 @@ def make_clip(path: Path, recipe: Recipe | None = None, *, container: str | None
         video.pix_fmt = recipe.pixels
         video.codec_context.time_base = recipe.tick
         video.codec_context.gop_size = recipe.gop
-        for name, value in recipe.colour.items():
+        for name, value in recipe.color.items():
             setattr(video.codec_context, name, value)
         if recipe.last is not None:
             video.codec_context.flags |= Flags.frame_duration
@@ -100,12 +100,12 @@ def make_clip(path: Path, recipe: Recipe | None = None, *, container: str | None
         for number, time in enumerate(times):
             pixels = recipe.frames[number] if recipe.frames is not None else numbered(number, recipe.size)
             frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
-            if recipe.colour:
+            if recipe.color:
                 frame = frame.reformat(
                     format=recipe.pixels,
                     src_color_range=2,
-                    dst_color_range=recipe.colour.get("color_range", 1),
-                    dst_colorspace=recipe.colour.get("colorspace", 5),
+                    dst_color_range=recipe.color.get("color_range", 1),
+                    dst_colorspace=recipe.color.get("colorspace", 5),
                 )
             frame.pts, frame.time_base = round(time / recipe.tick), recipe.tick
             if recipe.last is not None:

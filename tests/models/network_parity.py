@@ -126,7 +126,7 @@ def filled(build: Callable[[], Module]) -> Module:
 
 
 def crops(batch: int, size: tuple[int, int]) -> Tensor:
-    """Stand-ins for normalised crops, float32 (batch, 3, *size)."""
+    """Stand-ins for normalized crops, float32 (batch, 3, *size)."""
     stream = np.random.Generator(np.random.PCG64(20210101))
     return torch.from_numpy(stream.standard_normal((batch, 3, *size)).astype(np.float32))
 

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from mrpose_cli.errors import WeightsError
-from mrpose_cli.models import create_model, load_checkpoint, read_state_dict, recognise
+from mrpose_cli.models import create_model, load_checkpoint, read_state_dict, recognize
 
 
 @pytest.fixture(scope="module")
@@ -202,4 +202,4 @@ def test_yolo_file_is_called_by_its_name(tmp_path: Path) -> None:
         read_state_dict(tmp_path / "yolo.pt")
     torch.save(detector.state_dict(), tmp_path / "tensors.pt")
     with pytest.raises(WeightsError, match="looks like a YOLO detector"):
-        recognise(read_state_dict(tmp_path / "tensors.pt"))
+        recognize(read_state_dict(tmp_path / "tensors.pt"))

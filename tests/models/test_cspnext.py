@@ -15,7 +15,7 @@ from mrpose_cli.errors import WeightsError
 from mrpose_cli.models import convert, create_model, identify, load_model
 from mrpose_cli.models.backbone import backbone_norms, load_backbone, read_backbone, settle_norms
 from mrpose_cli.models.checkpoint import read_state_dict
-from mrpose_cli.models.recognition import recognise
+from mrpose_cli.models.recognition import recognize
 from mrpose_cli.models.rtmpose import RTMPose
 from mrpose_cli.pipeline.engines.onnx import OnnxEngine
 
@@ -29,7 +29,7 @@ def file(weights: Callable[[str], Path]) -> Path:
 
 @pytest.fixture(scope="module")
 def crops() -> Tensor:
-    """Smooth pictures, normalised: (4, 3, 256, 192)."""
+    """Smooth pictures, normalized: (4, 3, 256, 192)."""
     random = torch.randn(4, 3, 16, 12, generator=torch.Generator().manual_seed(0))
     return nn.functional.interpolate(random, (256, 192), mode="bicubic")
 
@@ -42,7 +42,7 @@ def rtmpose(file: Path) -> RTMPose:
 
 
 def test_the_onnx_file_is_rtmpose_as_a_torch_network(file: Path, crops: Tensor, rtmpose: RTMPose) -> None:
-    found = recognise(read_state_dict(file))
+    found = recognize(read_state_dict(file))
     assert found == ("rtmpose-s", 26, "mmpose", (256, 192))
     expected = OnnxEngine(file, torch.device("cpu"), outputs=("simcc_x", "simcc_y"))(crops)
     with torch.inference_mode():

@@ -11,7 +11,7 @@ import torch
 from network_parity import FIXTURES, FOLDER, Fixture, as_array, crops, load_fixture, relative_error
 from numpy.typing import NDArray
 
-from mrpose_cli.models import model_from_state, recognise
+from mrpose_cli.models import model_from_state, recognize
 
 FULL = Path(__file__).parents[3] / "shared" / "parity"
 BAR = 1e-5
@@ -52,10 +52,10 @@ def test_an_error_beyond_the_bar_is_seen() -> None:
 
 
 @pytest.mark.parametrize("name", FIXTURES)
-def test_reference_is_recognised(name: str) -> None:
+def test_reference_is_recognized(name: str) -> None:
     fixture = load_fixture(name)
     state = {key: torch.empty(shape, device="meta") for key, shape in fixture.shapes.items()}
-    found = recognise(state)
+    found = recognize(state)
     assert (found.name, found.joints, found.layout) == (fixture.network, fixture.joints, fixture.layout)
     assert found.input_size == (fixture.input_size if fixture.network.startswith("rtmpose") else None)
 

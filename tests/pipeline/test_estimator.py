@@ -78,7 +78,7 @@ def test_flip_test_averages_with_the_mirrored_and_swapped_answer() -> None:
     straight = PoseEstimator(TorchEngine(network, CPU), entry(codec="quarter"))(crops())
     for wrist in (9, 10):
         assert found.keypoints[0, wrist].tolist() == [40, 100]
-    background = -0.485 / 0.229  # black, normalised, in the red channel; blue's stays below
+    background = -0.485 / 0.229  # black, normalized, in the red channel; blue's stays below
     assert found.scores[0, 9] < straight.scores[0, 9]
     assert found.scores[0, 9] == pytest.approx((straight.scores[0, 9] + -0.406 / 0.225) / 2, abs=0.02)
     assert background < 0

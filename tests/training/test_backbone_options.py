@@ -15,7 +15,7 @@ from mrpose_cli.cli import app
 from mrpose_cli.models.checkpoint import read_state_dict
 from mrpose_cli.models.registry import create_model
 from mrpose_cli.training.config import TrainConfig
-from mrpose_cli.training.optimise import make_optimiser
+from mrpose_cli.training.optimize import make_optimizer
 
 CPU = torch.device("cpu")
 
@@ -24,7 +24,7 @@ CPU = torch.device("cpu")
 def test_the_backbone_has_a_share_of_the_learning_rate(model: str) -> None:
     with torch.device("meta"):
         network = create_model(model)
-    groups = make_optimiser(network, TrainConfig(backbone_lr=0.1), CPU).param_groups
+    groups = make_optimizer(network, TrainConfig(backbone_lr=0.1), CPU).param_groups
     shares = {id(p): group["share"] for group in groups for p in group["params"]}
     body = ("conv1.", "bn1.", "layer", "stem.", "stage")
     for name, parameter in network.named_parameters():
@@ -34,7 +34,7 @@ def test_the_backbone_has_a_share_of_the_learning_rate(model: str) -> None:
 
 def test_by_default_there_is_one_rate_for_all() -> None:
     network = create_model("mrfea2-cspnext-t")
-    groups = make_optimiser(network, TrainConfig(), CPU).param_groups
+    groups = make_optimizer(network, TrainConfig(), CPU).param_groups
     assert [(group["share"], group["weight_decay"]) for group in groups] == [(1.0, 0.01), (1.0, 0.0)]
 
 

@@ -9,7 +9,7 @@ import torch
 from mrpose_cli.training.batches import Sampler, epoch_rows, step_seed
 from mrpose_cli.training.config import TrainConfig
 from mrpose_cli.training.labels import Labels, Person
-from mrpose_cli.training.optimise import Average, learning_rate
+from mrpose_cli.training.optimize import Average, learning_rate
 
 CPU = torch.device("cpu")
 

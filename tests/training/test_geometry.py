@@ -23,9 +23,7 @@ from mrpose_cli.training.targets import heatmaps
 CROP, SIZE = (320, 240), (256, 192)
 CPU = torch.device("cpu")
 # Nothing but geometry changes the pixels.
-GEOMETRY = TrainConfig(
-    data=(Path("x"),), colour=0.0, grey=0.0, blur=0.0, noise=0.0, cutout=0.0, half_body=0.5
-)
+GEOMETRY = TrainConfig(data=(Path("x"),), color=0.0, gray=0.0, blur=0.0, noise=0.0, cutout=0.0, half_body=0.5)
 
 
 def _bodies(count: int) -> tuple[Tensor, Tensor]:
@@ -77,7 +75,7 @@ def test_a_dot_stays_on_its_joint_through_augmentation_targets_and_decoding(
 def _centroid(picture: Tensor) -> Tensor:
     y, x = torch.meshgrid(torch.arange(picture.shape[0]), torch.arange(picture.shape[1]), indexing="ij")
     weight = picture.clamp(min=0).double()
-    weight = torch.where(weight > 2, weight, 0.0)  # half of a grey level everywhere would pull it inwards
+    weight = torch.where(weight > 2, weight, 0.0)  # half of a gray level everywhere would pull it inwards
     return torch.stack([(weight * x).sum(), (weight * y).sum()]) / weight.sum()
 
 
@@ -123,7 +121,7 @@ def test_views_wander_as_far_as_they_are_told() -> None:
     assert 29 < degrees.abs().max() <= 30
     assert (degrees == 0).float().mean() == pytest.approx(0.5, abs=0.05)
     assert view.mirrored.float().mean() == pytest.approx(0.25, abs=0.05)
-    moved = ((view.centre - plain.centre) / view.extent).abs()
+    moved = ((view.center - plain.center) / view.extent).abs()
     assert 0.09 < moved.max() <= 0.1001
 
 

@@ -12,17 +12,17 @@ from torch import Tensor
 
 from mrpose_cli.ranks import Ranks
 from mrpose_cli.training.config import TrainConfig
-from mrpose_cli.training.crops import Catalogue
+from mrpose_cli.training.crops import Catalog
 from mrpose_cli.training.data import load_data
 from mrpose_cli.training.overlap import distances, fingerprints, look_alikes
 
 
 def _people(tmp_path: Path) -> Tensor:
     count = write_shard(tmp_path / "people.zip")
-    return Catalogue(TrainConfig(data=(tmp_path / "people.zip",))).load(np.arange(count), 2).pixels
+    return Catalog(TrainConfig(data=(tmp_path / "people.zip",))).load(np.arange(count), 2).pixels
 
 
-def test_a_picture_is_recognised_after_scaling_recompression_and_in_other_light(tmp_path: Path) -> None:
+def test_a_picture_is_recognized_after_scaling_recompression_and_in_other_light(tmp_path: Path) -> None:
     people = _people(tmp_path)
     changed = []
     for index, pixels in enumerate(people):
@@ -41,7 +41,7 @@ def test_different_people_are_different(tmp_path: Path) -> None:
 
 def test_people_to_be_evaluated_on_are_not_trained_on(tmp_path: Path, samples: Path) -> None:
     # One copy of the crops is cut from exact boxes, the other is a little off. If one crop of a photo is
-    # recognised, all of them go.
+    # recognized, all of them go.
     write_shard(tmp_path / "all.zip", copies=2, set="other")
     write_coco(tmp_path / "val.json", PHOTOS[-1:])
     evaluated = {"val_ann": tmp_path / "val.json", "val_images": samples}

@@ -12,7 +12,7 @@ import torch
 
 from mrpose_cli.ranks import Ranks
 from mrpose_cli.training.config import TrainConfig
-from mrpose_cli.training.crops import Catalogue
+from mrpose_cli.training.crops import Catalog
 from mrpose_cli.training.data import load_data
 from mrpose_cli.training.overlap import fingerprints, look_alikes
 
@@ -29,24 +29,24 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def evaluated() -> Catalogue:
+def evaluated() -> Catalog:
     config = TrainConfig(data=(ANNOTATIONS,), images=DATA / "coco_val2017" / "images", human_sets="*")
-    return Catalogue(config, (320, 240))
+    return Catalog(config, (320, 240))
 
 
 @pytest.fixture(scope="module")
-def trained() -> Catalogue:
-    return Catalogue(TrainConfig(data=(DATA / "train",)))
+def trained() -> Catalog:
+    return Catalog(TrainConfig(data=(DATA / "train",)))
 
 
-def test_no_photo_of_val2017_is_trained_on_by_its_id(evaluated: Catalogue, trained: Catalogue) -> None:
+def test_no_photo_of_val2017_is_trained_on_by_its_id(evaluated: Catalog, trained: Catalog) -> None:
     ids = {photo.rpartition("/")[2] for photo in evaluated.labels.photos}
     coco = {photo.rpartition("/")[2] for photo in trained.labels.photos if photo.startswith("coco")}
     assert len(ids) > 300 and len(coco) > 1000
     assert not ids & coco
 
 
-def test_no_person_of_val2017_is_trained_on_by_their_looks(evaluated: Catalogue, trained: Catalogue) -> None:
+def test_no_person_of_val2017_is_trained_on_by_their_looks(evaluated: Catalog, trained: Catalog) -> None:
     prints = fingerprints(evaluated.load(np.arange(len(evaluated.labels)), 4).pixels)
     assert look_alikes(prints[:50], prints).tolist() == list(range(50))
     places = np.array_split(np.arange(len(trained.labels)), 8)

@@ -15,7 +15,7 @@ from mrpose_cli.cli import app
 from mrpose_cli.models.checkpoint import load_checkpoint
 from mrpose_cli.training.batches import Augmenter
 from mrpose_cli.training.config import TrainConfig
-from mrpose_cli.training.crops import Catalogue
+from mrpose_cli.training.crops import Catalog
 from mrpose_cli.training.log import read_log
 from mrpose_cli.training.start import build, describe
 from mrpose_cli.training.validate import HeldOut, Validator
@@ -38,7 +38,7 @@ def test_training_lowers_the_loss_and_raises_oks(
     losses = [line["loss"] for line in read_log(out)]
     assert losses[-1] < 0.7 * losses[0]
     config = TrainConfig(data=(shard,), input_size="128x96")
-    crops = Catalogue(config).load(np.arange(count), 2)
+    crops = Catalog(config).load(np.arange(count), 2)
     augmenter = Augmenter(config, describe(config), torch.device("cpu"))
     validator = Validator(crops, augmenter, lambda: torch.autocast("cpu", enabled=False))
 

@@ -15,7 +15,7 @@ from mrpose_cli.errors import UsageError
 from mrpose_cli.models.registry import create_model
 from mrpose_cli.training.batches import Augmenter, Batch
 from mrpose_cli.training.config import TrainConfig
-from mrpose_cli.training.crops import Catalogue
+from mrpose_cli.training.crops import Catalog
 from mrpose_cli.training.start import describe
 from mrpose_cli.training.targets import heatmap_loss, heatmaps
 from mrpose_cli.training.teacher import Teacher
@@ -28,11 +28,11 @@ STILL = {"flip": 0.0, "scale": 0.0, "rotation": 0.0, "shift": 0.0, "half_body": 
 
 @pytest.fixture(scope="module")
 def batch(tmp_path_factory: pytest.TempPathFactory) -> Batch:
-    """The samples' people as a network sees them, with colours that vary."""
+    """The samples' people as a network sees them, with colors that vary."""
     shard = tmp_path_factory.mktemp("crops") / "a.zip"
     count = write_shard(shard, (320, 240))
     config = TrainConfig(data=(shard,), teacher="any", **STILL)  # type: ignore[arg-type]
-    crops = Catalogue(config).load(np.arange(count), 2)
+    crops = Catalog(config).load(np.arange(count), 2)
     return Augmenter(config, describe(config), CPU).training(crops, torch.arange(count), 0)
 
 

@@ -13,7 +13,7 @@ from sample_crops import PEOPLE, SURE, photo, write_coco, write_shard
 from mrpose_cli.errors import UsageError
 from mrpose_cli.pipeline.crops import CropSpec, crop_affines, warp
 from mrpose_cli.training.config import TrainConfig
-from mrpose_cli.training.crops import Catalogue, count_sets
+from mrpose_cli.training.crops import Catalog, count_sets
 from mrpose_cli.training.labels import MARGIN, PADDING
 
 PHOTOS = ("basketball1.png", "pedestrians1.jpg")  # 2 people and 7
@@ -25,9 +25,9 @@ def _config(*data: Path, **fields: object) -> TrainConfig:
 
 def test_a_shard_gives_its_crops_with_their_labels(tmp_path: Path) -> None:
     count = write_shard(tmp_path / "a.zip", photos=PHOTOS)
-    catalogue = Catalogue(_config(tmp_path))
+    catalog = Catalog(_config(tmp_path))
     told: list[int] = []
-    crops = catalogue.load(np.arange(count)[::-1].copy(), 3, told.append)
+    crops = catalog.load(np.arange(count)[::-1].copy(), 3, told.append)
     assert crops.pixels.shape == (9, 160, 120, 3) and sum(told) == 9
     assert (
         crops.labels.names[0] == "a.zip/00008.webp"
@@ -52,8 +52,8 @@ def test_photos_give_the_same_crops_as_a_shard_cut_from_them(tmp_path: Path, sam
     write_shard(tmp_path / "a.zip", (320, 240), photos=PHOTOS, teacher=None)
     write_coco(tmp_path / "people.json", PHOTOS)
     every = np.arange(9)
-    shard = Catalogue(_config(tmp_path / "a.zip")).load(every, 2)
-    photos = Catalogue(_config(tmp_path / "people.json", images=samples)).load(every, 2)
+    shard = Catalog(_config(tmp_path / "a.zip")).load(every, 2)
+    photos = Catalog(_config(tmp_path / "people.json", images=samples)).load(every, 2)
     assert photos.size == (320, 240)
     assert np.array_equal(photos.weights, shard.weights)
     known = photos.weights.numpy() > 0
@@ -68,26 +68,26 @@ def test_photos_give_the_same_crops_as_a_shard_cut_from_them(tmp_path: Path, sam
 def test_photos_are_cut_to_the_size_of_shards_that_come_with_them(tmp_path: Path, samples: Path) -> None:
     write_shard(tmp_path / "a.zip", photos=PHOTOS)
     write_coco(tmp_path / "people.json", PHOTOS)
-    catalogue = Catalogue(_config(tmp_path / "people.json", tmp_path / "a.zip", images=samples))
-    assert catalogue.size == (160, 120) and len(catalogue.labels) == 18
-    assert Catalogue(_config(tmp_path / "people.json", images=samples, input_size="64x96")).size == (80, 120)
+    catalog = Catalog(_config(tmp_path / "people.json", tmp_path / "a.zip", images=samples))
+    assert catalog.size == (160, 120) and len(catalog.labels) == 18
+    assert Catalog(_config(tmp_path / "people.json", images=samples, input_size="64x96")).size == (80, 120)
 
 
 def test_crops_without_labels_are_left_out(tmp_path: Path) -> None:
     write_shard(tmp_path / "a.zip", photos=PHOTOS)
     write_shard(tmp_path / "b.zip", photos=PHOTOS, human=None, teacher=[[1, 1, 0.1]] * 17)
-    catalogue = Catalogue(_config(tmp_path))
-    assert len(catalogue.labels) == 9 and catalogue.unlabelled == 9
-    assert len(Catalogue(_config(tmp_path, limit=4)).labels) == 4
+    catalog = Catalog(_config(tmp_path))
+    assert len(catalog.labels) == 9 and catalog.unlabelled == 9
+    assert len(Catalog(_config(tmp_path, limit=4)).labels) == 4
     with pytest.raises(UsageError, match="none of the crops has a joint"):
-        Catalogue(_config(tmp_path, human_sets="others", pseudo_weight=0.0))
+        Catalog(_config(tmp_path, human_sets="others", pseudo_weight=0.0))
 
 
 def test_crops_of_different_sizes_do_not_go_together(tmp_path: Path) -> None:
     write_shard(tmp_path / "a.zip", (160, 120), photos=PHOTOS)
     write_shard(tmp_path / "b.zip", (320, 240), photos=PHOTOS)
     with pytest.raises(UsageError, match=r"b\.zip are not of the size"):
-        Catalogue(_config(tmp_path))
+        Catalog(_config(tmp_path))
 
 
 def test_files_that_will_not_do_are_named(tmp_path: Path, samples: Path) -> None:
@@ -107,7 +107,7 @@ def test_files_that_will_not_do_are_named(tmp_path: Path, samples: Path) -> None
         (tmp_path / "people.json", "5 photos of people.json are missing"),
     ):
         with pytest.raises(UsageError, match=message):
-            Catalogue(_config(path))
+            Catalog(_config(path))
 
 
 def test_a_damaged_crop_is_named(tmp_path: Path) -> None:
@@ -119,4 +119,4 @@ def test_a_damaged_crop_is_named(tmp_path: Path) -> None:
         for name, content in members.items():
             archive.writestr(name, content)
     with pytest.raises(UsageError, match=r"00003\.webp cannot be read"):
-        Catalogue(_config(tmp_path / "a.zip")).load(np.arange(9), 2)
+        Catalog(_config(tmp_path / "a.zip")).load(np.arange(9), 2)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from mrpose_cli.skeletons import COCO17
 from mrpose_cli.training.batches import Augmenter
 from mrpose_cli.training.config import TrainConfig
-from mrpose_cli.training.crops import Catalogue, CropSet
+from mrpose_cli.training.crops import Catalog, CropSet
 from mrpose_cli.training.geometry import central
 from mrpose_cli.training.start import describe
 from mrpose_cli.training.targets import heatmaps
@@ -48,7 +48,7 @@ class Oracle(nn.Module):
 def crops(tmp_path_factory: pytest.TempPathFactory) -> CropSet:
     shard = tmp_path_factory.mktemp("crops") / "a.zip"
     count = write_shard(shard, copies=2)
-    return Catalogue(TrainConfig(data=(shard,))).load(np.arange(count), 2)
+    return Catalog(TrainConfig(data=(shard,))).load(np.arange(count), 2)
 
 
 def _validator(crops: CropSet) -> Validator:

@@ -15,7 +15,7 @@ QUICK = HttpSettings(connect_timeout=2.0, read_timeout=0.3, pause=0.0, pace=Pace
 
 
 def content(size: int = 200_000, seed: int = 0) -> bytes:
-    """Bytes in which every position differs from its neighbours', so that misplaced parts show."""
+    """Bytes in which every position differs from its neighbors', so that misplaced parts show."""
     block = hashlib.sha256(str(seed).encode()).digest()
     return b"".join(hashlib.sha256(block + i.to_bytes(4, "big")).digest() for i in range(size // 32 + 1))[
         :size

@@ -16,7 +16,7 @@ class Served:
 
     Attributes:
         content: The whole file.
-        ranges: Whether Range requests are honoured (206) or ignored (200).
+        ranges: Whether Range requests are honored (206) or ignored (200).
         breaks: How many responses end after half of their body, with the connection closed.
         gate: If set, every response waits for it after half of its body.
         moved_from: Added to the start a 206 response states, as a broken server would.

@@ -46,12 +46,12 @@ class EvalJob:
         thresholds: Of PCK, shares of the torso's size.
         suppression: Which OKS-NMS.
         oks_threshold: Of the suppression.
-        limit: Evaluate the first so many images.
+        limit: Evaluate the first N images.
         ids: Evaluate these images: ids (COCO) or file names, divided by commas, or a file with one a line.
         strict: A missing or unreadable image is an error.
-        out: Folder of all that is written; None for ``mrpose-eval`` or the first free ``mrpose-eval-N``.
-        resume: Go on with what is in the folder.
-        overwrite: Begin anew in it.
+        out: Output folder; None for ``mrpose-eval`` or the first free ``mrpose-eval-N``.
+        resume: Continue what is in the folder.
+        overwrite: Start over in it.
         worst: How many people to show on the contact sheet.
         html: Write the page, too.
         workers: Processes that decode images; 0 for threads, None for what suits the device.

@@ -66,7 +66,7 @@ class PckTask:
             )
         if job.boxes != "gt":
             raise UsageError(
-                f"{job.dataset.upper()} is evaluated on its own centres and scales, without "
+                f"{job.dataset.upper()} is evaluated on its own centers and scales, without "
                 f"{parameter('boxes')}"
             )
         names = list(dict.fromkeys(self._people.images))

@@ -62,7 +62,7 @@ class EvalPlan:
 
     Attributes:
         task: The dataset.
-        out: Folder of all that is written; it exists.
+        out: Output folder; it exists.
         claim: This process's right to write there; None on every rank but the first.
     """
 
@@ -99,7 +99,7 @@ def prepare(job: EvalJob, ranks: Ranks | None = None) -> EvalPlan:
     """Read the annotations and see that nothing stands in the way.
 
     Raises:
-        UsageError: files that cannot be used or would be replaced, contradicting wishes.
+        UsageError: files that cannot be used or would be replaced, conflicting options.
         InputError: images are missing, and ``strict`` is set.
         OutputError: the output folder cannot be made.
     """

@@ -49,7 +49,7 @@ def run_clip(
 
     Args:
         job: What the user wants.
-        out: Folder of all that is written.
+        out: Output folder.
         source: The clip.
         pipeline: The models.
         stop: Ends the clip when it is set.
@@ -192,7 +192,7 @@ def _timed(items: Iterable[T], clock: StageClock, stage: Stage) -> Iterator[T]:
 def _about(job: VideoJob, source: ClipSource, clip: AnyClip) -> dict[str, Any]:
     info = clip.info
     about: dict[str, Any] = {
-        "coordinates": "pixels of the upright picture (rotation applied); (0, 0) is the first pixel's centre",
+        "coordinates": "pixels of the upright picture (rotation applied); (0, 0) is the first pixel's center",
         "clip": {
             "file_name": source.name,
             "width": info.width,
@@ -239,5 +239,5 @@ def _notes(clip: AnyClip) -> list[str]:
     if isinstance(clip, LiveClip):
         notes.append(f"{clip.dropped} frames dropped")
         if clip.reconnects:
-            notes.append(f"connected anew {clip.reconnects} times")
+            notes.append(f"reconnected {clip.reconnects} times")
     return notes

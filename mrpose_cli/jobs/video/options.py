@@ -84,7 +84,7 @@ class VideoPlan:
     Attributes:
         sources: The clips.
         problems: Inputs that gave none, with the reason.
-        out: Folder of all that is written; claimed, if there are clips.
+        out: Output folder; claimed, if there are clips.
         detector: Where the boxes come from, if not from a network.
     """
 

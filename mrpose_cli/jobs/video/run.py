@@ -31,7 +31,7 @@ def prepare(job: VideoJob) -> Iterator[VideoPlan]:
         The plan; its folder is this run's alone until the block ends.
 
     Raises:
-        UsageError: contradicting wishes, a boxes file that cannot be used, files that would be replaced, a
+        UsageError: conflicting options, a boxes file that cannot be used, files that would be replaced, a
             folder that another run writes into.
         OutputError: the output folder cannot be made.
     """

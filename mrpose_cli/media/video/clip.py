@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
-from mrpose_cli.media.video.frames import Colour, Turn
+from mrpose_cli.media.video.frames import Color, Turn
 from mrpose_cli.poses import Frame
 
 Packet = Any  # av.Packet of a stream of any kind; the stubs make each kind a type of its own
@@ -39,7 +39,7 @@ class ClipInfo:
         duration: Seconds; None if the source does not tell.
         frames: About how many the window holds; None if the source does not tell.
         turn: What makes the stored pixels upright.
-        colour: What the pixels mean.
+        color: What the pixels mean.
         aspect: Width of an upright pixel over its height.
         container: FFmpeg's name of the format.
         codec: FFmpeg's name of the video codec.
@@ -53,7 +53,7 @@ class ClipInfo:
     duration: float | None
     frames: int | None
     turn: Turn
-    colour: Colour
+    color: Color
     aspect: Fraction
     container: str
     codec: str

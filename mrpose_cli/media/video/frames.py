@@ -1,4 +1,4 @@
-"""Pixels of a clip: upright RGB in, the clip's own kind of YUV out, colours unchanged by the way there."""
+"""Pixels of a clip: upright RGB in, the clip's own kind of YUV out, colors unchanged by the way there."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
-class Colour:
+class Color:
     """What the numbers of a clip's pixels mean, by FFmpeg's codes.
 
     Attributes:
@@ -92,7 +92,7 @@ class Colour:
 
     @classmethod
     def of(cls, frame: VideoFrame) -> Self:
-        """The colours of a decoded frame; where the clip is silent, what players assume."""
+        """The colors of a decoded frame; where the clip is silent, what players assume."""
         space = frame.colorspace
         if space not in _MATRICES and frame.color_trc in HDR:
             space = _BT2020
@@ -109,7 +109,7 @@ class Colour:
 
     @classmethod
     def shown(cls, frame: VideoFrame) -> Self:
-        """The colours that the frame's pixels have once :class:`FromYuv` has made them SDR.
+        """The colors that the frame's pixels have once :class:`FromYuv` has made them SDR.
 
         Raises:
             InputError: they are HDR of a kind that cannot be.
@@ -144,12 +144,12 @@ class FromYuv:
         if frame.format.is_rgb:
             converted = self._reformatter.reformat(frame, format=target)
         else:
-            colour = Colour.of(frame)
+            color = Color.of(frame)
             converted = self._reformatter.reformat(
                 frame,
                 format=target,
-                src_colorspace=colour.matrix,
-                src_color_range=colour.range,
+                src_colorspace=color.matrix,
+                src_color_range=color.range,
                 dst_color_range=ColorRange.JPEG,
                 interpolation=_EXACT,
             )
@@ -162,11 +162,11 @@ class ToYuv:
     """RGB to the frames an encoder takes. Not to be shared between threads.
 
     Args:
-        colour: What the pixels of the result shall mean.
+        color: What the pixels of the result shall mean.
     """
 
-    def __init__(self, colour: Colour) -> None:
-        self._colour = colour
+    def __init__(self, color: Color) -> None:
+        self._color = color
         self._reformatter = VideoReformatter()
 
     def __call__(self, image: NDArray[np.uint8]) -> VideoFrame:
@@ -175,12 +175,12 @@ class ToYuv:
             VideoFrame.from_ndarray(image, format="rgb24"),
             format="yuv420p",
             src_color_range=ColorRange.JPEG,
-            dst_colorspace=self._colour.matrix,
-            dst_color_range=self._colour.range,
+            dst_colorspace=self._color.matrix,
+            dst_color_range=self._color.range,
             interpolation=_EXACT,
         )
-        frame.colorspace = self._colour.space
-        frame.color_range = self._colour.range
-        frame.color_primaries = self._colour.primaries
-        frame.color_trc = self._colour.transfer
+        frame.colorspace = self._color.space
+        frame.color_range = self._color.range
+        frame.color_primaries = self._color.primaries
+        frame.color_trc = self._color.transfer
         return frame

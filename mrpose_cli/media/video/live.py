@@ -17,7 +17,7 @@ from av.error import FFmpegError
 from mrpose_cli.errors import InputError
 from mrpose_cli.media.video.clip import ClipFrame, ClipInfo, Packet, Window
 from mrpose_cli.media.video.filters import HDR, Deinterlacer
-from mrpose_cli.media.video.frames import Colour, FromYuv, Turn
+from mrpose_cli.media.video.frames import Color, FromYuv, Turn
 from mrpose_cli.media.video.open import open_container, video_stream
 from mrpose_cli.media.video.reader import Clip
 
@@ -113,7 +113,7 @@ class LiveClip:
             duration=None,
             frames=None,
             turn=turn,
-            colour=Colour.shown(picture),
+            color=Color.shown(picture),
             aspect=Fraction(1),
             container="live",
             codec="",
@@ -180,7 +180,7 @@ class LiveClip:
                 self._changed.notify_all()
 
     def _take_up_again(self) -> str:
-        """Connect anew, as often as it takes, until patience is over; the reason why it came to that."""
+        """Reconnect, as often as it takes, until patience is over; the reason why it came to that."""
         last, wait, reason = time.monotonic(), _FIRST_WAIT, "the stream ended"
         while not self._left and time.monotonic() - last < self._patience:
             time.sleep(min(wait, self._patience))

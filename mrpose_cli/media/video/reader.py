@@ -18,7 +18,7 @@ from mrpose_cli.errors import InputError
 from mrpose_cli.media.video.clip import ClipFrame, ClipInfo, Packet, Window
 from mrpose_cli.media.video.end import is_whole_matroska
 from mrpose_cli.media.video.filters import HDR, Deinterlacer
-from mrpose_cli.media.video.frames import Colour, FromYuv, Turn
+from mrpose_cli.media.video.frames import Color, FromYuv, Turn
 from mrpose_cli.media.video.open import open_container, video_stream
 
 if TYPE_CHECKING:
@@ -298,7 +298,7 @@ class Clip:
             duration=duration,
             frames=self._expected(duration, rate),
             turn=turn,
-            colour=Colour.shown(picture),
+            color=Color.shown(picture),
             aspect=aspect,
             container=self._container.format.name,
             codec=video.codec_context.name,

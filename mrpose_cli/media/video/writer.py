@@ -152,7 +152,7 @@ class ClipWriter:
         self._last = -1  # times of pictures, in units of the clock
         self._end = 0
         self._origin: tuple[int, int] | None = None  # where the pictures begin, as shown and as decoded
-        self._to_yuv = ToYuv(info.colour)
+        self._to_yuv = ToYuv(info.color)
         # Sound from before the beginning is known as such and kept from one Matroska file to another; from
         # elsewhere it would push back all the rest.
         warm_up = path.suffix not in (".mkv", ".webm") or "matroska" in info.container
@@ -189,8 +189,8 @@ class ClipWriter:
         context.time_base = self._clock
         context.gop_size = max(round(rate * _KEY_FRAMES), 1)
         context.flags |= Flags.frame_duration
-        context.colorspace, context.color_range = info.colour.space, info.colour.range
-        context.color_primaries, context.color_trc = info.colour.primaries, info.colour.transfer
+        context.colorspace, context.color_range = info.color.space, info.color.range
+        context.color_primaries, context.color_trc = info.color.primaries, info.color.transfer
         if encoder.tag and self.path.suffix != ".mkv":
             context.codec_tag = encoder.tag
         with self._writing(), _as_scheduled():

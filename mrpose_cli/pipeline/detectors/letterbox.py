@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-_GREY = (114, 114, 114)  # the border every YOLO is trained with
+_GRAY = (114, 114, 114)  # the border every YOLO is trained with
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,7 +38,7 @@ class Letterboxed:
 
 
 def letterbox(image: NDArray[np.uint8], size: int, *, stride: int = 32) -> Letterboxed:
-    """Scale the longer side to ``size`` and pad the other to a multiple of ``stride``, picture centred.
+    """Scale the longer side to ``size`` and pad the other to a multiple of ``stride``, picture centerd.
 
     Args:
         image: (H, W, 3) uint8.
@@ -57,7 +57,7 @@ def letterbox(image: NDArray[np.uint8], size: int, *, stride: int = 32) -> Lette
     if dh or dw:
         resized = np.asarray(
             cv2.copyMakeBorder(
-                resized, dh // 2, dh - dh // 2, dw // 2, dw - dw // 2, cv2.BORDER_CONSTANT, value=_GREY
+                resized, dh // 2, dh - dh // 2, dw // 2, dw - dw // 2, cv2.BORDER_CONSTANT, value=_GRAY
             ),
             np.uint8,
         )

@@ -14,7 +14,7 @@ from mrpose_cli.pipeline.engines.base import Engine
 from mrpose_cli.pipeline.profile import Stage, StageClock
 from mrpose_cli.poses import Detections, Frame
 
-_GREY = 114
+_GRAY = 114
 
 
 class YoloxDetector:
@@ -56,7 +56,7 @@ class YoloxDetector:
             # The picture lies in the top left corner, as mmdetection pads it.
             ratio = min(self._size[0] / height, self._size[1] / width)
             small = cv2.resize(image, (max(round(width * ratio), 1), max(round(height * ratio), 1)))
-            canvas = np.full((*self._size, 3), _GREY, np.uint8)
+            canvas = np.full((*self._size, 3), _GRAY, np.uint8)
             canvas[: small.shape[0], : small.shape[1]] = small
             tensor = canvas[..., ::-1].transpose(2, 0, 1)[None].astype(np.float32)
         with self._clock(Stage.DETECTOR):

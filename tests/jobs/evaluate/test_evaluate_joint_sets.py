@@ -22,7 +22,7 @@ from mrpose_cli.pipeline.pipeline import Pipeline
 from mrpose_cli.skeletons import COCO17, MPII16
 from mrpose_cli.weights.manifest import PoseEntry, find_pose
 
-SPOT = (120, 90)  # x, y of the one bright pixel block's centre
+SPOT = (120, 90)  # x, y of the one bright pixel block's center
 FAR = (20, 20)
 
 

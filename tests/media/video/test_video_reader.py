@@ -78,7 +78,7 @@ def test_mirrored_clips_are_mirrored_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "colour",
+    "color",
     [
         {"colorspace": 1, "color_range": 1},
         {"colorspace": 6, "color_range": 1},
@@ -86,19 +86,17 @@ def test_mirrored_clips_are_mirrored_back(tmp_path: Path) -> None:
         {"colorspace": 9, "color_range": 1},
     ],
 )
-def test_colours_are_read_by_the_clips_own_matrix_and_range(tmp_path: Path, colour: dict[str, int]) -> None:
+def test_colors_are_read_by_the_clips_own_matrix_and_range(tmp_path: Path, color: dict[str, int]) -> None:
     patches = np.array([[[200, 30, 30], [30, 180, 40], [40, 50, 200], [255, 255, 255], [0, 0, 0]]], np.uint8)
     image = patches.repeat(32, 0).repeat(32, 1)
-    recipe = Recipe(
-        times=[Fraction(0), Fraction(1, 25)], size=(160, 32), frames=[image, image], colour=colour
-    )
+    recipe = Recipe(times=[Fraction(0), Fraction(1, 25)], size=(160, 32), frames=[image, image], color=color)
     path = make_clip(tmp_path / "clip.mkv", recipe)
     with av.open(str(path)) as raw:
         picture = next(raw.decode(video=0))
-        assert (picture.colorspace, picture.color_range) == (colour["colorspace"], colour["color_range"])
+        assert (picture.colorspace, picture.color_range) == (color["colorspace"], color["color_range"])
     frame = read(path)[0]
-    centres = frame.image[16, 16::32].astype(int)
-    assert np.abs(centres - patches[0]).max() <= 6
+    centers = frame.image[16, 16::32].astype(int)
+    assert np.abs(centers - patches[0]).max() <= 6
 
 
 @pytest.mark.parametrize(

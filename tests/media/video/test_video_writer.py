@@ -88,18 +88,18 @@ def test_frames_of_another_size_are_fitted_in(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "colour",
+    "color",
     [
         {},
         {"colorspace": 1, "color_range": 1, "color_primaries": 1, "color_trc": 1},
         {"colorspace": 6, "color_range": 2},
     ],
 )
-def test_colours_do_not_shift(tmp_path: Path, colour: dict[str, int]) -> None:
+def test_colors_do_not_shift(tmp_path: Path, color: dict[str, int]) -> None:
     rows, columns = np.mgrid[:96, :128]
     image = np.stack([columns * 1.8 + 10, rows * 2.4 + 10, 240 - columns - rows], -1).astype(np.uint8)
     options = {"preset": "veryfast", "crf": "1"}
-    recipe = Recipe(frames=[image] * 30, size=(128, 96), colour=colour, options=options)
+    recipe = Recipe(frames=[image] * 30, size=(128, 96), color=color, options=options)
     source = make_clip(tmp_path / "clip.mp4", recipe)
     target = copy(source, tmp_path)
 
@@ -112,7 +112,7 @@ def test_colours_do_not_shift(tmp_path: Path, colour: dict[str, int]) -> None:
     assert np.abs(difference).mean() < 1
     with av.open(str(target)) as container:
         frame = next(container.decode(video=0))
-        for name, value in colour.items():
+        for name, value in color.items():
             assert getattr(frame, name) == value
         assert frame.colorspace != 2  # never left for the player to guess
 

@@ -1,4 +1,4 @@
-"""Optimiser, learning rate, and the average of the weights."""
+"""Optimizer, learning rate, and the average of the weights."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mrpose_cli.models.backbone import backbone_parts
 from mrpose_cli.training.config import TrainConfig
 
 
-def make_optimiser(network: nn.Module, config: TrainConfig, device: torch.device) -> torch.optim.AdamW:
+def make_optimizer(network: nn.Module, config: TrainConfig, device: torch.device) -> torch.optim.AdamW:
     """AdamW; only weights of convolutions and matrices decay, neither biases nor norms.
 
     Each group of parameters knows its ``share`` of the learning rate.
