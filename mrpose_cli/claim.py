@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from mrpose_cli.atomic import writing
-from mrpose_cli.errors import UsageError
+from mrpose_cli.errors import UsageError, parameter
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -43,7 +43,7 @@ class Claim:
         if self._lock is None:
             raise UsageError(
                 f"another run of mrpose is writing into {folder}; wait for it, or choose another folder "
-                "with --out"
+                f"with {parameter('out')}"
             )
         self.clean([folder])
 

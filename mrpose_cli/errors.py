@@ -1,12 +1,46 @@
 """Errors whose message is written for the user: one line that says what happened and what to do."""
 
+from __future__ import annotations
+
+import re
+
+_MARKED = re.compile("\0([a-z_]+)\0")  # no file name has a NUL in it
+
+
+def parameter(name: str) -> str:
+    """Name a parameter within what becomes a :class:`Message`, as errors do."""
+    return f"\0{name}\0"
+
+
+class Message(str):
+    """Text that names parameters as Python has them, ``overwrite``, and knows how to name their flags."""
+
+    __slots__ = ("as_flags",)
+    as_flags: str
+
+    def __new__(cls, text: str) -> Message:
+        """Take text with what :func:`parameter` gave in it; ``as_flags`` is the same for the command line."""
+        if isinstance(text, Message):
+            return text
+        message = super().__new__(cls, _MARKED.sub(r"`\1`", text))
+        message.as_flags = _MARKED.sub(lambda found: f"--{found[1].replace('_', '-')}", text)
+        return message
+
 
 class MrposeError(Exception):
     """Something the user can act on; the command line prints its message and no traceback."""
 
+    def __init__(self, message: str) -> None:
+        super().__init__(Message(message))
+
 
 class UsageError(MrposeError):
     """The command was asked for something that cannot be; exit code 2."""
+
+
+def contradiction(one: str, other: str) -> UsageError:
+    """The error for two parameters of which only one may be given."""
+    return UsageError(f"{parameter(one)} and {parameter(other)} contradict each other; pass one of them")
 
 
 class InputError(MrposeError):

@@ -44,17 +44,6 @@ class Ranks:
 
             dist.barrier()
 
-    def total(self, number: int) -> int:
-        """The sum over all processes."""
-        if self.size == 1:
-            return number
-        import torch
-        import torch.distributed as dist
-
-        numbers = torch.tensor([number])
-        dist.all_reduce(numbers)
-        return int(numbers)
-
     def agree(self, decide: Callable[[], T]) -> T:
         """What the first process decides, on all of them."""
         if self.size == 1:
@@ -65,15 +54,14 @@ class Ranks:
         dist.broadcast_object_list(decision, src=0)
         return decision[0]  # type: ignore[return-value]
 
-    def united(self, names: set[str]) -> set[str]:
-        """What any of the processes names."""
-        if self.size == 1:
-            return names
-        import torch.distributed as dist
+    def gathered(self, item: T) -> list[T]:
+        """What each process has, on all of them."""
+        items = [item] * self.size
+        if self.size > 1:
+            import torch.distributed as dist
 
-        boxes: list[set[str]] = [set() for _ in range(self.size)]
-        dist.all_gather_object(boxes, names)
-        return set().union(*boxes)
+            dist.all_gather_object(items, item)
+        return items
 
 
 def local_rank() -> int | None:

@@ -31,7 +31,7 @@ def holder(folder: Path) -> "subprocess.Popen[str]":
 
 def test_a_folder_that_another_process_claims_is_refused(tmp_path: Path) -> None:
     with holder(tmp_path) as other:
-        with pytest.raises(UsageError, match=r"another run of mrpose is writing into .*--out"):
+        with pytest.raises(UsageError, match=r"another run of mrpose is writing into .*`out`"):
             Claim(tmp_path)
         other.kill()
 

@@ -23,6 +23,7 @@ def _in_the_clone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
 
 
+@pytest.mark.downloads
 @pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL))
 def test_python_in_the_readme_runs(code: str, capsys: pytest.CaptureFixture[str]) -> None:
     exec(compile(code, "README.md", "exec"), {})
@@ -58,6 +59,7 @@ def test_every_promise_names_its_test() -> None:
     assert all("`tests/" in promise for promise in promises)
 
 
+@pytest.mark.downloads
 @pytest.mark.parametrize("module", [mrpose_cli, pipeline_module])
 def test_docstring_examples_run(module: object) -> None:
     results = doctest.testmod(module)  # type: ignore[arg-type]

@@ -5,14 +5,13 @@ Names and messages may come from anywhere. All of them are printed through here,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
-from mrpose_cli.errors import MrposeError, UsageError
+from mrpose_cli.errors import Message, MrposeError, UsageError
 from mrpose_cli.interrupt import terminations_interrupt
 from mrpose_cli.printable import printable
 
@@ -20,7 +19,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import ProgressColumn
 
-    from mrpose_cli.weights.fetch import Progress
+    from mrpose_cli.jobs.common import RunReport
+    from mrpose_cli.progress import Progress
 
 FAILED = 1
 WRONG_USAGE = 2
@@ -32,9 +32,9 @@ def say(message: object) -> None:
     typer.echo(printable(message))
 
 
-def complain(message: object) -> None:
-    """Print an error to stderr."""
-    _tell("error", message)
+def complain(message: object, about: str = "") -> None:
+    """Print an error to stderr, and the input that it is about, if any."""
+    _tell("error", message, f"{about}: " if about else "")
 
 
 def warn(message: object) -> None:
@@ -47,8 +47,15 @@ def remark(message: object) -> None:
     _tell("note", message)
 
 
-def _tell(kind: str, message: object) -> None:
-    typer.echo(f"mrpose: {kind}: {printable(message)}", err=True)
+def _tell(kind: str, message: object, about: str = "") -> None:
+    typer.echo(f"mrpose: {kind}: {printable(about)}{with_flags(message)}", err=True)
+
+
+def with_flags(message: object) -> str:
+    """A message in one line, with flags for the parameters it names."""
+    if isinstance(message, MrposeError):
+        message = message.args[0]
+    return printable(message.as_flags if isinstance(message, Message) else message)
 
 
 @contextmanager
@@ -64,8 +71,33 @@ def errors_reported() -> Iterator[None]:
         complain(explain_import_error(error))
         raise typer.Exit(FAILED) from None
     except KeyboardInterrupt:
-        complain("interrupted")
-        raise typer.Exit(INTERRUPTED) from None
+        end_interrupted()
+
+
+def end_interrupted(remedy: str = "", *, aloud: bool = True) -> NoReturn:
+    """Leave after Ctrl-C, saying what becomes of what was done."""
+    if aloud:
+        complain(f"interrupted; {remedy}" if remedy else "interrupted")
+    raise typer.Exit(INTERRUPTED) from None
+
+
+def finish(report: RunReport, *, failed: bool, interrupted: str, full: str = "") -> None:
+    """Say what failed, and leave with an exit code unless all went well.
+
+    Args:
+        report: What was done.
+        failed: Whether something failed before there was a report.
+        interrupted: What becomes of what was done, after Ctrl-C.
+        full: What to say of a disk that is full.
+    """
+    for name, reason in report.failures:
+        complain(reason, name)
+    if report.full:
+        complain(full)
+    elif report.interrupted:
+        end_interrupted(interrupted)
+    if failed or report.failures or report.partial:
+        raise typer.Exit(FAILED)
 
 
 def explain_import_error(error: ImportError) -> str:
@@ -117,67 +149,41 @@ def bar_column(template: str) -> ProgressColumn:
 
 
 @contextmanager
-def download_bars() -> Iterator[Progress]:
-    """One bar per downloaded file on stderr; nothing where that is not a terminal."""
-    from rich.progress import BarColumn, DownloadColumn, TaskID, TransferSpeedColumn
+def progress_bar(unit: str = "", *, quiet: bool = False) -> Iterator[Progress]:
+    """A bar on stderr with throughput and ETA; nothing where that is not a terminal.
+
+    Args:
+        unit: What is counted, in the plural: "bytes", or what has people in it; nothing if the work tells its
+            rate itself.
+        quiet: No bar at all.
+    """
+    from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, TaskID, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
     console = bar_console()
-    columns = (bar_column("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Bars(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
-        tasks: dict[str, TaskID] = {}
-
-        def show(description: str, done: int, total: int | None) -> None:
-            if description not in tasks:
-                tasks[description] = bars.add_task(description, total=None)
-            bars.update(tasks[description], completed=done, total=total)
-
-        yield show
-
-
-@dataclass(frozen=True, slots=True)
-class WorkBar:
-    """A bar with throughput and ETA.
-
-    Attributes:
-        start: To be called with the number of units when it is known.
-        advance: To be called once per unit done, with the number of people in it.
-    """
-
-    start: Callable[[int], None]
-    advance: Callable[[int], None]
-
-
-@contextmanager
-def work_bar(unit: str, *, quiet: bool = False) -> Iterator[WorkBar]:
-    """A bar on stderr; nothing where that is not a terminal.
-
-    Args:
-        unit: What is counted, in the plural.
-        quiet: No bar at all.
-    """
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    console = bar_console()
     columns = (
-        MofNCompleteColumn(),
-        bar_column(unit),
-        BarColumn(),
-        bar_column("{task.fields[rate]}"),
+        bar_column("{task.description}"),
+        DownloadColumn() if unit == "bytes" else MofNCompleteColumn(),
+        BarColumn(bar_width=20),
+        bar_column("{task.fields[facts]}"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, disable=quiet or not console.is_terminal, transient=True) as bar:
-        people = 0
+    with Bars(*columns, console=console, disable=quiet or not console.is_terminal, transient=True) as bars:
+        task: TaskID | None = None
+        current = ""
 
-        def start(total: int) -> None:
-            bar.add_task(unit, total=total, rate="")
+        def show(what: str, done: int, total: int | None, /, *, persons: int = 0, facts: str = "") -> None:
+            nonlocal task, current
+            if task is None or what != current or not done:
+                if task is not None:
+                    bars.remove_task(task)
+                task, current = bars.add_task(what, facts=""), what
+            seconds = max(bars.tasks[-1].elapsed or 0.0, 1e-6)
+            if unit == "bytes":
+                facts = f"{done / seconds / 1e6:.1f} MB/s"
+            elif unit:
+                rate = f"{done / seconds:.1f} {unit}/s, {persons / seconds:.1f} persons/s"
+                facts = f"{rate}, {facts}" if facts else rate
+            bars.update(task, completed=done, total=total, facts=facts)
 
-        def advance(persons: int) -> None:
-            nonlocal people
-            people += persons
-            [task] = bar.tasks
-            seconds, done = max(task.elapsed or 0.0, 1e-6), task.completed + 1
-            rate = f"{done / seconds:.1f} {unit}/s, {people / seconds:.1f} persons/s"
-            bar.update(task.id, advance=1, rate=rate)
-
-        yield WorkBar(start, advance)
+        yield show

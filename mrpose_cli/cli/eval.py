@@ -11,17 +11,15 @@ import typer
 
 from mrpose_cli.cli import options
 from mrpose_cli.cli.console import (
-    INTERRUPTED,
-    complain,
-    download_bars,
+    end_interrupted,
     errors_reported,
+    progress_bar,
     remark,
     say,
     table_console,
     warn,
-    work_bar,
 )
-from mrpose_cli.cli.flags import with_flags
+from mrpose_cli.cli.flags import takes_flags
 from mrpose_cli.pipeline.options import BOXES, EVALUATION, SPEED, ModelOptions
 
 if TYPE_CHECKING:
@@ -38,7 +36,7 @@ app = typer.Typer(no_args_is_help=True, invoke_without_command=True, rich_markup
 
 
 @app.callback()
-@with_flags("models", without={"detector"})
+@takes_flags("models", without={"detector"})
 def evaluate(
     context: typer.Context,
     ann: Annotated[
@@ -221,7 +219,7 @@ def evaluate(
 
 
 def _evaluate(job: EvalJob, ranks: Ranks, *, quiet: bool, profile: bool) -> None:
-    from mrpose_cli.jobs.evaluate.run import Progress, load, prepare, run
+    from mrpose_cli.jobs.evaluate.run import load, prepare, run
     from mrpose_cli.pipeline.profile import StageClock
     from mrpose_cli.weights.store import WeightsStore
 
@@ -229,16 +227,14 @@ def _evaluate(job: EvalJob, ranks: Ranks, *, quiet: bool, profile: bool) -> None
         plan = stack.enter_context(prepare(job, ranks))
         engine = None
         if job.predictions is None:
-            with download_bars() as progress:
+            with progress_bar("bytes") as progress:
                 store = WeightsStore(offline=job.models.offline, progress=progress)
                 engine = load(job, plan.task, store, StageClock(synchronise=profile), ranks, remark)
-        bar = stack.enter_context(work_bar("images", quiet=quiet))
+        bar = stack.enter_context(progress_bar("images", quiet=quiet))
         try:
-            report = run(job, plan, engine, ranks, Progress(bar.start, bar.advance))
+            report = run(job, plan, engine, ranks, bar)
         except KeyboardInterrupt:
-            if ranks.first:
-                complain(f"interrupted; --out {plan.out} --resume goes on with what is done")
-            raise typer.Exit(INTERRUPTED) from None
+            end_interrupted(f"--out {plan.out} --resume goes on with what is done", aloud=ranks.first)
     if report is not None:
         if not quiet:
             _print(report, plan.out, profile=profile)

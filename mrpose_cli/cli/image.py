@@ -11,15 +11,15 @@ import typer
 from mrpose_cli.cli import options
 from mrpose_cli.cli.console import (
     FAILED,
-    INTERRUPTED,
     complain,
     errors_reported,
+    finish,
+    progress_bar,
     remark,
     say,
     table_console,
-    work_bar,
 )
-from mrpose_cli.cli.flags import with_flags
+from mrpose_cli.cli.flags import takes_flags
 from mrpose_cli.interrupt import interruptible
 from mrpose_cli.pipeline.options import BOXES, ModelOptions
 
@@ -30,7 +30,7 @@ _MOST_ROWS = 40
 _KEPT = "what was done until then is complete, and the same command with --resume does the rest"
 
 
-@with_flags("models")
+@takes_flags("models")
 def image(
     inputs: Annotated[
         list[str],
@@ -103,9 +103,10 @@ def image(
     after Ctrl-C. After Ctrl-C, a full disk or a crash the same command with --resume does the rest.
     """
     with errors_reported():
+        from mrpose_cli.coco.writer import DatasetWriter, ResultsWriter
         from mrpose_cli.drawing import Style
         from mrpose_cli.jobs.images import ImageJob, prepare
-        from mrpose_cli.jobs.images_run import Progress, run_images
+        from mrpose_cli.jobs.images_run import run_images
 
         job = ImageJob(
             inputs=inputs,
@@ -115,7 +116,7 @@ def image(
             whole_image=whole_image,
             style=Style(keypoint_threshold=keypoint_threshold, boxes=draw_boxes, heatmaps=draw_heatmaps),
             overlay=overlay,
-            results=results_json,
+            formats=(DatasetWriter, ResultsWriter) if results_json else (DatasetWriter,),
             overwrite=overwrite,
             resume=resume,
             settings={
@@ -129,7 +130,7 @@ def image(
         with ExitStack() as stack:
             plan = stack.enter_context(prepare(job))
             for name, reason in plan.problems:
-                complain(f"{name}: {reason}")
+                complain(reason, name)
             if plan.passed_over:
                 remark(f"photos in {plan.out} are not taken: it is the output folder")
             if not plan.sources:
@@ -137,24 +138,17 @@ def image(
 
             pipeline = options.open_models(models, plan.detector, heatmaps=draw_heatmaps, profile=profile)
             stop = stack.enter_context(interruptible())
-            bar = stack.enter_context(work_bar("photos", quiet=quiet))
-            report = run_images(job, plan, pipeline, stop, Progress(bar.start, bar.advance))
+            bar = stack.enter_context(progress_bar("photos", quiet=quiet))
+            report = run_images(job, plan, pipeline, stop, bar)
         if not quiet:
-            _print_rows(report, overlays=overlay)
+            _print_rows(report, plan.out, overlays=overlay)
         if profile:
             _print_profile(report)
-        for name, reason in report.failures:
-            complain(f"{name}: {reason}")
-        if report.full:
-            complain(f"no space left on the disk: {plan.out}; {_KEPT}")
-        elif report.interrupted:
-            complain(f"interrupted; {_KEPT}")
-            raise typer.Exit(INTERRUPTED)
-        if report.failures or report.partial or plan.problems:
-            raise typer.Exit(FAILED)
+        full = f"no space left on the disk: {plan.out}; {_KEPT}"
+        finish(report, failed=bool(plan.problems), interrupted=_KEPT, full=full)
 
 
-def _print_rows(report: ImageReport, *, overlays: bool) -> None:
+def _print_rows(report: ImageReport, out: Path, *, overlays: bool) -> None:
     from rich import box
     from rich.table import Table
 
@@ -174,16 +168,15 @@ def _print_rows(report: ImageReport, *, overlays: bool) -> None:
     say(f"  {report.persons} persons in {photos} photos, {report.seconds:.2f} s ({rate})")
     if report.resumed:
         say(f"  {report.resumed} of these photos had been done before")
-    if overlays:
-        say(f"  overlays   {report.dataset.parent}")
-    say(f"  COCO JSON  {report.dataset}")
-    if report.results:
-        say(f"  results    {report.results}")
+    for title, path in [*([("overlays", out)] if overlays else []), *report.written.items()]:
+        say(f"  {title:<9}  {path}")
 
 
 def _print_profile(report: ImageReport) -> None:
     from rich import box
     from rich.table import Table
+
+    from mrpose_cli.pipeline.profile import Stage
 
     table = Table("stage", box=box.SIMPLE_HEAD)
     for title in ("s", "%"):
@@ -192,7 +185,7 @@ def _print_profile(report: ImageReport) -> None:
     for stage, seconds in (*report.stages.items(), ("everything else", report.seconds - accounted)):
         table.add_row(stage, f"{seconds:.3f}", f"{100 * seconds / report.seconds:.1f}")
     table.add_section()
-    forward = report.stages.get("detector", 0.0) + report.stages.get("pose network", 0.0)
+    forward = report.stages.get(Stage.DETECTOR, 0.0) + report.stages.get(Stage.POSE_NETWORK, 0.0)
     table.add_row("detector + pose network", f"{forward:.3f}", f"{100 * forward / report.seconds:.1f}")
     table.add_row("wall time after loading", f"{report.seconds:.3f}", "100.0")
     table_console().print(table)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mrpose_cli.cli.console import download_bars, remark
+from mrpose_cli.cli.console import progress_bar, remark
 from mrpose_cli.pipeline.options import BOXES, SPEED, ModelOptions
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def open_models(
     from mrpose_cli.pipeline.profile import StageClock
     from mrpose_cli.weights.store import WeightsStore
 
-    with download_bars() as progress:
+    with progress_bar("bytes") as progress:
         return open_pipeline(
             models,
             detector,

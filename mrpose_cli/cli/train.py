@@ -12,26 +12,25 @@ import typer
 
 from mrpose_cli.cli import options
 from mrpose_cli.cli.console import (
-    INTERRUPTED,
-    bar_column,
     bar_console,
-    complain,
-    download_bars,
+    end_interrupted,
     errors_reported,
+    progress_bar,
     say,
     table_console,
+    with_flags,
 )
-from mrpose_cli.cli.flags import with_flags
+from mrpose_cli.cli.flags import takes_flags
 from mrpose_cli.training.config import TrainConfig
 
 if TYPE_CHECKING:
-    from mrpose_cli.jobs.train import Outcome, Screen
-    from mrpose_cli.training.trainer import Report
+    from mrpose_cli.jobs.train import Outcome
+    from mrpose_cli.progress import Progress
 
 _LINE_EVERY = 30  # seconds between lines where there is no terminal for a bar
 
 
-@with_flags("config")
+@takes_flags("config")
 def train(
     ctx: typer.Context,
     config: TrainConfig = TrainConfig(),
@@ -77,16 +76,21 @@ def train(
         from mrpose_cli.weights.store import WeightsStore
 
         request = Request(config, explicit, resume, overwrite)
-        with training_ranks(config.device) as (ranks, device), download_bars() as progress:
-            store = WeightsStore(progress=progress)
-            with _screen(quiet=quiet or not ranks.first) as screen:
-                outcome = run_training(request, ranks, device, store=store, screen=screen)
-            if ranks.first and not quiet:
+        with training_ranks(config.device) as (ranks, device), progress_bar("bytes") as downloads:
+            silenced = quiet or not ranks.first
+
+            def remark(sentence: str) -> None:
+                if not silenced:
+                    typer.echo(with_flags(sentence), err=True)
+
+            store = WeightsStore(progress=downloads)
+            with _told(quiet=silenced) as progress:
+                outcome = run_training(request, ranks, device, store=store, progress=progress, remark=remark)
+            if not silenced:
                 _print(outcome)
             if outcome.interrupted:
-                if ranks.first:
-                    complain(f"interrupted; go on with: mrpose train --resume --out {outcome.out}")
-                raise typer.Exit(INTERRUPTED)
+                remedy = f"go on with: mrpose train --resume --out {outcome.out}"
+                end_interrupted(remedy, aloud=ranks.first)
 
 
 def _given(ctx: typer.Context, name: str) -> bool:
@@ -96,50 +100,22 @@ def _given(ctx: typer.Context, name: str) -> bool:
 
 
 @contextmanager
-def _screen(*, quiet: bool) -> Iterator[Screen]:
+def _told(*, quiet: bool) -> Iterator[Progress]:
     """A bar with crops a second, loss, AP and time left on stderr; lines where that is not a terminal."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    from mrpose_cli.jobs.train import Screen
-
-    console = bar_console()
-    if quiet:
-        yield Screen()
+    if quiet or bar_console().is_terminal:
+        with progress_bar(quiet=quiet) as bar:
+            yield bar
         return
-    lines = not console.is_terminal
-    columns = (
-        bar_column("{task.description}"),
-        MofNCompleteColumn(),
-        BarColumn(),
-        bar_column("{task.fields[facts]}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, disable=lines, transient=True) as bar:
-        decoding = bar.add_task("crops", total=None, facts="decoding")
-        training = bar.add_task("steps", total=None, facts="", visible=False)
-        last = 0.0
+    before, last = "decoding", 0.0
 
-        def decoded(crops: int, total: int) -> None:
-            bar.update(decoding, completed=crops, total=total, visible=crops < total)
+    def line(what: str, done: int, total: int | None, /, *, persons: int = 0, facts: str = "") -> None:
+        nonlocal before, last
+        if facts and facts != before and (time.monotonic() - last >= _LINE_EVERY or done == total):
+            last = time.monotonic()
+            typer.echo(f"step {done}/{'?' if total is None else total}  {facts}", err=True)
+        before = facts
 
-        def stepped(step: int, total: int | None) -> None:
-            bar.update(training, completed=step, total=total, visible=True)
-
-        def reported(report: Report) -> None:
-            nonlocal last
-            facts = f"{report.rate:.1f} crops/s  loss {report.loss:.4f}"
-            if report.ap is not None:
-                facts += f"  AP {report.ap:.1f}"
-            bar.update(training, facts=facts)
-            if lines and (time.monotonic() - last >= _LINE_EVERY or report.step == report.total):
-                last = time.monotonic()
-                total = "?" if report.total is None else report.total
-                typer.echo(f"step {report.step}/{total}  {facts}", err=True)
-
-        def said(sentence: str) -> None:
-            bar.console.print(sentence, highlight=False, soft_wrap=True)
-
-        yield Screen(said, decoded, stepped, reported)
+    yield line
 
 
 def _print(outcome: Outcome) -> None:

@@ -11,14 +11,9 @@ from typing import Annotated, Literal
 import typer
 
 from mrpose_cli.cli import options
-from mrpose_cli.cli.console import (
-    FAILED,
-    INTERRUPTED,
-    complain,
-    errors_reported,
-)
-from mrpose_cli.cli.flags import with_flags
-from mrpose_cli.cli.video_console import frame_bar, print_profile, print_rows
+from mrpose_cli.cli.console import FAILED, complain, errors_reported, finish, progress_bar
+from mrpose_cli.cli.flags import takes_flags
+from mrpose_cli.cli.video_console import print_profile, print_rows
 from mrpose_cli.errors import UsageError
 from mrpose_cli.interrupt import interruptible
 from mrpose_cli.pipeline.options import BOXES, ModelOptions
@@ -53,7 +48,7 @@ def seconds(text: str) -> Fraction:
     return total
 
 
-@with_flags("models")
+@takes_flags("models")
 def video(
     inputs: Annotated[
         list[str],
@@ -220,6 +215,8 @@ def video(
     The exit code is 0 if all went well, 1 if an input failed, 2 for wrong usage, 130 after Ctrl-C.
     """
     with errors_reported():
+        from mrpose_cli.coco.lines import CsvWriter, JsonlWriter
+        from mrpose_cli.coco.writer import DatasetWriter
         from mrpose_cli.drawing import Style
         from mrpose_cli.jobs.video.options import VideoJob
         from mrpose_cli.jobs.video.run import prepare, run_videos
@@ -230,6 +227,7 @@ def video(
         following = None
         if track or trails or smooth != "none":
             following = Following(bridge, OneEuro(smooth_cutoff, smooth_beta) if smooth != "none" else None)
+        formats = {DatasetWriter: True, JsonlWriter: jsonl, CsvWriter: csv}
         job = VideoJob(
             inputs=inputs,
             out=out,
@@ -250,8 +248,7 @@ def video(
             overlay=overlay,
             codec=codec,
             crf=crf,
-            jsonl=jsonl,
-            csv=csv,
+            formats=[form for form, wanted in formats.items() if wanted],
             show=show,
             patience=reconnect,
             overwrite=overwrite,
@@ -259,22 +256,17 @@ def video(
         with ExitStack() as stack:
             plan = stack.enter_context(prepare(job))
             for name, reason in plan.problems:
-                complain(f"{name}: {reason}")
+                complain(reason, name)
             if not plan.sources:
                 raise typer.Exit(FAILED)
 
             pipeline = options.open_models(models, plan.detector, heatmaps=draw_heatmaps, profile=profile)
             stop = stack.enter_context(interruptible())
-            bar = stack.enter_context(frame_bar(pipeline.clock.seconds, quiet=quiet))
+            bar = stack.enter_context(progress_bar("frames", quiet=quiet))
             report = run_videos(job, plan, pipeline, stop, bar)
         if not quiet:
             print_rows(report)
         if profile:
             print_profile(report)
-        for name, reason in report.failures:
-            complain(f"{name}: {reason}")
-        if report.interrupted:
-            complain("interrupted; what was done until then is complete and playable")
-            raise typer.Exit(INTERRUPTED)
-        if report.failures or plan.problems:
-            raise typer.Exit(FAILED)
+        kept = "what was done until then is complete and playable"
+        finish(report, failed=bool(plan.problems), interrupted=kept)

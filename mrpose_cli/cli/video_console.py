@@ -2,56 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from mrpose_cli.cli.console import bar_column, bar_console, say, table_console
+from mrpose_cli.cli.console import say, table_console
 
 if TYPE_CHECKING:
-    from mrpose_cli.jobs.video.options import Progress, VideoReport
-
-
-@contextmanager
-def frame_bar(stages: dict[str, float], *, quiet: bool) -> Iterator[Progress]:
-    """A bar a clip on stderr, with throughput, ETA and what sets the speed; nothing without a terminal."""
-    from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TimeRemainingColumn
-    from rich.progress import Progress as Bars
-
-    from mrpose_cli.jobs.video.options import Progress
-    from mrpose_cli.jobs.video.run import slowest
-
-    console = bar_console()
-    columns = (
-        bar_column("{task.description}"),
-        MofNCompleteColumn(),
-        BarColumn(bar_width=20),
-        bar_column("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-    )
-    shown = not quiet and console.is_terminal
-    with Bars(*columns, console=console, disable=not shown, transient=True) as bars:
-
-        class Bar(Progress):
-            def __init__(self) -> None:
-                self._task: TaskID | None = None
-                self._people = 0
-
-            def clip(self, name: str, frames: int | None) -> None:
-                if self._task is not None:
-                    bars.remove_task(self._task)
-                self._task, self._people = bars.add_task(name, total=frames, rate=""), 0
-
-            def frame(self, persons: int) -> None:
-                if self._task is None:
-                    return
-                self._people += persons
-                task = bars.tasks[-1]
-                elapsed, done = max(task.elapsed or 0.0, 1e-6), task.completed + 1
-                rate = f"{done / elapsed:.1f} frames/s, {self._people / elapsed:.1f} persons/s"
-                bars.update(self._task, advance=1, rate=f"{rate}, slowest: {slowest(stages)}")
-
-        yield Bar()
+    from mrpose_cli.jobs.video.options import VideoReport
 
 
 def print_rows(report: VideoReport) -> None:
@@ -84,7 +40,7 @@ def print_profile(report: VideoReport) -> None:
     from rich import box
     from rich.table import Table
 
-    from mrpose_cli.jobs.video.run import busy_seconds
+    from mrpose_cli.pipeline.profile import busy_seconds
 
     table = Table("stage", box=box.SIMPLE_HEAD)
     for title in ("s", "% of wall time"):

@@ -13,8 +13,8 @@ import typer
 from mrpose_cli.cli.console import (
     FAILED,
     complain,
-    download_bars,
     errors_reported,
+    progress_bar,
     remark,
     say,
     table_console,
@@ -22,9 +22,9 @@ from mrpose_cli.cli.console import (
 from mrpose_cli.errors import UsageError, WeightsError
 from mrpose_cli.flag import flags_of
 from mrpose_cli.pipeline.options import MODELS, ModelOptions
+from mrpose_cli.progress import Progress, silent
 
 if TYPE_CHECKING:
-    from mrpose_cli.weights.fetch import Progress
     from mrpose_cli.weights.manifest import Entry
     from mrpose_cli.weights.store import WeightsStore
 
@@ -79,7 +79,7 @@ def pull(
             if every and not entry.sources:
                 continue
             try:
-                with download_bars() as progress:
+                with progress_bar("bytes") as progress:
                     found = _store(offline=offline, progress=progress).resolve(entry)
             except WeightsError as error:
                 complain(error)
@@ -182,7 +182,7 @@ def convert(
         )
 
 
-def _store(*, offline: bool = False, progress: Progress | None = None) -> WeightsStore:
+def _store(*, offline: bool = False, progress: Progress = silent) -> WeightsStore:
     from mrpose_cli.weights.store import WeightsStore
 
     return WeightsStore(offline=offline, progress=progress)

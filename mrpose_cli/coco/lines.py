@@ -1,4 +1,4 @@
-"""Poses of clips line by line, for readers that follow and for clips of hours.
+"""Poses line by line, for readers that follow and for clips of hours.
 
 Files grow under a name with ``.partial`` in it, which also marks what a broken run leaves behind, and get
 their own name at the end.
@@ -9,14 +9,14 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from mrpose_cli.atomic import writing
-from mrpose_cli.coco.writer import person_row
+from mrpose_cli.coco.writer import PoseWriter
 from mrpose_cli.disk import Reserve, SteadyFile
-from mrpose_cli.poses import Poses
 from mrpose_cli.skeletons import Skeleton
 
 
@@ -25,78 +25,70 @@ def partial_path(path: Path) -> Path:
     return path.with_name(f"{path.stem}.partial{path.suffix}")
 
 
-class _LineFile:
-    def __init__(self, path: Path, reserve: Reserve | None) -> None:
-        self.path = path
-        self._part = partial_path(path)
-        with writing(self._part):
-            self._file = SteadyFile(self._part.open("wb", buffering=0), reserve)
+_IMAGE = ("frame_index", "timestamp", "file_name", "width", "height")  # what a line says of its image
+
+
+class _LineWriter(PoseWriter):
+    def __init__(
+        self, path: Path, skeleton: Skeleton, info: Mapping[str, Any], reserve: Reserve | None = None
+    ) -> None:
+        super().__init__(partial_path(path), skeleton, info, reserve)
+        self._path = path
+        with writing(self.written):
+            self._file = SteadyFile(self.written.open("wb", buffering=0), reserve)
 
     def _write(self, text: str) -> None:
-        with writing(self.path):
+        with writing(self._path):
             self._file.write(text.encode())
 
     def close(self, *, partial: bool = False) -> None:
         """Give the file its name; a partial one keeps the name it has."""
         self._file.close()
         if not partial:
-            with writing(self.path):
-                self._part.replace(self.path)
-                self._part = self.path
+            with writing(self._path):
+                self.written = self.written.replace(self._path)
 
-    @property
-    def written(self) -> Path:
-        """Where the lines are."""
-        return self._part
+    def discard(self) -> None:
+        """Leave the lines that were written."""
+        self._file.close()
 
-
-class JsonlWriter(_LineFile):
-    """A line of JSON a frame, on the disk as soon as it is known.
-
-    Args:
-        path: The file.
-        keypoint_threshold: Joints at or above get v = 2, others v = 0.
-        reserve: Space that the last lines may take when the disk is full.
-    """
-
-    def __init__(self, path: Path, *, keypoint_threshold: float, reserve: Reserve | None = None) -> None:
-        super().__init__(path, reserve)
-        self._threshold = keypoint_threshold
-
-    def add(self, frame: Mapping[str, Any], poses: Poses) -> None:
-        """Add a frame, by its entry in a COCO file's ``images``, and its people as COCO annotates them."""
-        people = [person_row(poses, person, self._threshold) for person in range(len(poses))]
-        self._write(json.dumps({**frame, "annotations": people}, allow_nan=False) + "\n")
+    @classmethod
+    def suffixes(cls) -> list[str]:
+        """The suffix, and that of an unfinished file."""
+        return [cls.suffix, partial_path(Path(f"x{cls.suffix}")).name.removeprefix("x")]
 
 
-class CsvWriter(_LineFile):
-    """A row a person and frame, with a line of titles.
+class JsonlWriter(_LineWriter):
+    """A line of JSON per image, with its people as COCO annotates them, on the disk at once."""
 
-    Args:
-        path: The file.
-        skeleton: Of the keypoints.
-        reserve: Space that the last rows may take when the disk is full.
-    """
+    title, suffix, file = "JSON lines", ".jsonl", "poses.jsonl"
 
-    def __init__(self, path: Path, skeleton: Skeleton, reserve: Reserve | None = None) -> None:
-        super().__init__(path, reserve)
+    def add(self, image: Mapping[str, Any], people: Sequence[Mapping[str, Any]]) -> None:
+        """Add a line."""
+        row = {key: image[key] for key in _IMAGE if key in image}
+        self._write(json.dumps({**row, "annotations": people}, allow_nan=False) + "\n")
+
+
+class CsvWriter(_LineWriter):
+    """A row per person and frame of a clip, with a line of titles."""
+
+    title, suffix, file = "CSV", ".csv", "poses.csv"
+
+    def __init__(
+        self, path: Path, skeleton: Skeleton, info: Mapping[str, Any], reserve: Reserve | None = None
+    ) -> None:
+        super().__init__(path, skeleton, info, reserve)
         joints = [f"{joint}_{value}" for joint in skeleton.joints for value in ("x", "y", "score")]
         self._rows([["frame_index", "timestamp", "track_id", "score", "x", "y", "width", "height", *joints]])
 
-    def add(self, frame_index: int, timestamp: float, poses: Poses) -> None:
-        """Add the people of a frame."""
+    def add(self, image: Mapping[str, Any], people: Sequence[Mapping[str, Any]]) -> None:
+        """Add the people of a frame, by its ``frame_index`` and ``timestamp``."""
         rows = []
-        for person in range(len(poses)):
-            row = person_row(poses, person, 0)
-            points = row["keypoints"]
-            joints = [
-                value
-                for joint, score in enumerate(row["keypoint_scores"])
-                for value in (points[3 * joint], points[3 * joint + 1], score)
-            ]
-            rows.append(
-                [frame_index, timestamp, row.get("track_id", ""), row["score"], *row["bbox"], *joints]
-            )
+        for person in people:
+            xs, ys = person["keypoints"][::3], person["keypoints"][1::3]
+            joints = chain.from_iterable(zip(xs, ys, person["keypoint_scores"], strict=True))
+            ids = image["frame_index"], image["timestamp"], person.get("track_id", "")
+            rows.append([*ids, person["score"], *person["bbox"], *joints])
         self._rows(rows)
 
     def _rows(self, rows: list[list[Any]]) -> None:

@@ -1,4 +1,4 @@
-"""Writing COCO JSON without holding the poses.
+"""Files of poses, written without holding the poses, and COCO's two JSON forms among them.
 
 Files are put in their place when they are finished, so that whoever looks sees the old file, none, or a whole
 one.
@@ -11,10 +11,10 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, ClassVar
 
 import numpy as np
 
@@ -58,152 +58,133 @@ class _Spool:
             self._file.close()
 
 
-class DatasetWriter:
-    """A COCO dataset (``info``, ``images``, ``categories``, ``annotations``) that ``pycocotools.COCO`` loads.
+class PoseWriter:
+    """A file of poses: it is fed image by image, then closed or discarded.
 
-    Rows wait in temporary files beside the target until the file is put together.
+    A further format is a class like this and a flag of the commands that offer it.
 
     Args:
-        path: The JSON file.
+        path: The file.
         skeleton: Of the keypoints.
-        info: What was run; goes into ``info``.
-        keypoint_threshold: Joints at or above get v = 2, others v = 0. Coordinates are written either
-            way, and ``keypoint_scores`` says how sure the network was.
-        reserve: Space that putting the file together may take when the disk is full.
+        info: What was run, as far as it is known; it is read when the file is closed.
+        reserve: Space that the last rows, and putting the file together, may take when the disk is full.
+
+    Attributes:
+        written: Where the rows are, or will be.
+        title: What the file is to the user.
+        suffix: How its name ends beside a clip.
+        file: What it is called beside photos.
+
+    Raises:
+        OutputError: by all of it, if the file cannot be written.
     """
 
+    title: ClassVar[str]
+    suffix: ClassVar[str]
+    file: ClassVar[str]
+
     def __init__(
-        self,
-        path: Path,
-        skeleton: Skeleton,
-        info: Mapping[str, Any],
-        *,
-        keypoint_threshold: float,
-        reserve: Reserve | None = None,
+        self, path: Path, skeleton: Skeleton, info: Mapping[str, Any], reserve: Reserve | None = None
     ) -> None:
-        self.path = path
+        self.written = path
         self._skeleton = skeleton
-        self._info = dict(info)
-        self._threshold = keypoint_threshold
-        self._images = _Spool(path, reserve)
-        self._annotations = _Spool(path, reserve)
+        self._info = info
+
+    def add(self, image: Mapping[str, Any], people: Sequence[Mapping[str, Any]]) -> None:
+        """Add an image, as an entry of a dataset's ``images``, with its people as of :func:`person_rows`."""
+        raise NotImplementedError
+
+    def close(self, *, partial: bool = False) -> None:
+        """Finish the file; a partial one says so, if its format can."""
+        raise NotImplementedError
+
+    def discard(self) -> None:
+        """Let the file go unfinished; only what is of use as it is stays. After ``close``, do nothing."""
+        raise NotImplementedError
 
     @property
-    def size(self) -> int:
-        """Bytes of the rows so far, about the size that the file will have."""
-        return self._images.size + self._annotations.size
+    def pending(self) -> int:
+        """About how many bytes are to be written when the file is closed."""
+        return 0
 
-    def add(
-        self,
-        image_id: int,
-        file_name: str,
-        size: tuple[int, int],
-        poses: Poses,
-        details: Mapping[str, Any] | None = None,
+    @classmethod
+    def suffixes(cls) -> list[str]:
+        """All suffixes that the file may come to have."""
+        return [cls.suffix]
+
+
+class _JsonWriter(PoseWriter):
+    """JSON whose rows wait in temporary files beside the target until the file is put together."""
+
+    def __init__(
+        self, path: Path, skeleton: Skeleton, info: Mapping[str, Any], reserve: Reserve | None = None
     ) -> None:
-        """Add one image (size is height, width) and its people.
+        super().__init__(path, skeleton, info, reserve)
+        self._images = _Spool(path, reserve)
+        self._people = _Spool(path, reserve)
 
-        Args:
-            image_id: The image's id, unique in the file.
-            file_name: Its name.
-            size: Height and width.
-            poses: The people.
-            details: What else its entry in ``images`` says.
-        """
-        row = {"id": image_id, "file_name": file_name, "width": size[1], "height": size[0]}
-        self._images.add({**row, **(details or {})})
-        for person in range(len(poses)):
-            ids = {"id": self._annotations.count + 1, "image_id": image_id}
-            self._annotations.add({**ids, **person_row(poses, person, self._threshold)})
-
-    def close(self, *, partial: bool = False, details: Mapping[str, Any] | None = None) -> None:
-        """Write the file.
-
-        Args:
-            partial: Mark it as cut short in ``info``.
-            details: What else ``info`` shall say now that all is known.
-        """
-        with replacing(self.path, "x") as file:
-            info = {**self._info, **(details or {}), **({"partial": True} if partial else {})}
-            file.write(_opening(self._skeleton, info))
-            for key, rows in (("images", self._images), ("annotations", self._annotations)):
-                file.write(f',\n"{key}": ')
-                rows.copy_to(file)
-            file.write("}\n")
+    def close(self, *, partial: bool = False) -> None:
+        """Write the file; it is on the disk for good when this returns."""
+        with replacing(self.written, "x") as file:
+            self._put_together(file, partial=partial)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
         self.discard()
+
+    def _put_together(self, file: IO[str], *, partial: bool) -> None:
+        raise NotImplementedError
 
     def discard(self) -> None:
         """Let the spooled rows go without writing a file."""
         self._images.close()
-        self._annotations.close()
+        self._people.close()
+
+    @property
+    def pending(self) -> int:
+        """Bytes of the rows so far, about the size that the file will have."""
+        return self._images.size + self._people.size
 
 
-def write_dataset(
-    path: Path,
-    skeleton: Skeleton,
-    info: Mapping[str, Any],
-    images: Iterable[Mapping[str, Any]],
-    annotations: Iterable[Mapping[str, Any]],
-) -> None:
-    """Write a dataset, as :class:`DatasetWriter` does, whose rows are kept elsewhere.
+class DatasetWriter(_JsonWriter):
+    """A COCO dataset (info, images, categories, annotations) that ``pycocotools.COCO`` loads."""
 
-    Args:
-        path: The JSON file; it is on the disk for good when this returns.
-        skeleton: Of the keypoints.
-        info: What was run.
-        images: Rows with ``id``, ``file_name``, ``width`` and ``height``.
-        annotations: Rows of :func:`person_row` with ``id`` and ``image_id``.
+    title, suffix, file = "COCO JSON", ".json", "poses.json"
 
-    Raises:
-        OutputError: it cannot be written.
-    """
-    with replacing(path, "x") as file:
-        file.write(_opening(skeleton, info))
-        for key, rows in (("images", images), ("annotations", annotations)):
+    def add(self, image: Mapping[str, Any], people: Sequence[Mapping[str, Any]]) -> None:
+        """Add an image, with all that its row says."""
+        self._images.add(image)
+        for person in people:
+            self._people.add({"id": self._people.count + 1, "image_id": image["id"], **person})
+
+    def _put_together(self, file: IO[str], *, partial: bool) -> None:
+        category = {
+            "id": PERSON,
+            "name": "person",
+            "supercategory": "person",
+            "keypoints": list(self._skeleton.joints),
+            "skeleton": [[a + 1, b + 1] for a, b in self._skeleton.limbs],  # COCO counts joints from 1
+        }
+        info = {**self._info, **({"partial": True} if partial else {})}
+        file.write(f'{{"info": {json.dumps(info)},\n"licenses": [],\n"categories": {json.dumps([category])}')
+        for key, rows in (("images", self._images), ("annotations", self._people)):
             file.write(f',\n"{key}": ')
-            _write_list(file, rows)
-        file.write("}\n")
-        _sync(file)
+            rows.copy_to(file)
+        file.write("}")
 
 
-def write_results(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write COCO's leaderboard form, a list that ``COCO.loadRes`` takes.
+class ResultsWriter(_JsonWriter):
+    """COCO's leaderboard form, a list that ``COCO.loadRes`` takes."""
 
-    Args:
-        path: The JSON file; it is on the disk for good when this returns.
-        rows: As of :func:`results_row`.
+    title, suffix, file = "results", ".results.json", "results.json"
 
-    Raises:
-        OutputError: it cannot be written.
-    """
-    with replacing(path, "x") as file:
-        _write_list(file, rows)
-        file.write("\n")
-        _sync(file)
+    def add(self, image: Mapping[str, Any], people: Sequence[Mapping[str, Any]]) -> None:
+        """Add the people of an image, by its id."""
+        for person in people:
+            self._people.add(results_row(image["id"], person))
 
-
-def _opening(skeleton: Skeleton, info: Mapping[str, Any]) -> str:
-    """A dataset as far as ``categories``."""
-    category = {
-        "id": PERSON,
-        "name": "person",
-        "supercategory": "person",
-        "keypoints": list(skeleton.joints),
-        "skeleton": [[a + 1, b + 1] for a, b in skeleton.limbs],  # COCO counts joints from 1
-    }
-    return f'{{"info": {json.dumps(info)},\n"licenses": [],\n"categories": {json.dumps([category])}'
-
-
-def _write_list(file: IO[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    file.write("[")
-    for number, row in enumerate(rows):
-        file.write(f"{',' if number else ''}\n{json.dumps(row, allow_nan=False)}")
-    file.write("\n]")
-
-
-def _sync(file: IO[str]) -> None:
-    file.flush()
-    os.fsync(file.fileno())
+    def _put_together(self, file: IO[str], *, partial: bool) -> None:
+        self._people.copy_to(file)
 
 
 def results_row(image_id: int, person: Mapping[str, Any]) -> dict[str, Any]:
@@ -217,6 +198,11 @@ def results_row(image_id: int, person: Mapping[str, Any]) -> dict[str, Any]:
         "score": person["score"],
         "bbox": person["bbox"],
     }
+
+
+def person_rows(poses: Poses, threshold: float) -> list[dict[str, Any]]:
+    """The people of an image as COCO annotates them; see :func:`person_row`."""
+    return [person_row(poses, person, threshold) for person in range(len(poses))]
 
 
 def person_row(poses: Poses, person: int, threshold: float) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from mrpose_cli.coco.reader import (
     read_json,
     read_rows,
 )
-from mrpose_cli.errors import UsageError
+from mrpose_cli.errors import UsageError, parameter
 from mrpose_cli.skeletons import COCO17
 from mrpose_cli.weights.store import file_sha256
 
@@ -137,7 +137,7 @@ def read_annotations(path: Path) -> Annotations:
     if not isinstance(content, dict) or not isinstance(content.get("images"), list):
         raise UsageError(
             f"{path} is not a COCO annotation file (an object with images and annotations)"
-            + ("; a results file goes with --predictions" if isinstance(content, list) else "")
+            + (f"; a results file goes with {parameter('predictions')}" if isinstance(content, list) else "")
         )
     rows = content.get("annotations")
     if not isinstance(rows, list) or not rows:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from mrpose_cli.coco.reader import LARGEST, Box, Count, FileName, Number, Row, Visible, read_json, read_rows
-from mrpose_cli.errors import UsageError
+from mrpose_cli.errors import UsageError, parameter
 from mrpose_cli.evaluation.annotations import sha256_of
 from mrpose_cli.evaluation.pck import LSP_JOINTS, head_units, torso_units
 from mrpose_cli.skeletons import MPII16
@@ -118,7 +118,7 @@ def read_joint_set(path: Path, kind: Literal["mpii", "lsp"], heads: Path | None 
     joints = MPII16.joints if kind == "mpii" else LSP_JOINTS
     content = read_json(path, "the annotation file")
     if not isinstance(content, list) or not content:
-        hint = "; COCO's files go with --dataset coco" if isinstance(content, dict) else ""
+        hint = f"; COCO's files go with {parameter('dataset')} coco" if isinstance(content, dict) else ""
         raise UsageError(f"{path} is not a list of people with image, center, scale and joints{hint}")
     rows = list(read_rows(path, "people", content, _Person))
     for index, row in enumerate(rows):
@@ -156,7 +156,8 @@ def _with_heads(people: JointSet, path: Path, rows: Sequence[_Person], heads: Pa
     if heads is None:
         if any(row.head_box is None for row in rows):
             raise UsageError(
-                f"PCKh needs the size of the heads, which {path} does not tell; pass --heads with the "
+                f"PCKh needs the size of the heads, which {path} does not tell; pass {parameter('heads')} "
+                "with the "
                 "authors' gt_valid.mat, or a JSON or npz file of head boxes"
             )
         return replace(people, heads=_diagonals(path, [row.head_box for row in rows], people.total))

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from html import escape
 
 _ROW = 26  # pixels a row of bars
-_NAMESPACE = 'xmlns="http://www.w3.org/2000/svg"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +119,8 @@ def legend(entries: Sequence[tuple[str, str]]) -> str:
 
 
 def _svg(title: str, width: float, height: float, marks: Sequence[str], style: str = "") -> str:
-    start, sheet = (f"<svg {_NAMESPACE}", f"<style>{style}</style>") if style else ("<svg", "")
+    start = '<svg xmlns="http://www.w3.org/2000/svg"' if style else "<svg"
+    sheet = f"<style>{style}</style>" if style else ""
     return (
         f'{start} class="plot" role="img" aria-label="{escape(title)}" viewBox="0 0 {width:g} {height:g}" '
         f'width="{width:g}" height="{height:g}">{sheet}{"".join(marks)}</svg>'

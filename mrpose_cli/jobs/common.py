@@ -5,18 +5,40 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import cv2
 import torch
 
-from mrpose_cli.errors import MrposeError, UsageError
+from mrpose_cli.errors import MrposeError, UsageError, parameter
 from mrpose_cli.media.inputs import Source
 from mrpose_cli.pipeline.pipeline import Pipeline
 from mrpose_cli.version import __version__
 
 DEFAULT_OUT = "mrpose-out"
+
+
+@dataclass(slots=True, kw_only=True)
+class RunReport:
+    """What was done with the inputs of a run.
+
+    Attributes:
+        failures: Name and reason of inputs of which nothing, or not all, was done.
+        seconds: Wall time; loading the models is not included.
+        stages: Wall time by stage, in seconds; in clips, stages run side by side.
+        partial: Whether inputs are left to be done by a run that resumes this one.
+        interrupted: Whether the user ended the run early.
+        full: Whether the disk ended it.
+    """
+
+    failures: list[tuple[str, str]] = field(default_factory=list)
+    seconds: float = 0.0
+    stages: dict[str, float] = field(default_factory=dict)
+    partial: bool = False
+    interrupted: bool = False
+    full: bool = False
 
 
 def refuse_to_replace(targets: Iterable[Path], sources: Iterable[Source], *, overwrite: bool) -> None:
@@ -30,11 +52,13 @@ def refuse_to_replace(targets: Iterable[Path], sources: Iterable[Source], *, ove
     for target in targets:
         if os.path.realpath(target) in inputs:
             raise UsageError(
-                f"{target} is one of the inputs and would be replaced; choose another folder with --out"
+                f"{target} is one of the inputs and would be replaced; choose another folder with "
+                f"{parameter('out')}"
             )
         if target.exists() and not overwrite:
             raise UsageError(
-                f"{target} exists; choose another folder with --out, or replace it with --overwrite"
+                f"{target} exists; choose another folder with {parameter('out')}, or replace it with "
+                f"{parameter('overwrite')}"
             )
 
 

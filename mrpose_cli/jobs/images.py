@@ -12,15 +12,13 @@ from typing import Any
 from mrpose_cli.claim import Claim
 from mrpose_cli.coco.boxes import read_boxes
 from mrpose_cli.coco.ids import image_ids
+from mrpose_cli.coco.writer import DatasetWriter, PoseWriter
 from mrpose_cli.drawing import Style
-from mrpose_cli.errors import UsageError
-from mrpose_cli.jobs.common import DEFAULT_OUT, refuse_to_replace
+from mrpose_cli.errors import UsageError, contradiction, parameter
+from mrpose_cli.jobs.common import DEFAULT_OUT, RunReport, refuse_to_replace
 from mrpose_cli.media.images import possible_overlays
 from mrpose_cli.media.inputs import PHOTO_SUFFIXES, Source, expand
 from mrpose_cli.pipeline.detectors.base import Detector, FileBoxes, WholeImage
-
-DATASET_FILE = "poses.json"
-RESULTS_FILE = "results.json"
 
 SPOOL_FILE = "unfinished.jsonl"
 
@@ -38,7 +36,7 @@ class ImageJob:
         whole_image: Every photo is one person.
         style: What overlays show; its threshold also decides v in the JSON.
         overlay: Write overlays at all.
-        results: Write COCO's leaderboard form, too.
+        formats: The files of poses to write.
         overwrite: Replace files that exist, and begin anew where a run was not finished.
         resume: Go on with a run that was not finished: the one in ``out``, or the last of those in
             ``mrpose-out-N``.
@@ -52,7 +50,7 @@ class ImageJob:
     whole_image: bool = False
     style: Style = field(default_factory=Style)
     overlay: bool = True
-    results: bool = False
+    formats: Sequence[type[PoseWriter]] = (DatasetWriter,)
     overwrite: bool = False
     resume: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -101,32 +99,18 @@ class PhotoRow:
 
 
 @dataclass(slots=True)
-class ImageReport:
+class ImageReport(RunReport):
     """What was done.
 
     Attributes:
-        dataset: The COCO JSON.
-        results: The leaderboard JSON, if one was asked for.
+        written: The files of poses by their titles.
         rows: Photos that were done, in order.
-        failures: Name and reason of photos that failed.
-        seconds: Wall time; loading the models is not included.
-        stages: Wall time by stage of the main thread, in seconds.
         resumed: How many of the photos an earlier run had done.
-        partial: Whether photos are left to be done, by ``--resume``.
-        interrupted: Whether that is because the user ended the run.
-        full: Whether it is because the disk is full.
     """
 
-    dataset: Path
-    results: Path | None
+    written: dict[str, Path] = field(default_factory=dict)
     rows: list[PhotoRow] = field(default_factory=list)
-    failures: list[tuple[str, str]] = field(default_factory=list)
-    seconds: float = 0.0
-    stages: dict[str, float] = field(default_factory=dict)
     resumed: int = 0
-    partial: bool = False
-    interrupted: bool = False
-    full: bool = False
 
     @property
     def persons(self) -> int:
@@ -147,9 +131,9 @@ def prepare(job: ImageJob) -> Iterator[ImagePlan]:
         OutputError: the output folder cannot be made.
     """
     if job.boxes and job.whole_image:
-        raise UsageError("--boxes and --whole-image contradict each other; pass one of them")
+        raise contradiction("boxes", "whole_image")
     if job.resume and job.overwrite:
-        raise UsageError("--resume and --overwrite contradict each other; pass one of them")
+        raise contradiction("resume", "overwrite")
     with ExitStack() as stack:
         claim = stack.enter_context(_claim_unfinished(job.out)) if job.resume else None
         out = claim.folder if claim else job.out
@@ -219,11 +203,10 @@ def _default_folders() -> list[Path]:
 def _check_folder(job: ImageJob, out: Path, sources: Sequence[Source]) -> None:
     if (out / SPOOL_FILE).exists() and not job.resume and not job.overwrite:
         raise UsageError(
-            f"{out} holds an unfinished run; go on with --resume, or begin anew in it with --overwrite"
+            f"{out} holds an unfinished run; go on with {parameter('resume')}, or begin anew in it with "
+            f"{parameter('overwrite')}"
         )
-    targets = [out / DATASET_FILE]
-    if job.results:
-        targets.append(out / RESULTS_FILE)
+    targets = [out / form.file for form in job.formats]
     if job.overlay:
         targets += [out / name for source in sources for name in possible_overlays(source.name)]
     # Where a run is resumed, what is there is its own: it was checked when it began.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,15 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from mrpose_cli.coco.writer import person_row, results_row, write_dataset, write_results
+from mrpose_cli.coco.writer import PoseWriter, person_rows
 from mrpose_cli.disk import Reserve
 from mrpose_cli.drawing import draw_poses
-from mrpose_cli.errors import DiskFullError, OutputError
+from mrpose_cli.errors import DiskFullError, OutputError, parameter
 from mrpose_cli.evaluation.annotations import sha256_of
 from mrpose_cli.jobs.common import conditions, few_threads, reason_of
 from mrpose_cli.jobs.images import (
-    DATASET_FILE,
-    RESULTS_FILE,
     SPOOL_FILE,
     ImageJob,
     ImagePlan,
@@ -34,7 +32,9 @@ from mrpose_cli.media.inputs import Source
 from mrpose_cli.media.photo import Photo
 from mrpose_cli.pipeline.isolated import stream_isolated
 from mrpose_cli.pipeline.pipeline import Pipeline
+from mrpose_cli.pipeline.profile import Stage
 from mrpose_cli.poses import Frame, Poses
+from mrpose_cli.progress import Progress, Tally, silent
 from mrpose_cli.read_ahead import read_ahead
 from mrpose_cli.write_behind import BackgroundWriter
 
@@ -66,25 +66,12 @@ class _Read:
 Photos = Generator[tuple[Numbered, _Read | Exception] | None, None, None]
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Whom to tell how it goes.
-
-    Attributes:
-        start: Told how many photos there are to do.
-        photo: Told of every photo that is through, with its number of people.
-    """
-
-    start: Callable[[int], None] = lambda photos: None
-    photo: Callable[[int], None] = lambda persons: None
-
-
 def run_images(
     job: ImageJob,
     plan: ImagePlan,
     pipeline: Pipeline,
     stop: threading.Event,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> ImageReport:
     """Work through the photos; one that fails is reported and the rest goes on.
 
@@ -110,7 +97,7 @@ def run_images(
         overlays=job.overlay,
     )
     with closing(spool):
-        report = _Run(job, plan, pipeline, stop, spool, progress or Progress()).run()
+        report = _Run(job, plan, pipeline, stop, spool, progress).run()
     report.seconds = time.perf_counter() - start
     report.stages = dict(pipeline.clock.seconds)
     return report
@@ -137,10 +124,11 @@ class _Run:
     written: set[str] = field(default_factory=set)
     failures: dict[str, str] = field(default_factory=dict)
     ended: bool = False
+    tally: Tally = field(init=False)
 
     def run(self) -> ImageReport:
         todo = [source for source in self.plan.sources if source.name not in self.spool.finished]
-        self.progress.start(len(todo))
+        self.tally = Tally(self.progress, "photos", len(todo))
         crash: Exception | None = None
         with ExitStack() as stack:
             reserve = _reserve(self.plan.out)
@@ -153,13 +141,15 @@ class _Run:
         left = {source.name for source in todo} - self.written - self.failures.keys()
         report = self._report(partial=bool(left) or crash is not None)
         try:
-            with self.pipeline.clock("write JSON"):
+            with self.pipeline.clock(Stage.WRITE_JSON):
                 self._put_together(report)
         except OutputError as error:
             if crash is None:
-                raise OutputError(f"{error}; what was done is kept, and --resume goes on with it") from error
+                raise OutputError(
+                    f"{error}; what was done is kept, and {parameter('resume')} goes on with it"
+                ) from error
         if crash is not None:
-            crash.add_note(f"What was done is kept in {self.plan.out}; --resume goes on with it.")
+            crash.add_note(f"What was done is kept in {self.plan.out}; resume the run to go on with it.")
             raise crash
         return report
 
@@ -178,17 +168,17 @@ class _Run:
                     if isinstance(poses, Exception):
                         self.failures[frame.name] = reason_of(poses)
                         self.budget.release(read.number)
-                        self.progress.photo(0)
+                        self.tally.add()
                     else:
-                        with clock("wait for overlays"):
+                        with clock(Stage.WAIT_FOR_OVERLAYS):
                             writer.submit(frame.name, self._write, frame.name, read, poses)
-                        self.progress.photo(len(poses))
+                        self.tally.add(len(poses))
                     if reserve is not None:
-                        reserve.grow(_SPARE + self.spool.size * (2 if self.job.results else 1))
+                        reserve.grow(_SPARE + self.spool.size * 2 * len(self.job.formats))
                         if reserve.spent:
                             self.full.set()
                     del frame, poses, read  # pixels are not to be held while the next photo is waited for
-            with clock("wait for overlays"):
+            with clock(Stage.WAIT_FOR_OVERLAYS):
                 writer.close()
 
     def _read(self, numbered: Numbered) -> _Read:
@@ -200,7 +190,7 @@ class _Run:
     def _frames(self, photos: Photos) -> Iterator[Frame]:
         """Photos as they are read, to the end of the run, or until memory is short for the next one."""
         while not (self.stop.is_set() or self.full.is_set()):
-            with self.pipeline.clock("wait for photos"):
+            with self.pipeline.clock(Stage.WAIT_FOR_PHOTOS):
                 try:
                     item = next(photos)
                 except StopIteration:
@@ -216,7 +206,7 @@ class _Run:
                 yield Frame(read.photo.image, source.name)
             else:
                 self.failures[source.name] = reason_of(read)
-                self.progress.photo(0)
+                self.tally.add()
         self.ended = True
 
     def _write(self, name: str, read: _Read, poses: Poses) -> None:
@@ -246,8 +236,7 @@ class _Run:
             except Exception as error:  # the poses are worth keeping
                 failure = error
         height, width = photo.image.shape[:2]
-        threshold = self.job.style.keypoint_threshold
-        people = [person_row(poses, person, threshold) for person in range(len(poses))]
+        people = person_rows(poses, self.job.style.keypoint_threshold)
         notes = photo.notes
         if name in self.plan.unboxed:
             notes = (*notes, "not in the boxes file")
@@ -259,8 +248,6 @@ class _Run:
     def _report(self, *, partial: bool) -> ImageReport:
         names = (source.name for source in self.plan.sources)
         return ImageReport(
-            dataset=self.plan.out / DATASET_FILE,
-            results=self.plan.out / RESULTS_FILE if self.job.results else None,
             failures=[(name, self.failures[name]) for name in names if name in self.failures],
             resumed=len(self.spool.finished),
             partial=partial,
@@ -269,27 +256,20 @@ class _Run:
         )
 
     def _put_together(self, report: ImageReport) -> None:
-        """Write the JSON files from what is spooled, and fill the report with it."""
-        ids = self.plan.ids
-
-        def images() -> Iterator[Mapping[str, Any]]:
+        """Write the files of poses from what is spooled, and fill the report with it."""
+        info, writers = conditions(self.pipeline), list[PoseWriter]()
+        with ExitStack() as stack:
+            for form in self.job.formats:
+                writers.append(form(self.plan.out / form.file, self.pipeline.estimator.skeleton, info))
+                stack.callback(writers[-1].discard)
             for done in self.spool.read(self.plan.sources):
                 report.rows.append(_row(done))
                 size = {"width": done.width, "height": done.height}
-                yield {"id": ids[done.name], "file_name": done.name, **size}
-
-        def people() -> Iterator[tuple[int, Mapping[str, Any]]]:
-            for done in self.spool.read(self.plan.sources):
-                for person in done.people:
-                    yield ids[done.name], person
-
-        info = {**conditions(self.pipeline), **({"partial": True} if report.partial else {})}
-        annotations = (
-            {"id": number, "image_id": image, **person} for number, (image, person) in enumerate(people(), 1)
-        )
-        write_dataset(report.dataset, self.pipeline.estimator.skeleton, info, images(), annotations)
-        if report.results is not None:
-            write_results(report.results, (results_row(*pair) for pair in people()))
+                for writer in writers:
+                    writer.add({"id": self.plan.ids[done.name], "file_name": done.name, **size}, done.people)
+            for writer in writers:
+                writer.close(partial=report.partial)
+                report.written[writer.title] = writer.written
         if not report.partial:
             self.spool.remove()
 

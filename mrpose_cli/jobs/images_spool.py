@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from mrpose_cli.atomic import writing
-from mrpose_cli.errors import UsageError
+from mrpose_cli.errors import UsageError, parameter
 from mrpose_cli.jobs.spool import Spool, read_spool
 from mrpose_cli.media.inputs import Source
 
@@ -96,11 +96,14 @@ class PhotoSpool:
             try:
                 done = Done.from_row(row)
             except TypeError:
-                raise UsageError(f"{self._path} is damaged; start anew with --overwrite") from None
+                raise UsageError(
+                    f"{self._path} is damaged; start anew with {parameter('overwrite')}"
+                ) from None
             if done.name not in sources:
                 raise UsageError(
                     f"the run in {self._path.parent} cannot be resumed: it had a photo {done.name}, which is "
-                    "not among the inputs; repeat the first command, or start anew with --overwrite"
+                    "not among the inputs; repeat the first command, or start anew with "
+                    f"{parameter('overwrite')}"
                 )
             self.finished.discard(done.name)
             self._lines.pop(done.name, None)

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from mrpose_cli.atomic import writing
-from mrpose_cli.errors import UsageError
+from mrpose_cli.errors import UsageError, parameter
 
 
 class Spool:
@@ -96,12 +96,13 @@ def read_spool(path: Path, conditions: Mapping[str, Any]) -> Iterator[tuple[int,
 
 def _check(path: Path, theirs: Any, ours: Mapping[str, Any]) -> None:
     if not isinstance(theirs, dict):
-        raise UsageError(f"{path} does not state its conditions; start anew with --overwrite")
+        raise UsageError(f"{path} does not state its conditions; start anew with {parameter('overwrite')}")
     for key in (*ours, *theirs):
         if theirs.get(key) != ours.get(key):
             raise UsageError(
                 f"the run in {path.parent} cannot be resumed: its {key} was {_short(theirs.get(key))} and is "
-                f"now {_short(ours.get(key))}; repeat the first command, or start anew with --overwrite"
+                f"now {_short(ours.get(key))}; repeat the first command, or start anew with "
+                f"{parameter('overwrite')}"
             )
 
 
@@ -122,7 +123,9 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 except (ValueError, RecursionError):
                     row = None
                 if not isinstance(row, dict):
-                    raise UsageError(f"line {number} of {path} is damaged; start anew with --overwrite")
+                    raise UsageError(
+                        f"line {number} of {path} is damaged; start anew with {parameter('overwrite')}"
+                    )
                 yield start, row
                 start += len(line)
     except OSError as error:

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from mrpose_cli.claim import Claim
-from mrpose_cli.errors import UsageError
+from mrpose_cli.errors import UsageError, parameter
 from mrpose_cli.evaluation.report import CocoFigures
 from mrpose_cli.interrupt import interruptible
 from mrpose_cli.jobs.evaluate.options import EvalJob
@@ -25,6 +25,7 @@ from mrpose_cli.pipeline.factory import resolve_device
 from mrpose_cli.pipeline.options import ModelOptions
 from mrpose_cli.pipeline.precision import full_float32
 from mrpose_cli.pipeline.profile import StageClock
+from mrpose_cli.progress import Progress, silent
 from mrpose_cli.ranks import Ranks, joined, local_rank
 from mrpose_cli.training import card
 from mrpose_cli.training.batches import Augmenter
@@ -63,23 +64,6 @@ class Request:
     explicit: frozenset[str] = frozenset()
     resume: bool = False
     overwrite: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Screen:
-    """Whom to tell how it goes on.
-
-    Attributes:
-        said: Told in a sentence.
-        decoded: Told how many crops were decoded, and how many are to be in all.
-        stepped: See :class:`~mrpose_cli.training.trainer.Hooks`.
-        reported: The same.
-    """
-
-    said: Callable[[str], None] = lambda sentence: None
-    decoded: Callable[[int, int], None] = lambda crops, total: None
-    stepped: Callable[[int, int | None], None] = lambda step, total: None
-    reported: Callable[[Report], None] = lambda report: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +115,8 @@ def run_training(
     device: torch.device,
     *,
     store: WeightsStore | None = None,
-    screen: Screen | None = None,
+    progress: Progress = silent,
+    remark: Callable[[str], None] = lambda sentence: None,
 ) -> Outcome:
     """Train a network and write all that comes of it.
 
@@ -143,7 +128,8 @@ def run_training(
         ranks: Who else is at it.
         device: Where this process trains.
         store: Where named weights are found; None for the user's cache.
-        screen: Whom to tell.
+        progress: Told how it goes.
+        remark: Told in a sentence.
 
     Raises:
         MrposeError: the loss is no longer a number.
@@ -152,22 +138,27 @@ def run_training(
         OutputError: something could not be written.
     """
     with Claim(request.config.out) if ranks.first else nullcontext():
-        return _run(request, ranks, device, store or WeightsStore(), screen or Screen())
+        return _run(request, ranks, device, store or WeightsStore(), progress, remark)
 
 
 def _run(
-    request: Request, ranks: Ranks, device: torch.device, store: WeightsStore, screen: Screen
+    request: Request,
+    ranks: Ranks,
+    device: torch.device,
+    store: WeightsStore,
+    progress: Progress,
+    remark: Callable[[str], None],
 ) -> Outcome:
     config, state = _prepare(request, ranks)
     entry = describe(config)
     start = build(config if state is None else replace(config, init="random"), store)
     words = start.words if state is None else state.start
-    teacher = Teacher.load(config.teacher, config, device, store, screen.said) if config.teacher else None
-    data = load_data(config, ranks, screen.decoded)
+    teacher = Teacher.load(config.teacher, config, device, store, remark) if config.teacher else None
+    data = load_data(config, ranks, progress)
     if state is not None and state.digest != data.digest:
         raise UsageError(f"{config.out} was trained on other crops or labels; a run resumes on its own")
     precision = str(autocast_type(config.precision, device)).removeprefix("torch.")
-    screen.said(_opening(entry, words, data, card.device_name(device), precision))
+    remark(_opening(entry, words, data, card.device_name(device), precision))
     torch.backends.cudnn.benchmark = True  # all batches are of one size
     held_out = place(data.held_out, device, on_host=config.keep_on_host) if data.held_out else None
     data = replace(data, train=place(data.train, device, on_host=config.keep_on_host), held_out=held_out)
@@ -176,13 +167,25 @@ def _run(
     if start.folded:
         _settle(start.network.to(device), data.train, augmenter)
 
+    facts = ""
+
+    def stepped(step: int, total: int | None) -> None:
+        progress("steps", step, total, facts=facts)
+
+    def reported(report: Report) -> None:
+        nonlocal facts
+        facts = f"{report.rate:.1f} crops/s  loss {report.loss:.4f}"
+        if report.ap is not None:
+            facts += f"  AP {report.ap:.1f}"
+        stepped(report.step, report.total)
+
     def keep(averaged: nn.Module) -> None:
         _write(best, averaged, entry, half=config.half)
 
     with interruptible() as interrupted:
         trainer = Trainer(
             config, start.network, data, augmenter, teacher=teacher, ranks=ranks, device=device, start=words,
-            hooks=Hooks(screen.stepped, screen.reported, keep, interrupted.is_set),
+            hooks=Hooks(stepped, reported, keep, interrupted.is_set),
         )  # fmt: skip
         if state is not None:
             trainer.resume(state)
@@ -202,7 +205,7 @@ def _run(
     if trainer.best is None:  # nothing was held out, or it is too early to tell
         keep(trainer.averaged)
     if finished:
-        screen.said("evaluating the checkpoint")
+        remark("evaluating the checkpoint")
         figures = _evaluate(best, held_out, augmenter, entry)
         coco = None
         if config.val_ann is not None and config.val_images is not None:
@@ -214,12 +217,12 @@ def _run(
             kept = load_checkpoint(entry.arch, best, entry.joints, entry.input_size)
             _write(best, kept, entry.model_copy(update={"metrics": (metric,)}), half=config.half)
         outcome = replace(outcome, held_out=figures, coco=coco)
-    facts = card.RunFacts(
+    run_facts = card.RunFacts(
         words, trainer.step, trainer.planned, trainer.samples, trainer.seconds,
         trainer.best_step or trainer.step, card.device_name(device), precision, ranks.size,
     )  # fmt: skip
     written = read_entry(best) or entry
-    card.write_card(config.out, written, config, data.facts, facts, outcome.held_out, outcome.coco)
+    card.write_card(config.out, written, config, data.facts, run_facts, outcome.held_out, outcome.coco)
     draw_curve(config.out, f"{entry.name}, {config.input_size}")
     return outcome
 
@@ -238,7 +241,8 @@ def _prepare(request: Request, ranks: Ranks) -> tuple[TrainConfig, State | None]
     ranks.wait()
     if left and not request.overwrite:
         raise UsageError(
-            f"{out} holds {left[0].name}; go on with --resume, choose another --out, or pass --overwrite"
+            f"{out} holds {left[0].name}; go on with {parameter('resume')}, choose another "
+            f"{parameter('out')}, or pass {parameter('overwrite')}"
         )
     return config, None
 

@@ -9,6 +9,7 @@ from stat import S_ISDIR, S_ISREG
 from typing import Final
 from urllib.parse import unquote, urldefrag, urlsplit
 
+from mrpose_cli.errors import Message, parameter
 from mrpose_cli.media.names import Found, name_all
 from mrpose_cli.media.patterns import is_folder, is_pattern, matches
 
@@ -267,7 +268,7 @@ class _Search:
         photos = self._photos_within(folder, entry, listed)
         self._add_within(folder, photos)
         if not photos and len(self.problems) == problems:
-            hint = "" if self._recursive else "; --recursive looks in the folders within it"
+            hint = "" if self._recursive else f"; {parameter('recursive')} looks in the folders within it"
             self._complain(entry, f"no {self._kind.one}s in this folder{hint}", listed)
 
     def _photos_within(self, folder: Path, entry: str, listed: str) -> list[Path]:
@@ -348,7 +349,7 @@ class _Search:
         return self._exclude is not None and Path(os.path.realpath(path)).is_relative_to(self._exclude)
 
     def _complain(self, name: str, message: str, listed: str) -> None:
-        self.problems.append(InputProblem(name, f"{message} ({listed})" if listed else message))
+        self.problems.append(InputProblem(name, Message(f"{message} ({listed})" if listed else message)))
 
 
 def _mode(path: Path) -> int:

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from torch import nn
 
 from mrpose_cli.atomic import write_atomically
-from mrpose_cli.errors import UsageError, WeightsError
+from mrpose_cli.errors import Message, UsageError, WeightsError, parameter
 from mrpose_cli.models.checkpoint import (
     load_checkpoint,
     model_from_state,
@@ -69,7 +69,8 @@ def identify(
         return _resized(path, entry, input_size)
     if doubt:
         assumed = "{}x{} is assumed".format(*entry.input_size)
-        remark(f"{path.name} {doubt}; {assumed}; pass --input-size HxW if it was trained at another")
+        remedy = f"pass {parameter('input_size')} HxW if it was trained at another"
+        remark(Message(f"{path.name} {doubt}; {assumed}; {remedy}"))
     return entry
 
 
@@ -78,7 +79,7 @@ def _identify(path: Path, model: str | None) -> tuple[PoseEntry, str]:
     written = read_entry(path)
     if written is not None:
         if model is not None and canonical(model) not in (written.name, written.arch):
-            raise UsageError(f"{path} holds {written.name}, not {model}; leave --model out")
+            raise UsageError(f"{path} holds {written.name}, not {model}; leave {parameter('model')} out")
         return written, ""
     rows = load_manifest().pose
     if model is not None and (path.suffix == ".onnx" or canonical(model) not in list_models()):
@@ -87,7 +88,7 @@ def _identify(path: Path, model: str | None) -> tuple[PoseEntry, str]:
         if row.name == model or (model is None and row.file == path.name):
             return _row(path, row)
     if path.suffix == ".onnx":
-        raise UsageError(f"{path} does not say what it holds: name its model with --model")
+        raise UsageError(f"{path} does not say what it holds: name its model with {parameter('model')}")
     found = recognise(read_state_dict(path), origin=str(path))
     if model is not None and found.name != canonical(model):
         raise WeightsError(f"{path} holds {found.name}, not {model}")
@@ -108,7 +109,9 @@ def _resized(path: Path, entry: PoseEntry, size: tuple[int, int]) -> PoseEntry:
         return entry
     if entry.format == "onnx" or model_info(entry.arch).input_size is not None:
         height, width = entry.input_size
-        raise UsageError(f"{path} takes crops of {height}x{width} and no others; leave --input-size out")
+        raise UsageError(
+            f"{path} takes crops of {height}x{width} and no others; leave {parameter('input_size')} out"
+        )
     return entry.model_copy(update={"input_size": size, "metrics": ()})
 
 
@@ -246,7 +249,7 @@ def parse_size(text: str) -> tuple[int, int]:
     """
     match = re.fullmatch(r"([0-9]{2,4})x([0-9]{2,4})", text)
     if match is None:
-        raise UsageError(f"--input-size wants height x width such as 256x192, not {text}")
+        raise UsageError(f"{parameter('input_size')} wants height x width such as 256x192, not {text}")
     height, width = int(match[1]), int(match[2])
     check_size(height, width)
     return height, width

@@ -13,7 +13,7 @@ from mrpose_cli.pipeline.crops import CropSpec
 from mrpose_cli.pipeline.decode import decode_heatmaps, decode_simcc, flip_heatmaps, flip_simcc
 from mrpose_cli.pipeline.engines.base import Engine, Output
 from mrpose_cli.pipeline.precision import full_float32
-from mrpose_cli.pipeline.profile import StageClock
+from mrpose_cli.pipeline.profile import Stage, StageClock
 from mrpose_cli.skeletons import get_skeleton
 from mrpose_cli.weights.manifest import PoseEntry
 
@@ -90,7 +90,7 @@ class PoseEstimator:
     @torch.inference_mode()
     @full_float32()
     def _estimate(self, crops: NDArray[np.uint8]) -> Estimate:
-        with self._clock("normalise"):
+        with self._clock(Stage.NORMALIZE):
             wanted = self.engine.input
             pixels = torch.from_numpy(crops).to(wanted.device, non_blocking=True)
             images = pixels.permute(0, 3, 1, 2)  # (N, 3, H, W)
@@ -100,9 +100,9 @@ class PoseEstimator:
             images = images.sub_(self._mean).div_(self._std).to(wanted.dtype)
             if self.flip:
                 images = torch.cat([images, images.flip(-1)])
-        with self._clock("pose network"):
+        with self._clock(Stage.POSE_NETWORK):
             output = self.engine(images)
-        with self._clock("decode"):
+        with self._clock(Stage.DECODE):
             output = self._own_joints(output)
             if self.flip:
                 output = self._flip_average(output)

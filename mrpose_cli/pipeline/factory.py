@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from mrpose_cli.errors import UsageError, WeightsError
+from mrpose_cli.errors import Message, UsageError, WeightsError, parameter
 from mrpose_cli.pipeline.detectors.base import Detector, WholeImage
 from mrpose_cli.pipeline.detectors.yolox import YoloxDetector
 from mrpose_cli.pipeline.engines import Checkpoint, Engine, engine_for
@@ -117,7 +117,11 @@ def open_pipeline(
     # Wrong usage is told before anything is downloaded.
     precision = _resolve_dtype(options.dtype, place, entry)
     if precision == torch.bfloat16 and place.type == "cuda" and not computes_bf16(place):
-        remark("this GPU has no instructions for bf16 and emulates it; --dtype fp16 is faster")
+        remark(
+            Message(
+                f"this GPU has no instructions for bf16 and emulates it; {parameter('dtype')} fp16 is faster"
+            )
+        )
     try:
         path = store.resolve(entry, options.weights)
     except WeightsError:
@@ -158,9 +162,13 @@ def _entry(options: ModelOptions, remark: Callable[[str], None]) -> PoseEntry:
             raise WeightsError(f"there is no weights file at {path}")
         return identify(path, name, options.input_size, remark)
     if options.input_size is not None:
-        raise UsageError("--input-size is for a file of your own; pass it with --weights")
+        raise UsageError(
+            f"{parameter('input_size')} is for a file of your own; pass it with {parameter('weights')}"
+        )
     if name in list_models() and name not in {row.name for row in load_manifest().pose}:
-        raise UsageError(f"nobody published weights for {name}; pass a file of your own with --weights")
+        raise UsageError(
+            f"nobody published weights for {name}; pass a file of your own with {parameter('weights')}"
+        )
     return find_pose(name or DEFAULT_MODEL)
 
 
@@ -185,7 +193,9 @@ def resolve_device(name: str) -> torch.device:
         "mps": not torch.backends.mps.is_available(),
     }
     if missing.get(device.type, False):
-        raise UsageError(f"this machine has no usable device '{name}'; --device auto picks what there is")
+        raise UsageError(
+            f"this machine has no usable device '{name}'; {parameter('device')} auto picks what there is"
+        )
     return device
 
 
@@ -196,12 +206,10 @@ def _resolve_dtype(name: Dtype, device: torch.device, entry: PoseEntry) -> torch
         raise UsageError(f"'{name}' is not a dtype; use auto, fp32, fp16 or bf16")
     engine = engine_for(entry, device)
     if name not in engine.dtypes:
-        types = " or ".join(engine.dtypes)
-        raise UsageError(
-            f"{entry.name} runs in {engine.name}, which computes in {types}; leave --dtype at auto"
-        )
+        runs = f"{entry.name} runs in {engine.name}, which computes in {' or '.join(engine.dtypes)}"
+        raise UsageError(f"{runs}; leave {parameter('dtype')} at auto")
     if name == "fp16" and device.type == "cpu":
-        raise UsageError("fp16 is for GPUs; on the CPU use --dtype fp32 or bf16")
+        raise UsageError(f"fp16 is for GPUs; on the CPU use {parameter('dtype')} fp32 or bf16")
     return _DTYPES[name]
 
 

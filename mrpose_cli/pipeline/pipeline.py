@@ -18,7 +18,7 @@ from mrpose_cli.errors import InputError
 from mrpose_cli.pipeline.crops import crop_affines, to_image, warp
 from mrpose_cli.pipeline.detectors.base import Detector
 from mrpose_cli.pipeline.estimator import PoseEstimator
-from mrpose_cli.pipeline.profile import StageClock
+from mrpose_cli.pipeline.profile import Stage, StageClock
 from mrpose_cli.poses import Detections, Frame, PersonHeatmaps, Poses
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ class Pipeline:
     def _open(self, frame: F, detections: Detections, seconds: float) -> _Open[F]:
         people, joints = len(detections), len(self.estimator.skeleton.joints)
         spec = self.estimator.crop_spec
-        with self.clock("crop"):
+        with self.clock(Stage.CROP):
             affines = crop_affines(detections.boxes, spec)
             pixels = [warp(frame.image, affine, spec.size) for affine in affines]
         return _Open(
@@ -196,7 +196,7 @@ class Pipeline:
         start = time.perf_counter()
         estimate = self.estimator(np.stack([c.owner.pixels[c.person] for c in batch]))
         share = (time.perf_counter() - start) / len(batch)
-        with self.clock("collect"):
+        with self.clock(Stage.COLLECT):
             points = to_image(estimate.keypoints, np.stack([c.owner.affines[c.person] for c in batch]))
             for index, crop in enumerate(batch):
                 crop.owner.keypoints[crop.person] = points[index]

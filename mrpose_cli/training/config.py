@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from mrpose_cli.errors import UsageError
+from mrpose_cli.errors import UsageError, parameter
 from mrpose_cli.flag import Flag, flags_of
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
@@ -205,9 +205,11 @@ class TrainConfig:
             raise UsageError("what to train on? Pass crop shards or COCO keypoint files")
         lengths = [name for name in ("epochs", "samples", "minutes") if getattr(self, name) is not None]
         if len(lengths) > 1:
-            raise UsageError(f"--{lengths[0]} and --{lengths[1]} both say how long; pass one of them")
+            raise UsageError(
+                f"{parameter(lengths[0])} and {parameter(lengths[1])} both say how long; pass one of them"
+            )
         if (self.val_ann is None) != (self.val_images is None):
-            raise UsageError("--val-ann and --val-images go together")
+            raise UsageError(f"{parameter('val_ann')} and {parameter('val_images')} go together")
         _ = self.size
         return self if lengths else replace(self, epochs=30.0)
 
@@ -244,11 +246,9 @@ class TrainConfig:
             new = getattr(given, one.name)
             if one.name not in explicit or new == getattr(self, one.name):
                 continue
-            flag = flags_of(TrainConfig)[one.name]
-            if not flag.free:
-                raise UsageError(
-                    f"{flag.called(one.name)} cannot be changed when a run is resumed; leave it out"
-                )
+            if not flags_of(TrainConfig)[one.name].free:
+                name = parameter(one.name)
+                raise UsageError(f"{name} cannot be changed when a run is resumed; leave it out")
             changes[one.name] = new
         lengths = {"epochs", "samples", "minutes"}
         if lengths & changes.keys():

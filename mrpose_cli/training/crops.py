@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mrpose_cli.errors import UsageError
+from mrpose_cli.errors import UsageError, parameter
 from mrpose_cli.training.config import TrainConfig
 from mrpose_cli.training.labels import MARGIN, Labels, Source
 from mrpose_cli.training.photos import CocoPhotos
@@ -95,7 +95,8 @@ class Catalogue:
             usable = usable[: config.limit]
         if not len(usable):
             raise UsageError(
-                "none of the crops has a joint to learn from; see --human-sets and --pseudo-weight"
+                f"none of the crops has a joint to learn from; see {parameter('human_sets')} and "
+                f"{parameter('pseudo_weight')}"
             )
         # Of each crop: its source, and its place there.
         counts = [len(source.people) for source in self._sources]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mrpose_cli.errors import UsageError
+from mrpose_cli.progress import Progress, silent
 from mrpose_cli.ranks import Ranks
 from mrpose_cli.training.card import DataFacts
 from mrpose_cli.training.config import TrainConfig
@@ -41,15 +41,13 @@ class Data:
     digest: str
 
 
-def load_data(
-    config: TrainConfig, ranks: Ranks, told: Callable[[int, int], None] = lambda crops, total: None
-) -> Data:
+def load_data(config: TrainConfig, ranks: Ranks, progress: Progress = silent) -> Data:
     """Find, split, decode and sift the crops, into main memory.
 
     Args:
         config: Which.
         ranks: Who shares them.
-        told: Told how many crops were decoded, and how many are to be in all.
+        progress: Told how many crops were decoded.
 
     Raises:
         UsageError: files will not do, or nothing is left to train on.
@@ -66,12 +64,13 @@ def load_data(
     def tell(crops: int) -> None:
         nonlocal done
         done += crops
-        told(done, len(mine) + len(theirs))
+        progress("crops", done, len(mine) + len(theirs), facts="decoding")
 
     ours, kept = (catalogue.load(index, config.workers, tell) for index in (mine, theirs))
     if evaluated is not None:
         # If one crop of a photo is recognised, the others, whose boxes may differ, show the same people.
-        photos = ranks.united(evaluated.photos_among(ours) | evaluated.photos_among(kept))
+        seen = evaluated.photos_among(ours) | evaluated.photos_among(kept)
+        photos: set[str] = set().union(*ranks.gathered(seen))
         known |= np.array([photo in photos for photo in labels.photos])
         ours, kept = _without(ours, photos), _without(kept, photos)
     trained = int((~known[train]).sum())

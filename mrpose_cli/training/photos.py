@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mrpose_cli.errors import InputError, UsageError
+from mrpose_cli.errors import InputError, UsageError, parameter
 from mrpose_cli.evaluation.annotations import Annotations, read_annotations
 from mrpose_cli.media.images import read_image
 from mrpose_cli.pipeline.crops import CropSpec, crop_affines, warp
@@ -45,7 +45,8 @@ class CocoPhotos:
         if missing:
             named = ", ".join(str(file) for file in missing[:_NAMED])
             raise UsageError(
-                f"{len(missing)} photos of {path.name} are missing ({named}); pass their folder with --images"
+                f"{len(missing)} photos of {path.name} are missing ({named}); pass their folder with "
+                f"{parameter('images')}"
             )
         if not rows:
             raise UsageError(f"{path} has nobody with keypoints")

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from mrpose_cli.errors import UsageError, WeightsError
+from mrpose_cli.errors import UsageError, WeightsError, parameter
 from mrpose_cli.models.backbone import backbone_norms, backbone_parts, load_backbone, read_backbone
 from mrpose_cli.models.checkpoint import load_checkpoint
 from mrpose_cli.models.identify import identify
@@ -77,12 +77,17 @@ def build(config: TrainConfig, store: WeightsStore) -> Start:
     if not isinstance(answer, torch.Tensor) or answer.shape[2:] != (height // 4, width // 4):
         raise UsageError(f"{info.name} gives no heatmaps, and nothing else can be trained yet")
     if not backbone_parts(network) and (config.freeze_norms or config.backbone_lr != 1):
-        raise UsageError(f"{info.name} has no backbone; leave --backbone-lr and --freeze-norms out")
+        raise UsageError(
+            f"{info.name} has no backbone; leave {parameter('backbone_lr')} and {parameter('freeze_norms')} "
+            "out"
+        )
     if config.init not in ("auto", "imagenet", "random"):
         return _from_weights(network, config.init, store)
     row = _backbone_row(info.name)
     if config.init == "imagenet" and not isinstance(row, BackboneEntry):
-        raise UsageError(f"there are no ImageNet weights for {info.name}; pass a file with --init, or random")
+        raise UsageError(
+            f"there are no ImageNet weights for {info.name}; pass a file with {parameter('init')}, or random"
+        )
     if config.init == "random" or row is None:
         return Start(network, "random weights")
     return _from_backbone(network, store.resolve(row), row.name)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from mrpose_cli.errors import MrposeError
+from mrpose_cli.errors import MrposeError, parameter
 from mrpose_cli.models.backbone import backbone_norms
 from mrpose_cli.models.supervision import Trainable
 from mrpose_cli.ranks import Ranks
@@ -118,8 +118,7 @@ class Trainer:
         rows = epoch_rows(self._crops.labels, config.human_repeat)
         seed = (config.seed, ranks.rank)
         self._sampler = Sampler(rows, config.batch_size, seed, self._crops.pixels.device)
-        held_out = data.held_out
-        self._validator = Validator(held_out, augmenter, self._autocast) if held_out is not None else None
+        self._validator = Validator(data.held_out, augmenter, self._autocast) if data.held_out else None
         self._meter = torch.zeros(2, device=device)
         self._metered = 0
         # Processes may have a crop more or less; they must validate after the same steps.
@@ -282,7 +281,9 @@ class Trainer:
         self._meter.zero_()
         self._metered = 0
         if not math.isfinite(loss):
-            raise MrposeError(f"the loss is no longer a number after {self.step} steps; lower --lr")
+            raise MrposeError(
+                f"the loss is no longer a number after {self.step} steps; lower {parameter('lr')}"
+            )
         now, (then, step) = time.monotonic(), last
         rate = (self.step - step) * self._config.batch_size * self._ranks.size / max(now - then, 1e-9)
         if log is not None:

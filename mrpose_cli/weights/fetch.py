@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     import httpx
 
 _CHUNK = 1 << 20
-Progress = Callable[[str, int, int | None], None]
-"""Told (description, bytes done, bytes in all or None when unknown); done == all ends it."""
 
 
 class SourceError(Exception):

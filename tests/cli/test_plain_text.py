@@ -13,8 +13,7 @@ from rich.text import Text
 from typer.testing import CliRunner
 
 from mrpose_cli.cli import app
-from mrpose_cli.cli.console import complain, download_bars, remark, say, table_console, warn, work_bar
-from mrpose_cli.cli.video_console import frame_bar
+from mrpose_cli.cli.console import complain, progress_bar, remark, say, table_console, warn
 
 NAME = "a[/b] [red]:car:\x1b[31m\r\u202e\udcff.jpg"
 SHOWN = r"a[/b] [red]:car:\x1b[31m\r\u202e\udcff.jpg"
@@ -49,14 +48,16 @@ def test_tables(capsys: pytest.CaptureFixture[str]) -> None:
 def test_bars(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "200")
-    with frame_bar({}, quiet=False) as bar:
-        bar.clip(NAME, 7)
-        bar.frame(2)
-    with download_bars() as show:
+    with progress_bar("frames") as show:
+        show(NAME, 1, 7, persons=2, facts=f"slowest: {NAME}")
+    with progress_bar("bytes") as show:
         show(NAME, 1, 3)
-    with work_bar("photos") as photos:
-        photos.start(2)
-        photos.advance(3)
+        show("another", 0, 3)
+        show("another", 2, None)
+    with progress_bar("photos") as show:
+        show("photos", 1, 2, persons=3)
+    with progress_bar() as show:
+        show("steps", 1, None, facts="loss 0.1")
     shown = capsys.readouterr().err
     assert shown.count(SHOWN) >= 2
     assert "photos/s" in shown
@@ -94,6 +95,7 @@ def test_errors_that_repeat_arguments(
     assert not {"\x1b", "\r", "\udcff"} & set(result.output)
 
 
+@pytest.mark.downloads
 @pytest.mark.skipif(sys.platform != "linux", reason="file names that are no text are Linux's")
 def test_photos_with_such_names(samples: Path, tmp_path: Path) -> None:
     folder = tmp_path / "a[" / "b]\udcff \x1b[31m"
@@ -111,6 +113,7 @@ def test_photos_with_such_names(samples: Path, tmp_path: Path) -> None:
     assert (out / "poses.json").stat().st_size
 
 
+@pytest.mark.downloads
 @pytest.mark.skipif(sys.platform != "linux", reason="file names that are no text are Linux's")
 def test_an_evaluation_with_such_names(samples: Path, tmp_path: Path) -> None:
     annotations, images = dataset(tmp_path, samples)

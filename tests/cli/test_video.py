@@ -26,6 +26,8 @@ from mrpose_cli.cli.video import seconds
 from mrpose_cli.errors import UsageError
 from mrpose_cli.media.video.window import PreviewWindow
 
+pytestmark = pytest.mark.downloads
+
 Run = Callable[..., Result]
 CLIP = Path(__file__).parents[2] / "samples" / "pedestrians.mp4"
 
@@ -466,7 +468,7 @@ def test_a_display_that_cannot_be_reached_is_told(run: Run, monkeypatch: pytest.
 
 
 def test_progress_names_the_slowest_part() -> None:
-    from mrpose_cli.jobs.video.run import slowest
+    from mrpose_cli.pipeline.profile import slowest
 
     assert slowest({}) == ""
     times = {"read frames": 3.0, "letterbox": 1.0, "detector": 2.5, "crop": 1.0, "pose network": 2.0}

@@ -12,6 +12,8 @@ from typer.testing import CliRunner
 
 from mrpose_cli.cli import app
 
+pytestmark = pytest.mark.downloads
+
 CLIP = Path(__file__).parents[2] / "samples" / "pedestrians.mp4"
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 PAGE = """<body style="margin:0"><video id="v" src="pedestrians.mp4" muted preload="auto"></video>

@@ -16,6 +16,8 @@ from video_clips import repeated
 
 from mrpose_cli.cli import app
 
+pytestmark = pytest.mark.downloads
+
 CLIP = Path(__file__).parents[2] / "samples" / "pedestrians.mp4"
 
 

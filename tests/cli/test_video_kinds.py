@@ -7,11 +7,14 @@ from typing import Any
 
 import av
 import numpy as np
+import pytest
 from typer.testing import CliRunner
 from unusual_clips import PQ, hdr_clip, interlaced_clip, pq
 from video_clips import Recipe, make_clip
 
 from mrpose_cli.cli import app
+
+pytestmark = pytest.mark.downloads
 
 
 def test_hdr_fields_and_still_ends_are_handled_and_lists_are_refused(tmp_path: Path) -> None:

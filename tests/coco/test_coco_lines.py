@@ -7,7 +7,7 @@ import pytest
 from pycocotools.coco import COCO
 
 from mrpose_cli.coco.lines import CsvWriter, JsonlWriter, partial_path
-from mrpose_cli.coco.writer import DatasetWriter
+from mrpose_cli.coco.writer import DatasetWriter, person_rows
 from mrpose_cli.poses import Poses
 from mrpose_cli.skeletons import COCO17
 
@@ -27,12 +27,15 @@ def people(count: int, first_id: int = 1) -> Poses:
 
 
 def test_frames_of_a_clip_load_in_pycocotools(tmp_path: Path) -> None:
-    writer = DatasetWriter(tmp_path / "clip.json", COCO17, {}, keypoint_threshold=0.5)
+    info: dict[str, float] = {}
+    writer = DatasetWriter(tmp_path / "clip.json", COCO17, info)
     for index in range(3):
+        image = {"id": index + 1, "file_name": f"clip/{index:06}.jpg", "width": 640, "height": 480}
         details = {"frame_index": index, "timestamp": index / 25}
-        writer.add(index + 1, f"clip/{index:06}.jpg", (480, 640), people(2, first_id=0), details)
-    assert writer.size > 2000
-    writer.close(details={"jitter": 1.5})
+        writer.add({**image, **details}, person_rows(people(2, first_id=0), 0.5))
+    assert writer.pending > 2000
+    info["jitter"] = 1.5
+    writer.close()
     coco = COCO(str(tmp_path / "clip.json"))
     assert coco.imgs[2] == {
         "id": 2,
@@ -51,12 +54,13 @@ def test_frames_of_a_clip_load_in_pycocotools(tmp_path: Path) -> None:
 
 def test_each_line_is_on_the_disk_as_soon_as_it_is_added(tmp_path: Path) -> None:
     path = tmp_path / "walk.jsonl"
-    writer = JsonlWriter(path, keypoint_threshold=0.5)
+    writer = JsonlWriter(path, COCO17, {})
     growing = tmp_path / "walk.partial.jsonl"
     for index in range(3):
-        writer.add({"frame_index": index}, people(index))
+        writer.add({"id": 1, "frame_index": index}, person_rows(people(index), 0.5))
         lines = [json.loads(line) for line in growing.read_text().splitlines()]
         assert [line["frame_index"] for line in lines] == list(range(index + 1))
+        assert "id" not in lines[-1]
         assert len(lines[-1]["annotations"]) == index
     assert not path.exists()
     writer.close()
@@ -70,7 +74,7 @@ def test_each_line_is_on_the_disk_as_soon_as_it_is_added(tmp_path: Path) -> None
 
 def test_what_is_cut_short_is_called_so(tmp_path: Path) -> None:
     path = tmp_path / "walk.csv"
-    writer = CsvWriter(path, COCO17)
+    writer = CsvWriter(path, COCO17, {})
     writer.close(partial=True)
     assert writer.written == partial_path(path)
     assert [file.name for file in tmp_path.iterdir()] == ["walk.partial.csv"]
@@ -78,10 +82,10 @@ def test_what_is_cut_short_is_called_so(tmp_path: Path) -> None:
 
 def test_spreadsheets_get_a_row_a_person_and_frame(tmp_path: Path) -> None:
     path = tmp_path / "walk.csv"
-    writer = CsvWriter(path, COCO17)
+    writer = CsvWriter(path, COCO17, {})
     found = people(2, first_id=0)
-    writer.add(7, 0.28, found)
-    writer.add(8, 0.32, people(0))
+    writer.add({"frame_index": 7, "timestamp": 0.28}, person_rows(found, 0.5))
+    writer.add({"frame_index": 8, "timestamp": 0.32}, [])
     writer.close()
     rows = list(csv.DictReader(path.read_text().splitlines()))
     assert len(rows) == 2

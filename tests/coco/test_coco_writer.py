@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
-from mrpose_cli.coco.writer import DatasetWriter, person_row, results_row, write_dataset, write_results
+from mrpose_cli.coco.lines import CsvWriter, JsonlWriter
+from mrpose_cli.coco.writer import DatasetWriter, PoseWriter, ResultsWriter, person_rows
 from mrpose_cli.errors import OutputError
 from mrpose_cli.poses import Poses
 from mrpose_cli.skeletons import COCO17
@@ -24,14 +25,17 @@ def people(count: int) -> Poses:
     )
 
 
+def row(number: int) -> dict[str, Any]:
+    return {"id": number, "file_name": f"{number:012}.jpg", "width": 640, "height": 480}
+
+
 def test_both_files_load_in_pycocotools(tmp_path: Path) -> None:
     poses = {1: people(2), 2: people(0), 139: people(3)}
-    dataset = DatasetWriter(tmp_path / "poses.json", COCO17, {"model": "x"}, keypoint_threshold=0.5)
-    for image_id, found in poses.items():
-        dataset.add(image_id, f"{image_id:012}.jpg", (480, 640), found)
-    dataset.close()
-    rows = [(i, person_row(found, n, 0.5)) for i, found in poses.items() for n in range(len(found))]
-    write_results(tmp_path / "results.json", (results_row(*pair) for pair in rows))
+    for form in (DatasetWriter, ResultsWriter):
+        writer = form(tmp_path / form.file, COCO17, {"model": "x"})
+        for image_id, found in poses.items():
+            writer.add(row(image_id), person_rows(found, 0.5))
+        writer.close()
 
     coco = COCO(str(tmp_path / "poses.json"))
     assert sorted(coco.imgs) == [1, 2, 139]
@@ -39,16 +43,18 @@ def test_both_files_load_in_pycocotools(tmp_path: Path) -> None:
     assert coco.cats[1]["keypoints"] == list(COCO17.joints)
     assert [16, 14] in coco.cats[1]["skeleton"]
     assert sorted(coco.anns) == [1, 2, 3, 4, 5]
-    row = coco.anns[3]
-    assert row["image_id"] == 139
+    person = coco.anns[3]
+    assert person["image_id"] == 139
     expected = poses[139]
-    assert np.array(row["keypoints"]).reshape(17, 3)[:, :2] == pytest.approx(expected.keypoints[0], abs=1e-3)
-    visible = np.array(row["keypoints"])[2::3]
+    assert np.array(person["keypoints"]).reshape(17, 3)[:, :2] == pytest.approx(
+        expected.keypoints[0], abs=1e-3
+    )
+    visible = np.array(person["keypoints"])[2::3]
     assert visible.tolist() == [2 if score >= 0.5 else 0 for score in np.linspace(0, 1, 17)]
-    assert row["num_keypoints"] == 9
-    assert row["bbox"][2:] == pytest.approx([30, 60], abs=1e-3)
-    assert row["area"] == pytest.approx(1800, abs=0.2)
-    assert row["keypoint_scores"] == pytest.approx(expected.scores[0].tolist(), abs=1e-5)
+    assert person["num_keypoints"] == 9
+    assert person["bbox"][2:] == pytest.approx([30, 60], abs=1e-3)
+    assert person["area"] == pytest.approx(1800, abs=0.2)
+    assert person["keypoint_scores"] == pytest.approx(expected.scores[0].tolist(), abs=1e-5)
 
     loaded = coco.loadRes(str(tmp_path / "results.json"))
     assert len(loaded.anns) == 5
@@ -58,20 +64,19 @@ def test_both_files_load_in_pycocotools(tmp_path: Path) -> None:
 
 
 def test_no_people_is_still_a_whole_file(tmp_path: Path) -> None:
-    dataset = DatasetWriter(tmp_path / "poses.json", COCO17, {}, keypoint_threshold=0.5)
-    dataset.close(partial=True)
+    for form in (DatasetWriter, ResultsWriter):
+        form(tmp_path / form.file, COCO17, {}).close(partial=True)
     content = json.loads((tmp_path / "poses.json").read_text())
     assert content["images"] == content["annotations"] == []
     assert content["info"] == {"partial": True}
-    write_results(tmp_path / "results.json", [])
     assert json.loads((tmp_path / "results.json").read_text()) == []
 
 
 def test_nothing_is_seen_before_the_end_and_nothing_stays_behind(tmp_path: Path) -> None:
     target = tmp_path / "poses.json"
     target.write_text("old")
-    writer = DatasetWriter(target, COCO17, {}, keypoint_threshold=0.5)
-    writer.add(1, "a.jpg", (10, 10), people(1))
+    writer = DatasetWriter(target, COCO17, {})
+    writer.add(row(1), person_rows(people(1), 0.5))
     assert target.read_text() == "old"
     writer.discard()
     assert [path.name for path in tmp_path.iterdir()] == ["poses.json"]
@@ -80,26 +85,26 @@ def test_nothing_is_seen_before_the_end_and_nothing_stays_behind(tmp_path: Path)
 
 def test_a_folder_that_is_not_there_is_an_output_error(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="cannot write"):
-        DatasetWriter(tmp_path / "none" / "poses.json", COCO17, {}, keypoint_threshold=0.5)
+        DatasetWriter(tmp_path / "none" / "poses.json", COCO17, {})
 
 
-def test_rows_that_are_kept_elsewhere_give_the_same_file(tmp_path: Path) -> None:
-    poses = {1: people(2), 2: people(0), 139: people(3)}
-    writer = DatasetWriter(tmp_path / "a.json", COCO17, {"model": "x"}, keypoint_threshold=0.5)
-    images: list[dict[str, Any]] = []
-    annotations: list[dict[str, Any]] = []
-    for image_id, found in poses.items():
-        writer.add(image_id, f"{image_id}.jpg", (480, 640), found)
-        images.append({"id": image_id, "file_name": f"{image_id}.jpg", "width": 640, "height": 480})
-        for person in range(len(found)):
-            ids = {"id": len(annotations) + 1, "image_id": image_id}
-            annotations.append({**ids, **person_row(found, person, 0.5)})
-    writer.close()
-    write_dataset(tmp_path / "b.json", COCO17, {"model": "x"}, images, annotations)
-    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
+@pytest.mark.parametrize("form", [DatasetWriter, ResultsWriter, JsonlWriter, CsvWriter])
+def test_every_format_is_written_in_the_same_way(tmp_path: Path, form: type[PoseWriter]) -> None:
+    frame = {**row(1), "frame_index": 0, "timestamp": 0.0}
+    for partial in (False, True):
+        writer = form(tmp_path / f"walk{form.suffix}", COCO17, {})
+        writer.add(frame, person_rows(people(2), 0.5))
+        writer.close(partial=partial)
+        writer.discard()
+        assert writer.written.stat().st_size > 1000
+        assert writer.written.name.removeprefix("walk") in form.suffixes()
+    assert len(list(tmp_path.iterdir())) == len(form.suffixes())
 
 
 def test_what_is_not_finite_is_not_json(tmp_path: Path) -> None:
+    writer = ResultsWriter(tmp_path / "a.json", COCO17, {})
+    [person] = person_rows(people(1), 0.5)
     with pytest.raises(ValueError, match="JSON"):
-        write_results(tmp_path / "a.json", [{"score": float("nan")}])
+        writer.add(row(1), [{**person, "score": float("nan")}])
+    writer.discard()
     assert not list(tmp_path.iterdir())

@@ -69,7 +69,7 @@ def of_a_test_set(content: dict[str, Any]) -> Any:
         (no_size, r"images\[0\].width: Field required"),
         (stray, "annotates image 999, which is not in its list"),
         (of_a_test_set, "no annotations to evaluate against"),
-        (lambda content: [{"image_id": 1, "score": 1}], "a results file goes with --predictions"),
+        (lambda content: [{"image_id": 1, "score": 1}], "a results file goes with `predictions`"),
         (lambda content: "text", "not a COCO annotation file"),
     ],
 )

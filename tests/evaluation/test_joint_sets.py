@@ -76,11 +76,11 @@ def test_the_authors_mat_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "kind", "message"),
     [
-        ({"images": []}, "mpii", "COCO's files go with --dataset coco"),
+        ({"images": []}, "mpii", "COCO's files go with `dataset` coco"),
         ([], "mpii", "not a list of people"),
         ([person(14)], "mpii", r"people\[0\].joints: 14 joints; MPII has 16"),
         ([person()], "lsp", r"people\[0\].joints: 16 joints; LSP has 14"),
-        ([person()], "mpii", "pass --heads"),
+        ([person()], "mpii", "pass `heads`"),
         ([person(scale="large")], "mpii", r"people\[0\].scale: Input should be a valid number"),
         ([person(head_box=[0, 0, 0, 0])], "mpii", "a head box"),
         ([person(joints_vis=[1] * 15)], "mpii", r"people\[0\].joints_vis: 15 joints; MPII has 16"),

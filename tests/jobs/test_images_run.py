@@ -12,13 +12,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mrpose_cli.coco.writer import DatasetWriter, ResultsWriter
 from mrpose_cli.errors import UsageError
 from mrpose_cli.jobs import images_run
 from mrpose_cli.jobs.images import ImageJob, ImageReport, prepare
-from mrpose_cli.jobs.images_run import Progress, run_images
+from mrpose_cli.jobs.images_run import run_images
 from mrpose_cli.pipeline.detectors.base import Detector, WholeImage
 from mrpose_cli.pipeline.pipeline import Pipeline
 from mrpose_cli.poses import Detections, Frame
+from mrpose_cli.progress import Progress, silent
+
+BOTH = (DatasetWriter, ResultsWriter)
 
 
 class Choosy:
@@ -53,7 +57,7 @@ def run(
     detector: Detector | None = None,
     *,
     stop: threading.Event | None = None,
-    progress: Progress | None = None,
+    progress: Progress = silent,
     frame_batch: int = 1,
 ) -> ImageReport:
     own = Pipeline(detector or WholeImage(), pipeline.estimator, batch_size=4, frame_batch=frame_batch)
@@ -62,25 +66,19 @@ def run(
 
 
 def crash_at(count: int) -> Progress:
-    seen: list[int] = []
-
-    def photo(persons: int) -> None:
-        seen.append(persons)
-        if len(seen) == count:
+    def photo(what: str, done: int, total: int | None, **more: object) -> None:
+        if done == count:
             raise RuntimeError("a fault")
 
-    return Progress(photo=photo)
+    return photo
 
 
 def stop_at(count: int, stop: threading.Event) -> Progress:
-    seen: list[int] = []
-
-    def photo(persons: int) -> None:
-        seen.append(persons)
-        if len(seen) == count:
+    def photo(what: str, done: int, total: int | None, **more: object) -> None:
+        if done == count:
             stop.set()
 
-    return Progress(photo=photo)
+    return photo
 
 
 def read(path: Path) -> Any:
@@ -98,7 +96,7 @@ def files(folder: Path) -> dict[str, bytes]:
 @pytest.fixture
 def expected(photos: Path, tmp_path: Path, pipeline: Pipeline) -> dict[str, bytes]:
     """The files of a run that nothing happened to."""
-    run(ImageJob([str(photos)], tmp_path / "expected", results=True), pipeline)
+    run(ImageJob([str(photos)], tmp_path / "expected", formats=BOTH), pipeline)
     return files(tmp_path / "expected")
 
 
@@ -120,13 +118,13 @@ def test_a_crash_keeps_what_was_done_and_can_be_resumed(
 ) -> None:
     out = tmp_path / "out"
     with pytest.raises(RuntimeError, match="a fault"):
-        run(ImageJob([str(photos)], out, results=True), pipeline, progress=crash_at(6))
+        run(ImageJob([str(photos)], out, formats=BOTH), pipeline, progress=crash_at(6))
     assert read(out / "poses.json")["info"]["partial"] is True
     done = names(out / "poses.json")
     assert 5 <= len(done) < 10
     assert set(done) <= set(files(out))
 
-    report = run(ImageJob([str(photos)], out, results=True, resume=True), pipeline)
+    report = run(ImageJob([str(photos)], out, formats=BOTH, resume=True), pipeline)
     assert report.resumed == len(done)
     assert len(report.rows) == 10
     assert files(out) == expected
@@ -140,7 +138,7 @@ def test_what_is_missing_or_failed_is_done_again(
     broken = photos / "1.jpg"
     whole = broken.read_bytes()
     broken.write_bytes(whole[:100])
-    job = ImageJob([str(photos)], out, results=True)
+    job = ImageJob([str(photos)], out, formats=BOTH)
     report = run(job, pipeline, Choosy("2.jpg"), stop=stop, progress=stop_at(5, stop))
     assert report.partial and report.interrupted
     assert [name for name, _ in report.failures] == ["1.jpg", "2.jpg"]
@@ -149,7 +147,7 @@ def test_what_is_missing_or_failed_is_done_again(
     broken.write_bytes(whole)
     (out / "3.jpg").unlink()
     (out / "4.jpg").write_bytes(b"torn")
-    resumed = ImageJob([str(photos)], out, results=True, resume=True)
+    resumed = ImageJob([str(photos)], out, formats=BOTH, resume=True)
     with pytest.raises(UsageError, match="boxes was choosy and is now whole-image"):
         run(resumed, pipeline)
     report = run(resumed, pipeline, Choosy())
@@ -192,7 +190,7 @@ def test_runs_of_other_flags_and_files_are_not_mixed(
     assert files(out) == before
     (out / "unfinished.jsonl").write_bytes(before["unfinished.jsonl"] + b'{"name": 3}\n')
     boxes.write_text("one")
-    with pytest.raises(UsageError, match=r"unfinished\.jsonl is damaged; start anew with --overwrite"):
+    with pytest.raises(UsageError, match=r"unfinished\.jsonl is damaged; start anew with `overwrite`"):
         run(replace(job, resume=True), pipeline)
 
 
@@ -224,7 +222,7 @@ def test_photos_are_in_memory_as_far_as_they_fit(
             return super().detect(frames)
 
     out = tmp_path / "out"
-    report = run(ImageJob([str(photos)], out, results=True), pipeline, Watched())
+    report = run(ImageJob([str(photos)], out, formats=BOTH), pipeline, Watched())
     assert len(report.rows) == 10
     assert 1 <= most <= 2
     assert files(out) == expected
@@ -242,14 +240,14 @@ def test_wrong_starts(
     stop = threading.Event()
     run(ImageJob(["photos"]), pipeline, stop=stop, progress=stop_at(1, stop))
     unfinished = Path("mrpose-out")
-    with pytest.raises(UsageError, match=r"unfinished run; .*--resume.*--overwrite"):
+    with pytest.raises(UsageError, match=r"unfinished run; .*`resume`.*`overwrite`"):
         run(ImageJob(["photos"], unfinished), pipeline)
     with pytest.raises(UsageError, match="contradict"):
         run(ImageJob(["photos"], unfinished, resume=True, overwrite=True), pipeline)
     run(ImageJob(["photos"]), pipeline)
     assert len(names(Path("mrpose-out-2") / "poses.json")) == 10
     report = run(ImageJob(["photos"], resume=True), pipeline)
-    assert report.dataset == unfinished / "poses.json"
+    assert report.written["COCO JSON"] == unfinished / "poses.json"
     assert files(unfinished) == files(Path("mrpose-out-2"))
     run(ImageJob(["photos"], unfinished, overwrite=True), pipeline)
     assert np.all([path.suffix in (".jpg", ".json") for path in unfinished.iterdir()])

@@ -179,7 +179,7 @@ def test_problems_do_not_stop_the_rest(here: Path) -> None:
         ("", "an empty name"),
         ("no.jpg", "no such file or folder"),
         ("no*.jpg", "no photo matches this pattern"),
-        ("empty", "no photos in this folder; --recursive looks in the folders within it"),
+        ("empty", "no photos in this folder; `recursive` looks in the folders within it"),
         ("clip.MP4", 'a video; use "mrpose video"'),
         ("ftp://h/x.jpg", "only http and https links can be read"),
         ("http:///x.jpg", "a link without a server name"),

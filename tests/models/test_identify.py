@@ -137,7 +137,7 @@ def test_a_size_that_nothing_states_is_assumed_aloud(small: Path, tmp_path: Path
     [note] = notes
     assert note == (
         "small.pth does not state its input size; 256x192 is assumed; "
-        "pass --input-size HxW if it was trained at another"
+        "pass `input_size` HxW if it was trained at another"
     )
     told = Path(shutil.copy(small, tmp_path / "mine_384x288.pth"))
     assert identify(told, remark=notes.append).input_size == (384, 288)

@@ -17,6 +17,8 @@ from mutants import KINDS, Kind, Outcome, batches, try_batch
 from scale import CHOSEN, again, seeds
 from small_disks import run_short_of_room, small_disk
 
+pytestmark = pytest.mark.downloads
+
 _SAMPLES = Path(__file__).parents[2] / "samples"
 
 Say = Callable[[str, str], None]

@@ -108,7 +108,7 @@ def test_what_decides_about_a_run_stays_as_it_was() -> None:
     assert (changed.samples, changed.device, changed.lr) == (200, "cpu", 1e-3)
     longer = run.resumed(TrainConfig(minutes=9.0), frozenset({"minutes"}))
     assert (longer.minutes, longer.samples) == (9.0, None)
-    with pytest.raises(UsageError, match="--lr cannot be changed"):
+    with pytest.raises(UsageError, match="`lr` cannot be changed"):
         run.resumed(given, frozenset({"lr"}))
 
 
@@ -118,7 +118,7 @@ def test_contradictions_are_refused() -> None:
     assert TrainConfig(data=data, minutes=1.0).check().epochs is None
     for wrong, message in (
         (TrainConfig(), "what to train on"),
-        (TrainConfig(data=data, epochs=1.0, minutes=1.0), "--epochs and --minutes"),
+        (TrainConfig(data=data, epochs=1.0, minutes=1.0), "`epochs` and `minutes`"),
         (TrainConfig(data=data, val_ann=Path("a.json")), "go together"),
         (TrainConfig(data=data, input_size="big"), "height x width"),
     ):

@@ -6,7 +6,7 @@ import tiny
 import torch
 from sample_crops import write_shard
 
-from mrpose_cli.jobs.train import Request, Screen, run_training
+from mrpose_cli.jobs.train import Request, run_training
 from mrpose_cli.pipeline.precision import _SWITCHES, computes_bf16
 from mrpose_cli.ranks import Ranks
 from mrpose_cli.training.config import TrainConfig
@@ -30,9 +30,11 @@ def test_a_run_lets_no_float32_be_tf32(tmp_path: Path) -> None:
     )  # fmt: skip
     seen: list[bool] = []
 
-    def stepped(step: int, total: int | None) -> None:
+    def stepped(what: str, done: int, total: int | None, *, facts: str = "", **more: object) -> None:
+        if what != "steps" or facts:
+            return
         seen.append(all(getattr(owner, name) == exact for owner, name, exact in _SWITCHES))
 
     with tiny.registered():
-        run_training(Request(config), Ranks(), CPU, screen=Screen(stepped=stepped))
+        run_training(Request(config), Ranks(), CPU, progress=stepped)
     assert seen == [True, True]

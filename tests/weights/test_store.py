@@ -126,14 +126,14 @@ def test_what_cannot_be_downloaded_says_where_to_put_it(tmp_path: Path) -> None:
         store(tmp_path).resolve(pose())
     assert str(caught.value) == (
         "no weights for 'posenet': it is not on this machine; it has to be brought by hand; "
-        f"put the file at {place} or pass --weights PATH"
+        f"put the file at {place} or pass `weights` PATH"
     )
 
 
 def test_offline_fetches_nothing_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     net = pose(NOWHERE, sha256=sha(DATA))
     with pytest.raises(
-        WeightsError, match=r"not on this machine; offline mode is on \(--offline or MRPOSE_O"
+        WeightsError, match=r"not on this machine; offline mode is on \(`offline` or MRPOSE_O"
     ):
         store(tmp_path, offline=True).resolve(net)
     monkeypatch.setenv("MRPOSE_OFFLINE", "1")

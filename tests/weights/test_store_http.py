@@ -81,7 +81,7 @@ def test_a_stalled_connection_is_resumed(tmp_path: Path, server: FileServer) -> 
     gate = threading.Event()
     server.files["/net"] = Served(DATA, gate=gate)
 
-    def open_the_gate(description: str, done: int, total: int | None) -> None:
+    def open_the_gate(*report: object, **more: object) -> None:
         if len(server.requests) == 2:
             gate.set()
 
@@ -182,7 +182,7 @@ def test_every_source_is_named_when_all_fail(tmp_path: Path, server: FileServer)
     assert f"{server.url('/gone')}: HTTP 404 Not Found; " in message
     assert f"{server.url('/wrong')}: the file's sha256 is " in message
     assert f"{closed}: " in message
-    assert message.endswith(f"; put the file at {place} or pass --weights PATH")
+    assert message.endswith(f"; put the file at {place} or pass `weights` PATH")
     assert "\n" not in message
 
 
@@ -197,7 +197,7 @@ def test_progress_counts_up_to_the_whole(tmp_path: Path, server: FileServer) -> 
     wanted = net(server, "/net")
     half_done(tmp_path, server, wanted)
     told: list[tuple[str, int, int | None]] = []
-    store(tmp_path, progress=lambda *report: told.append(report)).resolve(wanted)
+    store(tmp_path, progress=lambda *report, **more: told.append(report)).resolve(wanted)
     done = [bytes_done for _, bytes_done, _ in told]
     assert done == sorted(done)
     assert (done[0], done[-1]) == (HALF, len(DATA))

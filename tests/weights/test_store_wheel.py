@@ -73,7 +73,7 @@ def test_a_wheel_gives_its_file_and_sound_siblings(
     weights = store(
         tmp_path,
         manifest=Manifest(backbone=(NET, BESIDE, OTHER)),
-        progress=lambda *report: told.append(report),
+        progress=lambda *report, **more: told.append(report),
     )
     path = weights.resolve(NET)
     assert path.read_bytes() == DATA

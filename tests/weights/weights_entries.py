@@ -6,7 +6,8 @@ import hashlib
 from pathlib import Path
 
 from mrpose_cli.download import Pace
-from mrpose_cli.weights.fetch import HttpSettings, Progress
+from mrpose_cli.progress import Progress, silent
+from mrpose_cli.weights.fetch import HttpSettings
 from mrpose_cli.weights.manifest import BackboneEntry, Manifest, PoseEntry, Source
 from mrpose_cli.weights.store import WeightsStore
 
@@ -60,7 +61,7 @@ def store(
     tmp_path: Path,
     *,
     offline: bool = False,
-    progress: Progress | None = None,
+    progress: Progress = silent,
     manifest: Manifest | None = None,
     http: HttpSettings = QUICK,
 ) -> WeightsStore:

@@ -12,7 +12,7 @@ import numpy as np
 
 from mrpose_cli.atomic import replacing
 from mrpose_cli.coco.boxes import read_boxes
-from mrpose_cli.errors import UsageError
+from mrpose_cli.errors import UsageError, parameter
 from mrpose_cli.evaluation.annotations import Annotations, ImageRow, read_annotations, sha256_of
 from mrpose_cli.evaluation.boxes import BoxRule, ground_truth_boxes
 from mrpose_cli.evaluation.breakdown import assign, break_down
@@ -70,7 +70,8 @@ class CocoTask:
         job = self._job
         if job.images is None:
             raise UsageError(
-                "pass --images with the folder of the images, or --predictions with a results file"
+                f"pass {parameter('images')} with the folder of the images, or {parameter('predictions')} "
+                "with a results file"
             )
         found, self.boxes = _boxes(job.boxes, self._wanted, self._rule)
         if found is None:
@@ -236,7 +237,9 @@ def _number(word: str) -> int:
     try:
         return int(word)
     except ValueError:
-        raise UsageError(f"--ids takes numbers divided by commas, or a file of them, not '{word}'") from None
+        raise UsageError(
+            f"{parameter('ids')} takes numbers divided by commas, or a file of them, not '{word}'"
+        ) from None
 
 
 def selection(job: EvalJob) -> str | None:

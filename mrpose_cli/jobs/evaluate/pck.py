@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mrpose_cli.atomic import replacing
-from mrpose_cli.errors import UsageError
+from mrpose_cli.errors import UsageError, parameter
 from mrpose_cli.evaluation.annotations import sha256_of
 from mrpose_cli.evaluation.joint_sets import JointSet, read_joint_results, read_joint_set
 from mrpose_cli.evaluation.pck import pck, pckh
@@ -61,11 +61,13 @@ class PckTask:
     def _find_shots(self, job: EvalJob) -> None:
         if job.images is None:
             raise UsageError(
-                "pass --images with the folder of the images, or --predictions with a results file"
+                f"pass {parameter('images')} with the folder of the images, or {parameter('predictions')} "
+                "with a results file"
             )
         if job.boxes != "gt":
             raise UsageError(
-                f"{job.dataset.upper()} is evaluated on its own centres and scales, without --boxes"
+                f"{job.dataset.upper()} is evaluated on its own centres and scales, without "
+                f"{parameter('boxes')}"
             )
         names = list(dict.fromkeys(self._people.images))
         missing = {name for name in names if not (job.images / name).is_file()}

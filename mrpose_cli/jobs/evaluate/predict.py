@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mrpose_cli.errors import InputError, UsageError
+from mrpose_cli.errors import InputError, UsageError, parameter
 from mrpose_cli.jobs.common import few_threads, reason_of
 from mrpose_cli.jobs.evaluate.spool import SpoolWriter, read_spools, spool_path, spools
 from mrpose_cli.media.images import read_image
@@ -19,7 +19,9 @@ from mrpose_cli.media.photo import Photo
 from mrpose_cli.pipeline.crops import crop_sizes
 from mrpose_cli.pipeline.detectors.base import FileBoxes
 from mrpose_cli.pipeline.pipeline import Pipeline
+from mrpose_cli.pipeline.profile import Stage
 from mrpose_cli.poses import Detections, Frame
+from mrpose_cli.progress import Progress, Tally, silent
 from mrpose_cli.ranks import Ranks
 from mrpose_cli.read_ahead import read_ahead
 
@@ -82,8 +84,7 @@ def predict(
     pipeline: Pipeline,
     work: Work,
     ranks: Ranks,
-    on_start: Callable[[int], None] = lambda count: None,
-    on_image: Callable[[int], None] = lambda persons: None,
+    progress: Progress = silent,
 ) -> Outcome:
     """Run this rank's share of the images that are not on the disk yet.
 
@@ -92,8 +93,7 @@ def predict(
         pipeline: The models.
         work: How to run them.
         ranks: Who else is at it.
-        on_start: Told how many images are to be run here.
-        on_image: Told of every image that is done, with its number of people.
+        progress: Told how it goes.
 
     Raises:
         UsageError: what is on the disk was made under other conditions.
@@ -103,7 +103,7 @@ def predict(
     done = {poses.image for poses in read_spools(spools(work.folder), work.conditions) if not poses.failure}
     ranks.wait()  # nobody appends before everybody has read
     mine = ranks.share([shot for shot in shots if shot.image not in done])
-    on_start(len(mine))
+    tally = Tally(progress, "images", len(mine))
     given = {str(shot.image): shot.boxes for shot in mine if shot.boxes is not None}
     if given:
         pipeline = pipeline.with_detector(FileBoxes(given, "given"))
@@ -112,15 +112,15 @@ def predict(
         SpoolWriter(spool_path(work.folder, ranks.rank), work.conditions) as spool,
         few_threads(pipeline),
     ):
-        images = _frames(mine, pipeline, work, spool, on_image)
+        images = _frames(mine, pipeline, work, spool, tally)
         for frame, poses in pipeline.stream(images, threaded=True):
             areas = crop_sizes(poses.boxes, pipeline.estimator.crop_spec).prod(1)
-            with pipeline.clock("write"):
+            with pipeline.clock(Stage.WRITE):
                 spool.add(int(frame.name), poses, areas)
             persons += len(poses)
-            on_image(len(poses))
+            tally.add(len(poses))
     seconds = time.perf_counter() - start
-    return Outcome(seconds, ranks.total(persons), dict(pipeline.clock.seconds), len(done))
+    return Outcome(seconds, sum(ranks.gathered(persons)), dict(pipeline.clock.seconds), len(done))
 
 
 def _frames(
@@ -128,7 +128,7 @@ def _frames(
     pipeline: Pipeline,
     work: Work,
     spool: SpoolWriter,
-    on_image: Callable[[int], None],
+    tally: Tally,
 ) -> Iterator[Frame]:
     workers = work.workers or _THREADS
     photos = read_ahead(
@@ -139,7 +139,7 @@ def _frames(
         processes=work.workers > 0,
     )
     for shot in shots:
-        with pipeline.clock("wait for images"):
+        with pipeline.clock(Stage.WAIT_FOR_IMAGES):
             photo = _next(photos)
         if isinstance(photo, Photo):
             yield Frame(photo.image, str(shot.image))
@@ -147,7 +147,7 @@ def _frames(
         if work.strict:
             raise InputError(f"{shot.path}: {reason_of(photo)}")
         spool.fail(shot.image, reason_of(photo))
-        on_image(0)
+        tally.add()
 
 
 def _next(photos: Iterator[tuple[Path, Photo | Exception]]) -> Photo | Exception:
@@ -156,7 +156,7 @@ def _next(photos: Iterator[tuple[Path, Photo | Exception]]) -> Photo | Exception
     except BrokenProcessPool as error:
         raise UsageError(
             "a process that decodes images was killed, probably for want of memory; "
-            "use fewer --workers, and --resume to go on"
+            f"use fewer {parameter('workers')}, and {parameter('resume')} to go on"
         ) from error
 
 

@@ -13,7 +13,7 @@ from typing import Self
 import torch
 
 from mrpose_cli.claim import Claim, is_free
-from mrpose_cli.errors import InputError, OutputError, UsageError
+from mrpose_cli.errors import InputError, OutputError, UsageError, contradiction, parameter
 from mrpose_cli.evaluation.published import compare_published
 from mrpose_cli.evaluation.report import (
     BoxConditions,
@@ -41,7 +41,8 @@ from mrpose_cli.media.images import write_image
 from mrpose_cli.pipeline.factory import DEFAULT_MODEL, open_pipeline, resolve_device
 from mrpose_cli.pipeline.options import WHOLE_IMAGE
 from mrpose_cli.pipeline.pipeline import Pipeline
-from mrpose_cli.pipeline.profile import StageClock
+from mrpose_cli.pipeline.profile import Stage, StageClock
+from mrpose_cli.progress import Progress, silent
 from mrpose_cli.ranks import Ranks
 from mrpose_cli.version import __version__
 from mrpose_cli.weights.store import WeightsStore
@@ -94,19 +95,6 @@ class Engine:
     boxes: BoxConditions
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Whom to tell how it goes on.
-
-    Attributes:
-        start: Told how many images are to be run.
-        image: Told of every image that is done, with its number of people.
-    """
-
-    start: Callable[[int], None] = lambda images: None
-    image: Callable[[int], None] = lambda persons: None
-
-
 def prepare(job: EvalJob, ranks: Ranks | None = None) -> EvalPlan:
     """Read the annotations and see that nothing stands in the way.
 
@@ -117,11 +105,14 @@ def prepare(job: EvalJob, ranks: Ranks | None = None) -> EvalPlan:
     """
     ranks = ranks or Ranks()
     if job.predictions is not None and job.resume:
-        raise UsageError("--resume goes on with predicting; --predictions has nothing to predict")
+        raise UsageError(
+            f"{parameter('resume')} goes on with predicting; {parameter('predictions')} has nothing to "
+            "predict"
+        )
     if job.resume and job.overwrite:
-        raise UsageError("--resume and --overwrite contradict each other; pass one of them")
+        raise contradiction("resume", "overwrite")
     if job.worst and job.images is None:
-        raise UsageError("--worst shows the people in their images; pass --images")
+        raise UsageError(f"{parameter('worst')} shows the people in their images; pass {parameter('images')}")
     task: Task = CocoTask(job) if job.dataset == "coco" else PckTask(job)
     if task.missing and not task.shots:
         raise UsageError(f"none of the images is in {job.images}; {task.missing[0]} was looked for first")
@@ -161,12 +152,14 @@ def _check_folder(job: EvalJob, out: Path) -> None:
         return
     if left:
         raise UsageError(
-            f"{out} holds an unfinished run; go on with --resume, or start over with --overwrite"
+            f"{out} holds an unfinished run; go on with {parameter('resume')}, or start over with "
+            f"{parameter('overwrite')}"
         )
     for path in _targets(job, out):
         if path.exists():
             raise UsageError(
-                f"{path} exists; choose another folder with --out, or replace it with --overwrite"
+                f"{path} exists; choose another folder with {parameter('out')}, or replace it with "
+                f"{parameter('overwrite')}"
             )
 
 
@@ -227,7 +220,7 @@ def run(
     plan: EvalPlan,
     engine: Engine | None,
     ranks: Ranks | None = None,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> Report | None:
     """Predict what is to be predicted, score it, write everything.
 
@@ -236,7 +229,7 @@ def run(
         plan: What :func:`prepare` made of it.
         engine: The models; None to score a results file.
         ranks: Who else is at it.
-        progress: Whom to tell.
+        progress: Told how it goes.
 
     Returns:
         The report; None on every rank but the first.
@@ -246,7 +239,7 @@ def run(
         InputError: an image cannot be read, and ``strict`` is set.
         OutputError: a file cannot be written.
     """
-    ranks, progress = ranks or Ranks(), progress or Progress()
+    ranks = ranks or Ranks()
     if engine is None:
         return _finish(job, plan, None, None, (), ranks)
     if ranks.first and not job.resume:
@@ -260,7 +253,7 @@ def run(
         workers,
         job.strict,
     )
-    outcome = predict(plan.task.shots, engine.pipeline, work, ranks, progress.start, progress.image)
+    outcome = predict(plan.task.shots, engine.pipeline, work, ranks, progress)
     if not ranks.first:
         return None
     poses = read_spools(spools(plan.out), work.conditions)
@@ -280,7 +273,7 @@ def _complete(poses: Iterable[ImagePoses], plan: EvalPlan) -> Iterator[ImagePose
     if missing:
         raise OutputError(
             f"the poses of {len(missing)} of {len(plan.task.shots)} images are missing from {plan.out}; "
-            "something else changed the files there; estimate them again with --resume"
+            f"something else changed the files there; estimate them again with {parameter('resume')}"
         )
 
 
@@ -359,7 +352,7 @@ def _timing(outcome: Outcome | None, seconds: float) -> Timing:
             stages={},
             resumed_images=0,
         )
-    forward = outcome.stages.get("pose network", 0.0) + outcome.stages.get("detector", 0.0)
+    forward = outcome.stages.get(Stage.POSE_NETWORK, 0.0) + outcome.stages.get(Stage.DETECTOR, 0.0)
     return Timing(
         predict=outcome.seconds,
         score=seconds,

@@ -16,15 +16,16 @@ from mrpose_cli.background import in_background
 from mrpose_cli.drawing import Painter
 from mrpose_cli.errors import OutputError
 from mrpose_cli.jobs.common import conditions, reason_of
-from mrpose_cli.jobs.video.options import ClipRow, ClipSource, Progress, VideoJob
+from mrpose_cli.jobs.video.options import ClipRow, ClipSource, VideoJob
 from mrpose_cli.jobs.video.outputs import ClipOutputs
 from mrpose_cli.media.video.clip import ClipFrame
 from mrpose_cli.media.video.live import AnyClip, LiveClip, open_clip
 from mrpose_cli.media.video.window import PreviewWindow
 from mrpose_cli.pipeline.pipeline import Pipeline
-from mrpose_cli.pipeline.profile import StageClock
+from mrpose_cli.pipeline.profile import Stage, StageClock, slowest
 from mrpose_cli.pipeline.sparse import SparseDetector
 from mrpose_cli.poses import Poses
+from mrpose_cli.progress import Progress, Tally
 from mrpose_cli.tracking.follow import Follower, Following
 
 T = TypeVar("T")
@@ -62,7 +63,7 @@ def run_clip(
     start = time.perf_counter()
     row = ClipRow(source.name)
     with closing(open_clip(source.location, source.base, job.window, patience=job.patience)) as clip:
-        progress.clip(source.name, clip.info.frames)
+        tally = Tally(progress, source.name, clip.info.frames)
         pipe = _pipeline_for(job, pipeline)
         follower = _follower(job, clip)
         info = {**conditions(pipe), **_about(job, source, clip)}
@@ -72,7 +73,7 @@ def run_clip(
         crash: Exception | None = None
         try:
             with closing(_drawn(job, clip, pipe, follower, stop)) as drawn:
-                last, broken_off = _write(drawn, outputs, row, stop, progress, window)
+                last, broken_off = _write(drawn, outputs, row, stop, tally, pipe.clock, window)
         except OutputError as error:
             row.failure, last, broken_off = str(error), None, True
         except Exception as error:  # a fault of ours or of a library; what was done is worth keeping
@@ -104,7 +105,8 @@ def _write(
     outputs: ClipOutputs,
     row: ClipRow,
     stop: threading.Event,
-    progress: Progress,
+    tally: Tally,
+    clock: StageClock,
     window: PreviewWindow | None,
 ) -> tuple[ClipFrame | None, bool]:
     """Write the frames as they come; the last one, and whether there might have been more."""
@@ -113,7 +115,7 @@ def _write(
         outputs.add(frame, poses, (frame.image.shape[0], frame.image.shape[1]), canvas)
         last = frame
         row.frames, row.persons = row.frames + 1, row.persons + len(poses)
-        progress.frame(len(poses))
+        tally.add(len(poses), f"slowest: {slowest(clock.seconds)}")
         if window is not None and canvas is not None:
             row.closed = not window.show(canvas)
         row.full = outputs.full
@@ -147,7 +149,7 @@ def _drawn(
     """The clip's frames with their people, followed and drawn, in order."""
     live = clip.info.live
     limit = 0 if live else _WAITING_BYTES
-    frames = _timed(clip.frames(stop), pipe.clock, "read frames")
+    frames = _timed(clip.frames(stop), pipe.clock, Stage.READ_FRAMES)
     if not live:  # a live source has a thread of its own, and whatever waits here grows old
         # The detector takes so many at a time, and finds as many ready when it comes back.
         least = _WAITING_BYTES // (2 * pipe.frame_batch + 2)
@@ -166,7 +168,7 @@ def _drawn(
         for frame, poses in posed if follower is None else follower.follow(posed):
             canvas = None
             if job.overlay or job.show:
-                with pipe.clock("draw"):
+                with pipe.clock(Stage.DRAW):
                     canvas = painter.draw(frame.image, poses, frame.timestamp)
             yield frame, poses, canvas
 
@@ -177,7 +179,7 @@ def _weight(frame: ClipFrame) -> int:
     return max(frame.image.nbytes, _WAITING_BYTES // _WAITING_FRAMES)
 
 
-def _timed(items: Iterable[T], clock: StageClock, stage: str) -> Iterator[T]:
+def _timed(items: Iterable[T], clock: StageClock, stage: Stage) -> Iterator[T]:
     source = iter(items)
     while True:
         with clock(stage):

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mrpose_cli.coco.writer import DatasetWriter, PoseWriter
 from mrpose_cli.drawing import Style
+from mrpose_cli.jobs.common import RunReport
 from mrpose_cli.media.video.clip import Window
 from mrpose_cli.media.video.writer import CodecName
 from mrpose_cli.pipeline.detectors.base import Detector
@@ -32,8 +34,7 @@ class VideoJob:
         overlay: Write overlays at all.
         codec: What they are encoded with.
         crf: Their quality, lower is better; None for the codec's default.
-        jsonl: Write a line of JSON a frame, too.
-        csv: Write a row a person and frame, too.
+        formats: The files of poses to write for each clip.
         show: Show the frames in a window.
         patience: Seconds for which a broken stream is tried again.
         overwrite: Replace files that exist.
@@ -52,8 +53,7 @@ class VideoJob:
     overlay: bool = True
     codec: CodecName = "h264"
     crf: int | None = None
-    jsonl: bool = False
-    csv: bool = False
+    formats: Sequence[type[PoseWriter]] = (DatasetWriter,)
     show: bool = False
     patience: float = 30.0
     overwrite: bool = False
@@ -123,29 +123,11 @@ class ClipRow:
 
 
 @dataclass(slots=True)
-class VideoReport:
+class VideoReport(RunReport):
     """What was done.
 
     Attributes:
         rows: Clips of which something was done, in order.
-        failures: Name and reason of clips of which nothing, or not all, was done.
-        seconds: Wall time; loading the models is not included.
-        stages: Wall time by stage, in seconds; stages run side by side.
-        interrupted: Whether the user ended the run early.
     """
 
     rows: list[ClipRow] = field(default_factory=list)
-    failures: list[tuple[str, str]] = field(default_factory=list)
-    seconds: float = 0.0
-    stages: dict[str, float] = field(default_factory=dict)
-    interrupted: bool = False
-
-
-class Progress:
-    """Is told how the run goes; this one keeps it to itself."""
-
-    def clip(self, name: str, frames: int | None) -> None:
-        """A clip begins, with about so many frames."""
-
-    def frame(self, persons: int) -> None:
-        """A frame is done, with so many people."""

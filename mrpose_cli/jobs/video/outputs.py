@@ -12,15 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mrpose_cli.atomic import writing
-from mrpose_cli.coco.lines import CsvWriter, JsonlWriter
-from mrpose_cli.coco.writer import DatasetWriter
+from mrpose_cli.coco.writer import PoseWriter, person_rows
 from mrpose_cli.disk import Reserve
 from mrpose_cli.errors import OutputError
 from mrpose_cli.jobs.video.options import VideoJob
 from mrpose_cli.media.video.clip import ClipFrame, Packet
 from mrpose_cli.media.video.live import AnyClip
 from mrpose_cli.media.video.writer import ClipWriter, choose_suffix
-from mrpose_cli.pipeline.profile import StageClock
+from mrpose_cli.pipeline.profile import Stage, StageClock
 from mrpose_cli.poses import Poses
 from mrpose_cli.skeletons import Skeleton
 
@@ -37,7 +36,7 @@ class ClipOutputs:
         name: The source's name.
         clip: The source.
         skeleton: Of the keypoints.
-        info: Conditions of the run, for the JSON.
+        info: Conditions of the run.
         clock: Where the time goes.
 
     Attributes:
@@ -60,6 +59,8 @@ class ClipOutputs:
     ) -> None:
         self.written: list[Path] = []
         self.notes: list[str] = []
+        self._info = dict(info)
+        self._threshold = job.style.keypoint_threshold
         self._clock = clock
         self._frames = 0
         self._spare = _SPARE + 3 * clip.info.width * clip.info.height
@@ -67,7 +68,6 @@ class ClipOutputs:
         def path(suffix: str) -> Path:
             return base.with_name(base.name + suffix)
 
-        threshold = job.style.keypoint_threshold
         with ExitStack() as stack:
             with writing(base.parent):
                 base.parent.mkdir(parents=True, exist_ok=True)
@@ -84,18 +84,10 @@ class ClipOutputs:
                     self.notes.append("too long for encoders: the overlay is {}x{}".format(*self._video.size))
                 elif self._video.size != (clip.info.width, clip.info.height):
                     self.notes.append("odd size: the overlay repeats its last row or column")
-            self._dataset = DatasetWriter(
-                path(".json"), skeleton, info, keypoint_threshold=threshold, reserve=reserve
-            )
-            stack.callback(self._dataset.discard)
-            self._jsonl: JsonlWriter | None = None
-            if job.jsonl:
-                self._jsonl = JsonlWriter(path(".jsonl"), keypoint_threshold=threshold, reserve=reserve)
-                stack.callback(self._jsonl.close, partial=True)
-            self._csv: CsvWriter | None = None
-            if job.csv:
-                self._csv = CsvWriter(path(".csv"), skeleton, reserve)
-                stack.callback(self._csv.close, partial=True)
+            self._writers: list[PoseWriter] = []
+            for form in job.formats:
+                self._writers.append(form(path(form.suffix), skeleton, self._info, reserve))
+                stack.callback(self._writers[-1].discard)
             self._discard = stack.pop_all()
 
     @property
@@ -118,18 +110,23 @@ class ClipOutputs:
             OutputError: it cannot be written.
         """
         if self._video is not None and canvas is not None:
-            with self._clock("encode"):
+            with self._clock(Stage.ENCODE):
                 self._video.write(canvas, frame)
-        with self._clock("write poses"):
-            details = {"frame_index": frame.index, "timestamp": round(frame.timestamp, 6)}
-            self._dataset.add(frame.index + 1, frame.name, size, poses, details)
-            if self._jsonl is not None:
-                row = {"file_name": frame.name, "width": size[1], "height": size[0]}
-                self._jsonl.add({**details, **row}, poses)
-            if self._csv is not None:
-                self._csv.add(frame.index, round(frame.timestamp, 6), poses)
+        with self._clock(Stage.WRITE_POSES):
+            image = {
+                "id": frame.index + 1,
+                "file_name": frame.name,
+                "width": size[1],
+                "height": size[0],
+                "frame_index": frame.index,
+                "timestamp": round(frame.timestamp, 6),
+            }
+            people = person_rows(poses, self._threshold)
+            for writer in self._writers:
+                writer.add(image, people)
         self._frames += 1
-        self._reserve.grow(self._spare + self._dataset.size + _INDEX_BYTES * self._frames)
+        pending = sum(writer.pending for writer in self._writers)
+        self._reserve.grow(self._spare + pending + _INDEX_BYTES * self._frames)
 
     def close(
         self, tail: tuple[Packet, ...], *, until: Fraction | None, partial: bool, details: Mapping[str, Any]
@@ -140,27 +137,26 @@ class ClipOutputs:
             tail: Packets of sound and subtitles after the last frame.
             until: Where they are cut off; None for nowhere.
             partial: Mark what can be marked as cut short.
-            details: What the JSON's ``info`` shall say now that all is known.
+            details: What else is known of the run by now.
 
         Returns:
             What could not be written.
         """
         self._reserve.release()
+        self._info.update(details)
         if self._video is not None and not self._frames:
             self._video.discard()
             self._video = None
         problems: list[str] = []
-        with self._clock("encode"):
+        with self._clock(Stage.ENCODE):
             if self._video is not None:
                 if self._finish(self._video.close, problems, tail, until=until):
                     self.written.append(self._video.path)
                 self._note_sound(self._video)
-        with self._clock("write poses"):
-            if self._finish(self._dataset.close, problems, partial=partial, details=details):
-                self.written.append(self._dataset.path)
-            for lines in (self._jsonl, self._csv):
-                if lines is not None and self._finish(lines.close, problems, partial=partial):
-                    self.written.append(lines.written)
+        with self._clock(Stage.WRITE_POSES):
+            for writer in self._writers:
+                if self._finish(writer.close, problems, partial=partial):
+                    self.written.append(writer.written)
         self._discard.pop_all()
         return problems
 

@@ -5,31 +5,22 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
 
 from mrpose_cli.claim import Claim
 from mrpose_cli.coco.boxes import read_boxes
-from mrpose_cli.coco.lines import partial_path
-from mrpose_cli.errors import InputError, OutputError, UsageError
+from mrpose_cli.errors import InputError, OutputError, UsageError, contradiction, parameter
 from mrpose_cli.jobs.common import DEFAULT_OUT, refuse_to_replace
 from mrpose_cli.jobs.video.clip import run_clip
-from mrpose_cli.jobs.video.options import ClipRow, ClipSource, Progress, VideoJob, VideoPlan, VideoReport
-from mrpose_cli.media.inputs import CLIPS, InputProblem, expand
+from mrpose_cli.jobs.video.options import ClipRow, ClipSource, VideoJob, VideoPlan, VideoReport
+from mrpose_cli.media.inputs import CLIPS, expand
 from mrpose_cli.media.video.window import PreviewWindow, check_display
 from mrpose_cli.media.video.writer import SUFFIXES, check_encoder
 from mrpose_cli.pipeline.detectors.base import Detector, FileBoxes, WholeImage
 from mrpose_cli.pipeline.pipeline import Pipeline
-
-# What the stages of the clock are to the user; the slowest one sets the speed.
-_STAGES = {
-    "reading": ("read frames",),
-    "detector": ("letterbox", "detector"),
-    "pose network": ("crop", "normalise", "pose network", "decode", "collect"),
-    "drawing": ("draw",),
-    "writing": ("encode", "write poses"),
-}
+from mrpose_cli.progress import Progress, silent
 
 
 @contextmanager
@@ -45,9 +36,9 @@ def prepare(job: VideoJob) -> Iterator[VideoPlan]:
         OutputError: the output folder cannot be made.
     """
     if job.boxes and job.whole_image:
-        raise UsageError("--boxes and --whole-image contradict each other; pass one of them")
+        raise contradiction("boxes", "whole_image")
     if job.window.end is not None and job.window.end <= job.window.start:
-        raise UsageError("--end lies before --start")
+        raise UsageError(f"{parameter('end')} lies before {parameter('start')}")
     if job.overlay:
         check_encoder(job.codec, job.crf)
     if job.show:
@@ -74,11 +65,7 @@ def prepare(job: VideoJob) -> Iterator[VideoPlan]:
             targets = [out / f"{source.base}{suffix}" for source in sources for suffix in _suffixes(job)]
             refuse_to_replace(targets, found, overwrite=job.overwrite)
             claim.clean({target.parent for target in targets})
-        yield VideoPlan(sources, [_told(problem) for problem in problems], out, detector)
-
-
-def _told(problem: InputProblem) -> tuple[str, str]:
-    return problem.name, problem.message
+        yield VideoPlan(sources, [(problem.name, problem.message) for problem in problems], out, detector)
 
 
 def _bases(names: Sequence[str]) -> list[str]:
@@ -90,11 +77,10 @@ def _bases(names: Sequence[str]) -> list[str]:
 
 def _suffixes(job: VideoJob) -> list[str]:
     """Suffixes of all files that a clip may come to; the overlay's container is not known yet."""
-    suffixes = [".json", *(SUFFIXES if job.overlay else ())]
-    for wanted, suffix in ((job.jsonl, ".jsonl"), (job.csv, ".csv")):
-        if wanted:
-            suffixes += [suffix, partial_path(Path(f"x{suffix}")).name.removeprefix("x")]
-    return suffixes
+    return [
+        *(SUFFIXES if job.overlay else ()),
+        *(suffix for form in job.formats for suffix in form.suffixes()),
+    ]
 
 
 def _boxes(path: Path, sources: Sequence[ClipSource]) -> Detector:
@@ -113,7 +99,7 @@ def run_videos(
     plan: VideoPlan,
     pipeline: Pipeline,
     stop: threading.Event,
-    progress: Progress | None = None,
+    progress: Progress = silent,
     *,
     on_row: Callable[[ClipRow], None] = lambda row: None,
 ) -> VideoReport:
@@ -140,7 +126,7 @@ def run_videos(
             try:
                 if report.rows and report.rows[-1].full:
                     raise OutputError("not begun: no space left on the disk")
-                row = run_clip(job, plan.out, source, pipeline, stop, progress or Progress(), window)
+                row = run_clip(job, plan.out, source, pipeline, stop, progress, window)
             except (InputError, OutputError) as error:
                 report.failures.append((source.name, str(error)))
                 continue
@@ -157,15 +143,3 @@ def run_videos(
     report.seconds = time.perf_counter() - start
     report.stages = dict(pipeline.clock.seconds)
     return report
-
-
-def busy_seconds(stages: Mapping[str, float]) -> dict[str, float]:
-    """Seconds that each part of the work was busy, by what the user calls it."""
-    return {name: sum(stages.get(stage, 0.0) for stage in members) for name, members in _STAGES.items()}
-
-
-def slowest(stages: Mapping[str, float]) -> str:
-    """The part of the work that sets the speed; empty before anything was done."""
-    busy = busy_seconds(stages)
-    name = max(busy, key=lambda part: busy[part])
-    return name if busy[name] else ""

@@ -18,7 +18,7 @@ from typing import IO, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mrpose_cli.errors import UsageError
+from mrpose_cli.errors import UsageError, parameter
 
 _HEADER: Final = struct.Struct("<II")  # height and width of the RGB pixels that follow
 _READY: Final = b"ready\n"
@@ -37,7 +37,7 @@ def check_display() -> None:
     if sys.platform.startswith("linux") and not any(
         os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")
     ):
-        raise UsageError("--show needs a display, and this machine has none; leave it away")
+        raise UsageError(f"{parameter('show')} needs a display, and this machine has none; leave it away")
 
 
 class PreviewWindow:
@@ -65,11 +65,14 @@ class PreviewWindow:
             self.close()
         if answer == _NO_WINDOWS:
             raise UsageError(
-                "--show needs an OpenCV with windows, and opencv-python-headless has none; leave it away, or "
+                f"{parameter('show')} needs an OpenCV with windows, and opencv-python-headless has none; "
+                "leave it away, or "
                 "run: pip uninstall -y opencv-python-headless && pip install opencv-python"
             )
         if answer != _READY:
-            raise UsageError("--show needs a display, and the one there is cannot be used; leave it away")
+            raise UsageError(
+                f"{parameter('show')} needs a display, and the one there is cannot be used; leave it away"
+            )
 
     def show(self, image: NDArray[np.uint8]) -> bool:
         """Show a frame (H, W, 3) uint8 RGB; False once the user closed the window or pressed q or Esc."""

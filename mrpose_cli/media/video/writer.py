@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from mrpose_cli.atomic import replacing, writing
 from mrpose_cli.disk import Reserve, SteadyFile
-from mrpose_cli.errors import OutputError, UsageError
+from mrpose_cli.errors import OutputError, UsageError, parameter
 from mrpose_cli.media.video.clip import ClipFrame, ClipInfo, Packet
 from mrpose_cli.media.video.frames import ToYuv
 from mrpose_cli.media.video.sound import FORMATS, Copies, fits
@@ -81,7 +81,7 @@ def check_encoder(codec: CodecName, crf: int | None = None) -> None:
     """
     highest = _ENCODERS[codec].highest_crf
     if crf is not None and crf > highest:
-        raise UsageError(f"--crf goes up to {highest} for {codec}, not {crf}")
+        raise UsageError(f"{parameter('crf')} goes up to {highest} for {codec}, not {crf}")
     try:
         av.Codec(_ENCODERS[codec].coder, "w")
     except (FFmpegError, ValueError):

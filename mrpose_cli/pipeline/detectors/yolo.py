@@ -24,7 +24,7 @@ from mrpose_cli.errors import WeightsError
 from mrpose_cli.models.pickles import check_stored
 from mrpose_cli.pipeline.detectors.letterbox import Letterboxed, letterbox
 from mrpose_cli.pipeline.precision import full_float32
-from mrpose_cli.pipeline.profile import StageClock
+from mrpose_cli.pipeline.profile import Stage, StageClock
 from mrpose_cli.poses import Detections, Frame
 from mrpose_cli.weights.store import check_file
 
@@ -154,14 +154,14 @@ class YoloDetector:
 
     def detect(self, frames: Sequence[Frame]) -> list[Detections]:
         """Boxes of every frame; frames of one letterboxed shape go through the network together."""
-        with self._clock("letterbox"):
+        with self._clock(Stage.LETTERBOX):
             fitted = [letterbox(frame.image, self._size) for frame in frames]
         by_shape: dict[tuple[int, ...], list[int]] = {}
         for index, item in enumerate(fitted):
             by_shape.setdefault(item.image.shape, []).append(index)
         found: dict[int, Detections] = {}
         for indices in by_shape.values():
-            with self._clock("detector"):
+            with self._clock(Stage.DETECTOR):
                 rows = self._predict([fitted[i].image for i in indices])
             found.update((i, _detections(fitted[i], row)) for i, row in zip(indices, rows, strict=True))
         return [found[index] for index in range(len(frames))]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mrpose_cli.errors import WeightsError
 from mrpose_cli.pipeline.engines.base import Engine
-from mrpose_cli.pipeline.profile import StageClock
+from mrpose_cli.pipeline.profile import Stage, StageClock
 from mrpose_cli.poses import Detections, Frame
 
 _GREY = 114
@@ -52,14 +52,14 @@ class YoloxDetector:
 
     def _detect(self, image: NDArray[np.uint8]) -> Detections:
         height, width = image.shape[:2]
-        with self._clock("letterbox"):
+        with self._clock(Stage.LETTERBOX):
             # The picture lies in the top left corner, as mmdetection pads it.
             ratio = min(self._size[0] / height, self._size[1] / width)
             small = cv2.resize(image, (max(round(width * ratio), 1), max(round(height * ratio), 1)))
             canvas = np.full((*self._size, 3), _GREY, np.uint8)
             canvas[: small.shape[0], : small.shape[1]] = small
             tensor = canvas[..., ::-1].transpose(2, 0, 1)[None].astype(np.float32)
-        with self._clock("detector"):
+        with self._clock(Stage.DETECTOR):
             wanted = self._engine.input
             answer = self._engine(torch.from_numpy(tensor).to(wanted.device, wanted.dtype))
             rows, labels = (part.cpu().numpy() for part in answer)

@@ -10,7 +10,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from mrpose_cli.errors import WeightsError
+from mrpose_cli.errors import WeightsError, parameter
 from mrpose_cli.models.onnx_file import check_alone
 from mrpose_cli.pipeline.engines.base import Checkpoint, Input
 from mrpose_cli.pipeline.options import Dtype
@@ -88,7 +88,7 @@ class OnnxEngine:
         size = engine.input.size
         if isinstance(entry, PoseEntry) and size not in (None, entry.input_size):
             sizes = "crops of {}x{}, {} of {}x{}".format(*size, entry.name, *entry.input_size)
-            raise WeightsError(f"{path} takes {sizes}; name the model that it is with --model")
+            raise WeightsError(f"{path} takes {sizes}; name the model that it is with {parameter('model')}")
         return engine
 
     def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:

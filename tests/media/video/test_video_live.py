@@ -155,6 +155,7 @@ def test_what_is_not_there_is_an_error_at_once() -> None:
         LiveClip(97, "camera97")
 
 
+@pytest.mark.downloads
 def test_the_command_takes_streams(station: Station, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     options = ["--whole-image", "--reconnect", "0", "-o", "out", "--jsonl", "--track"]
