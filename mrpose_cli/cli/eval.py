@@ -19,7 +19,7 @@ from mrpose_cli.cli.console import (
     table_console,
     warn,
 )
-from mrpose_cli.cli.flags import with_flags
+from mrpose_cli.cli.flags import takes_flags
 from mrpose_cli.pipeline.options import BOXES, EVALUATION, SPEED, ModelOptions
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ app = typer.Typer(no_args_is_help=True, invoke_without_command=True, rich_markup
 
 
 @app.callback()
-@with_flags("models", without={"detector"})
+@takes_flags("models", without={"detector"})
 def evaluate(
     context: typer.Context,
     ann: Annotated[

@@ -20,7 +20,7 @@ _FILES: Any = tuple[Path, ...]
 _TYPED: dict[Any, Any] = {_SIZE: str | None, _FILES: list[Path] | None}
 
 
-def with_flags(
+def takes_flags(
     parameter: str, *, without: Collection[str] = ()
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Put flags in the place of a command's parameter, which takes a dataclass.

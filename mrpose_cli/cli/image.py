@@ -19,7 +19,7 @@ from mrpose_cli.cli.console import (
     say,
     table_console,
 )
-from mrpose_cli.cli.flags import with_flags
+from mrpose_cli.cli.flags import takes_flags
 from mrpose_cli.interrupt import interruptible
 from mrpose_cli.pipeline.options import BOXES, ModelOptions
 from mrpose_cli.skeletons import KEYPOINT_THRESHOLD
@@ -31,7 +31,7 @@ _MOST_ROWS = 40
 _KEPT = "what was done until then is complete, and the same command with --resume does the rest"
 
 
-@with_flags("models")
+@takes_flags("models")
 def image(
     inputs: Annotated[
         list[str],

@@ -20,7 +20,7 @@ from mrpose_cli.cli.console import (
     say,
     table_console,
 )
-from mrpose_cli.cli.flags import with_flags
+from mrpose_cli.cli.flags import takes_flags
 from mrpose_cli.training.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _LINE_EVERY = 30  # seconds between lines where there is no terminal for a bar
 
 
-@with_flags("config")
+@takes_flags("config")
 def train(
     ctx: typer.Context,
     config: TrainConfig = TrainConfig(),

@@ -12,7 +12,7 @@ import typer
 
 from mrpose_cli.cli import options
 from mrpose_cli.cli.console import FAILED, complain, errors_reported, finish, progress_bar
-from mrpose_cli.cli.flags import with_flags
+from mrpose_cli.cli.flags import takes_flags
 from mrpose_cli.cli.video_console import print_profile, print_rows
 from mrpose_cli.errors import UsageError
 from mrpose_cli.interrupt import interruptible
@@ -49,7 +49,7 @@ def seconds(text: str) -> Fraction:
     return total
 
 
-@with_flags("models")
+@takes_flags("models")
 def video(
     inputs: Annotated[
         list[str],

@@ -89,7 +89,7 @@ def few_threads(pipeline: Pipeline) -> Iterator[None]:
     """Leave the cores to the networks.
 
     A crop is too small to be shared among OpenCV's threads (it takes three times as long on two). And where
-    torch does not compute, torch has little to do, but its threads go on spinning for a while after each
+    only other engines compute, torch has little to do, but its threads go on spinning for a while after each
     operation and take the cores from other engines': a fifth of the wall time on two cores.
     """
     usual, usual_opencv = torch.get_num_threads(), cv2.getNumThreads()

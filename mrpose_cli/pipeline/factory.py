@@ -206,11 +206,8 @@ def _resolve_dtype(name: Dtype, device: torch.device, entry: PoseEntry) -> torch
         raise UsageError(f"'{name}' is not a dtype; use auto, fp32, fp16 or bf16")
     engine = engine_for(entry, device)
     if name not in engine.dtypes:
-        types = " or ".join(engine.dtypes)
-        raise UsageError(
-            f"{entry.name} runs in {engine.name}, which computes in {types}; "
-            f"leave {parameter('dtype')} at auto"
-        )
+        runs = f"{entry.name} runs in {engine.name}, which computes in {' or '.join(engine.dtypes)}"
+        raise UsageError(f"{runs}; leave {parameter('dtype')} at auto")
     if name == "fp16" and device.type == "cpu":
         raise UsageError(f"fp16 is for GPUs; on the CPU use {parameter('dtype')} fp32 or bf16")
     return _DTYPES[name]

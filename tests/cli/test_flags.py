@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from mrpose_cli import load_pipeline
 from mrpose_cli.cli.eval import evaluate
-from mrpose_cli.cli.flags import with_flags
+from mrpose_cli.cli.flags import takes_flags
 from mrpose_cli.cli.image import image
 from mrpose_cli.cli.video import video
 from mrpose_cli.flag import Flag, flags_of
@@ -36,7 +36,7 @@ def run(*arguments: str) -> tuple[int, str, list[Choice]]:
     app, seen = typer.Typer(), []
 
     @app.command()
-    @with_flags("choice", without={"left_out"})
+    @takes_flags("choice", without={"left_out"})
     def command(choice: Choice = Choice(share=0.25), other: Annotated[int, typer.Option()] = 1) -> None:
         """Do it."""
         assert other == 1
