@@ -9,12 +9,13 @@ from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
+from weakref import finalize
 
 from mrpose_cli.atomic import writing
 from mrpose_cli.errors import UsageError, parameter
 
 if TYPE_CHECKING:
-    from filelock import BaseFileLock
+    from filelock import FileLock
 
 _LOCK = ".mrpose.lock"
 # What `atomic.replacing` and `disk.Reserve` name their hidden files.
@@ -37,14 +38,22 @@ class Claim:
     """
 
     def __init__(self, folder: Path) -> None:
+        from filelock import FileLock, Timeout
+
         self.folder = folder
-        self._made = not folder.exists()
-        self._lock: BaseFileLock | None = _lock(folder)
-        if self._lock is None:
-            raise UsageError(
-                f"another run of mrpose is writing into {folder}; wait for it, or choose another folder "
-                f"with {parameter('out')}"
-            )
+        made = not folder.exists()
+        lock = FileLock(folder / _LOCK, timeout=0)
+        # From before it is held, so that no moment is left at which Ctrl-C could leave it behind.
+        self._release = finalize(self, _drop, lock, made)
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                lock.acquire()
+            except Timeout:
+                raise UsageError(
+                    f"another run of mrpose is writing into {folder}; wait for it, or choose another folder "
+                    f"with {parameter('out')}"
+                ) from None
         self.clean([folder])
 
     @classmethod
@@ -84,14 +93,7 @@ class Claim:
 
     def release(self) -> None:
         """Let other runs write into the folder; one that was made for this claim and is empty is removed."""
-        lock, self._lock = self._lock, None
-        if lock is not None:
-            # While the lock is held: whoever opened the file before finds it unlinked and tries again.
-            Path(lock.lock_file).unlink(missing_ok=True)
-            lock.release()
-            if self._made:
-                with suppress(OSError):
-                    self.folder.rmdir()
+        self._release()
 
     def __enter__(self) -> Self:
         return self
@@ -107,15 +109,12 @@ def is_free(folder: Path) -> bool:
     return not folder.exists() or (folder.is_dir() and all(entry.name == _LOCK for entry in folder.iterdir()))
 
 
-def _lock(folder: Path) -> BaseFileLock | None:
-    """A held lock on the folder; None if another process holds it."""
-    from filelock import FileLock, Timeout
-
-    with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / _LOCK, timeout=0)
-        try:
-            lock.acquire()
-        except Timeout:
-            return None
-    return lock
+def _drop(lock: FileLock, made: bool) -> None:
+    if lock.is_locked:
+        path = Path(lock.lock_file)
+        # While the lock is held: whoever opened the file before finds it unlinked and tries again.
+        path.unlink(missing_ok=True)
+        lock.release()
+        if made:
+            with suppress(OSError):
+                path.parent.rmdir()

@@ -1,3 +1,4 @@
+import gc
 import signal
 import subprocess
 import sys
@@ -89,3 +90,14 @@ def test_a_file_in_the_folders_place_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("a file")
     with pytest.raises(OutputError, match="cannot write"):
         Claim(tmp_path / "out")
+
+
+def test_an_interrupted_claim_leaves_no_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(claim: Claim, folders: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Claim, "clean", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        Claim(tmp_path / "out")
+    gc.collect()
+    assert not (tmp_path / "out").exists()
