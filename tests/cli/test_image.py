@@ -255,7 +255,7 @@ def test_heatmaps_are_drawn_over_the_people(run: Run, samples: Path, tmp_path: P
         (["photo.png", "--detector", "none.pt"], 2, "no detector file"),
         (["photo.png", "--device", "cuda:7"], 2, "no usable device"),
         (["photo.png", "--device", "tpu"], 2, "not a device"),
-        (["photo.png", "--dtype", "bf16"], 2, "computes in its own type"),
+        (["photo.png", "--dtype", "bf16"], 2, "computes in fp32"),
         (["photo.png", "--boxes", "b.json", "--whole-image"], 2, "contradict"),
         (["photo.png", "--weights", "none.onnx"], 1, "no weights file"),
         (["photo.png", "--weights", "photo.png"], 1, "not a readable checkpoint"),
