@@ -30,6 +30,7 @@ from scale import HANG, SERVERS
 
 _STOP_AT = 5000  # MB at which a child is stopped for the sake of the machine
 _TICK = 0.004
+_SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 
 # One thread each: sums come out the same every time, and the second core is the next child's.
 _ENVIRONMENT = {
@@ -176,9 +177,12 @@ def _serve() -> Command | None:
     for line in sys.stdin:
         command = Command(**json.loads(line))
         started = time.monotonic()
+        # A signal while Python sorts itself out after the fork would leave it broken; mrpose never forks.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         child = os.fork()
         if child == 0:
             return command
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         print(json.dumps(asdict(_watch(child, command, started))), flush=True)
     return None
 
@@ -210,6 +214,7 @@ def _resident(pid: int) -> int:
 
 def _become(command: Command) -> None:
     """Make this process look as if a shell had started it."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
     os.chdir(command.cwd)
     for target, name, flags in (
         (0, os.devnull, os.O_RDONLY),
