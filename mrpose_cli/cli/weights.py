@@ -174,7 +174,8 @@ def convert(
 
         if target.exists() and not overwrite:
             raise UsageError(f"{target} exists; replace it with --overwrite")
-        entry = write_converted(source, target, model, parse_size(input_size) if input_size else None, remark)
+        size = None if input_size is None else parse_size(input_size)
+        entry = write_converted(source, target, model, size, remark)
         height, width = entry.input_size
         say(
             f"{target}: {entry.name} ({entry.arch}), {entry.joints} joints, {height}x{width}, {entry.color}, "

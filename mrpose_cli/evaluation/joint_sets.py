@@ -157,8 +157,7 @@ def _with_heads(people: JointSet, path: Path, rows: Sequence[_Person], heads: Pa
         if any(row.head_box is None for row in rows):
             raise UsageError(
                 f"PCKh needs the size of the heads, which {path} does not tell; pass {parameter('heads')} "
-                "with the "
-                "authors' gt_valid.mat, or a JSON or npz file of head boxes"
+                "with the authors' gt_valid.mat, or a JSON or npz file of head boxes"
             )
         return replace(people, heads=_diagonals(path, [row.head_box for row in rows], people.total))
     if heads.suffix == ".mat":

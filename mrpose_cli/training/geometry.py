@@ -74,8 +74,8 @@ class Views:
     def back(self, points: Tensor, size: tuple[int, int]) -> Tensor:
         """The inverse of :meth:`move`."""
         last = _last(size, points.device)
-        centerd = (points - last / 2) / last * self.extent[:, None]
-        return centerd @ self._turn() + self.center[:, None]
+        centered = (points - last / 2) / last * self.extent[:, None]
+        return centered @ self._turn() + self.center[:, None]
 
 
 def central(count: int, crop: tuple[int, int], size: tuple[int, int], device: torch.device) -> Views:

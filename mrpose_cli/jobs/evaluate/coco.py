@@ -68,11 +68,7 @@ class CocoTask:
 
     def _find_shots(self) -> None:
         job = self._job
-        if job.images is None:
-            raise UsageError(
-                f"pass {parameter('images')} with the folder of the images, or {parameter('predictions')} "
-                "with a results file"
-            )
+        folder = image_folder(job)
         found, self.boxes = _boxes(job.boxes, self._wanted, self._rule)
         if found is None:
             self.detector = ModelOptions.detector if job.boxes == "yolo" else job.boxes
@@ -81,7 +77,7 @@ class CocoTask:
         for image in self._wanted.images:
             # An image without boxes has no poses, whatever is in it.
             if found is None or image.id in found:
-                path = job.images / image.file_name
+                path = folder / image.file_name
                 boxes = None if found is None else found[image.id]
                 (shots if path.is_file() else missing).append(Shot(image.id, path, boxes))
         self.shots = tuple(shots)
@@ -240,6 +236,20 @@ def _number(word: str) -> int:
         raise UsageError(
             f"{parameter('ids')} takes numbers divided by commas, or a file of them, not '{word}'"
         ) from None
+
+
+def image_folder(job: EvalJob) -> Path:
+    """Where the images are.
+
+    Raises:
+        UsageError: nobody said it.
+    """
+    if job.images is None:
+        raise UsageError(
+            f"pass {parameter('images')} with the folder of the images, or {parameter('predictions')} "
+            "with a results file"
+        )
+    return job.images
 
 
 def selection(job: EvalJob) -> str | None:

@@ -16,7 +16,7 @@ from mrpose_cli.evaluation.joint_sets import JointSet, read_joint_results, read_
 from mrpose_cli.evaluation.pck import pck, pckh
 from mrpose_cli.evaluation.report import BoxConditions, DatasetConditions, PckFigures, PredictionConditions
 from mrpose_cli.evaluation.sheet import WorstCase
-from mrpose_cli.jobs.evaluate.coco import selection, words
+from mrpose_cli.jobs.evaluate.coco import image_folder, selection, words
 from mrpose_cli.jobs.evaluate.options import EvalJob, Scored
 from mrpose_cli.jobs.evaluate.predict import Shot
 from mrpose_cli.jobs.evaluate.spool import ImagePoses
@@ -59,18 +59,14 @@ class PckTask:
             self._find_shots(job)
 
     def _find_shots(self, job: EvalJob) -> None:
-        if job.images is None:
-            raise UsageError(
-                f"pass {parameter('images')} with the folder of the images, or {parameter('predictions')} "
-                "with a results file"
-            )
+        folder = image_folder(job)
         if job.boxes != "gt":
             raise UsageError(
                 f"{job.dataset.upper()} is evaluated on its own centers and scales, without "
                 f"{parameter('boxes')}"
             )
         names = list(dict.fromkeys(self._people.images))
-        missing = {name for name in names if not (job.images / name).is_file()}
+        missing = {name for name in names if not (folder / name).is_file()}
         self.missing = tuple(name for name in names if name in missing)
         self._people = self._people.only(
             [i for i, name in enumerate(self._people.images) if name not in missing]
@@ -78,7 +74,7 @@ class PckTask:
         self.shots = tuple(
             Shot(
                 self._number(index),
-                job.images / self._people.images[index[0]],
+                folder / self._people.images[index[0]],
                 Detections(self._people.boxes[index], np.ones(len(index), np.float32)),
             )
             for index in _by_image(self._people)

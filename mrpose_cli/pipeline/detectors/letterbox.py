@@ -38,7 +38,7 @@ class Letterboxed:
 
 
 def letterbox(image: NDArray[np.uint8], size: int, *, stride: int = 32) -> Letterboxed:
-    """Scale the longer side to ``size`` and pad the other to a multiple of ``stride``, picture centerd.
+    """Scale the longer side to ``size`` and pad the other to a multiple of ``stride``, picture centered.
 
     Args:
         image: (H, W, 3) uint8.
