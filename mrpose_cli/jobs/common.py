@@ -94,7 +94,8 @@ def few_threads(pipeline: Pipeline) -> Iterator[None]:
     """
     usual, usual_opencv = torch.get_num_threads(), cv2.getNumThreads()
     cv2.setNumThreads(1)
-    if not (pipeline.estimator.engine.uses_torch or pipeline.detector.uses_torch):
+    engines = (pipeline.estimator.engine, pipeline.detector.engine)
+    if not any(engine and engine.uses_torch for engine in engines):
         torch.set_num_threads(1)
     try:
         yield

@@ -69,7 +69,7 @@ class GatedAttention(nn.Module):
         """(N, K, 256) to the same shape."""
         u, v, base = torch.split(F.silu(self.uv(self.ln(x))), [EXPANDED, EXPANDED, QUERY], -1)
         query, key = (base.unsqueeze(2) * self.gamma + self.beta).unbind(2)  # (N, K, 128) each
-        weights = F.relu(query @ key.mT / QUERY**0.5).square()  # (N, K, K)
+        weights = F.relu(query @ key.transpose(1, 2) / QUERY**0.5).square()  # (N, K, K)
         attended: Tensor = self.o(u * (weights @ v))
         return self.res_scale(x) + attended  # type: ignore[no-any-return]
 

@@ -10,14 +10,22 @@ import torch
 
 from mrpose_cli.errors import Message, UsageError, WeightsError, parameter
 from mrpose_cli.pipeline.detectors.base import Detector, WholeImage
+from mrpose_cli.pipeline.detectors.yolo import YoloDetector
 from mrpose_cli.pipeline.detectors.yolox import YoloxDetector
-from mrpose_cli.pipeline.engines import Checkpoint, Engine, engine_for
+from mrpose_cli.pipeline.engines import ENGINES, Checkpoint, Engine, engine_for
 from mrpose_cli.pipeline.estimator import PoseEstimator
-from mrpose_cli.pipeline.options import WHOLE_IMAGE, Dtype, ModelOptions
+from mrpose_cli.pipeline.options import WHOLE_IMAGE, Dtype, EngineName, ModelOptions
 from mrpose_cli.pipeline.pipeline import Pipeline
 from mrpose_cli.pipeline.precision import computes_bf16
 from mrpose_cli.pipeline.profile import StageClock
-from mrpose_cli.weights.manifest import DetectorEntry, PoseEntry, find_detector, find_pose, load_manifest
+from mrpose_cli.weights.manifest import (
+    DetectorEntry,
+    PoseEntry,
+    find_detector,
+    find_pose,
+    load_manifest,
+    own_detector,
+)
 from mrpose_cli.weights.store import WeightsStore
 
 DEFAULT_MODEL = "rtmpose-s"
@@ -39,6 +47,7 @@ def load_pipeline(
     weights: Path | str | None = None,
     input_size: tuple[int, int] | None = None,
     device: str = ModelOptions.device,
+    engine: EngineName = ModelOptions.engine,
     dtype: Dtype = ModelOptions.dtype,
     flip: bool | None = None,
     batch_size: int | None = None,
@@ -61,7 +70,9 @@ def load_pipeline(
         weights: A file of the user's own, in any layout that ``mrpose weights convert`` understands.
         input_size: Height and width of the crops that ``weights`` was trained on; None for what it says.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
-        dtype: ``"auto"`` is fp16 on CUDA and fp32 elsewhere. On the CPU ONNX files compute in their own type.
+        engine: What runs the pose network, and the detector if it can: ``"openvino"``, ``"onnx"``,
+            ``"torch"``; ``"auto"`` is OpenVINO on CPUs but Apple's, PyTorch elsewhere.
+        dtype: ``"auto"`` is fp16 on CUDA, bf16 in OpenVINO on CPUs that compute it, and fp32 elsewhere.
         flip: Flip test; None for what the checkpoint was published with.
         batch_size: Crops per forward pass; None for the device's default.
         frame_batch: Frames per detector pass; None for the device's default.
@@ -88,6 +99,7 @@ def load_pipeline(
         iou=iou,
         imgsz=imgsz,
         device=device,
+        engine=engine,
         dtype=dtype,
         batch_size=batch_size,
         frame_batch=frame_batch,
@@ -115,11 +127,13 @@ def open_pipeline(
     place = resolve_device(options.device)
     entry = _entry(options, remark)
     # Wrong usage is told before anything is downloaded.
-    precision = _resolve_dtype(options.dtype, place, entry)
-    if precision == torch.bfloat16 and place.type == "cuda" and not computes_bf16(place):
+    _, dtype = _choose(entry, place, options)
+    if dtype == torch.bfloat16 and not computes_bf16(place):
+        processor, faster = ("GPU", "fp16") if place.type == "cuda" else ("CPU", "fp32")
         remark(
             Message(
-                f"this GPU has no instructions for bf16 and emulates it; {parameter('dtype')} fp16 is faster"
+                f"this {processor} has no instructions for bf16 and emulates it; "
+                f"{parameter('dtype')} {faster} is faster"
             )
         )
     try:
@@ -134,9 +148,9 @@ def open_pipeline(
             f"(`mrpose weights pull {entry.name}` says why)"
         )
         entry, path = shipped, store.resolve(shipped)
-    finder = detector or _load_detector(options, store, place, precision, clock, remark)
+    finder = detector or _load_detector(options, store, place, clock, remark)
     estimator = PoseEstimator(
-        _load_engine(entry, path, place, precision, remark),
+        _load_engine(entry, path, place, options, store, remark),
         entry,
         flip=entry.flip_test if options.flip is None else options.flip,
         keep_maps=keep_heatmaps,
@@ -199,12 +213,11 @@ def resolve_device(name: str) -> torch.device:
     return device
 
 
-def _resolve_dtype(name: Dtype, device: torch.device, entry: PoseEntry) -> torch.dtype:
+def _resolve_dtype(name: Dtype, device: torch.device, entry: Checkpoint, engine: type[Engine]) -> torch.dtype:
     if name == "auto":
-        return torch.float16 if device.type == "cuda" else torch.float32
+        name = engine.best_dtype(device)
     if name not in _DTYPES:
         raise UsageError(f"'{name}' is not a dtype; use auto, fp32, fp16 or bf16")
-    engine = engine_for(entry, device)
     if name not in engine.dtypes:
         runs = f"{entry.name} runs in {engine.name}, which computes in {' or '.join(engine.dtypes)}"
         raise UsageError(f"{runs}; leave {parameter('dtype')} at auto")
@@ -213,10 +226,29 @@ def _resolve_dtype(name: Dtype, device: torch.device, entry: PoseEntry) -> torch
     return _DTYPES[name]
 
 
+def _choose(
+    entry: Checkpoint, device: torch.device, options: ModelOptions
+) -> tuple[type[Engine], torch.dtype]:
+    """What runs a checkpoint, and what it computes in. A detector follows the flags where it can."""
+    name, dtype = options.engine, options.dtype
+    if isinstance(entry, DetectorEntry) and name != "auto" and not ENGINES[name].runs(entry, device):
+        name = "auto"
+    engine = engine_for(entry, device, name)
+    if isinstance(entry, DetectorEntry) and dtype not in engine.dtypes:
+        dtype = "auto"
+    return engine, _resolve_dtype(dtype, device, entry, engine)
+
+
 def _load_engine(
-    entry: Checkpoint, path: Path, device: torch.device, dtype: torch.dtype, remark: Callable[[str], None]
+    entry: Checkpoint,
+    path: Path,
+    device: torch.device,
+    options: ModelOptions,
+    store: WeightsStore,
+    remark: Callable[[str], None],
 ) -> Engine:
-    engine = engine_for(entry, device).load(entry, path, device, dtype)
+    kind, dtype = _choose(entry, device, options)
+    engine = kind.load(entry, path, device, dtype, store.folder_for(entry, path))
     if engine.note:
         remark(f"{entry.name} {engine.note}")
     return engine
@@ -226,34 +258,28 @@ def _load_detector(
     options: ModelOptions,
     store: WeightsStore,
     device: torch.device,
-    dtype: torch.dtype,
     clock: StageClock,
     remark: Callable[[str], None],
 ) -> Detector:
     name = options.detector
     if name == WHOLE_IMAGE:
         return WholeImage()
-    path: Path | None = None
-    entry: DetectorEntry | None = None
     if name.endswith(".pt"):
         path = Path(name).expanduser()
         if not path.is_file():
             raise UsageError(f"there is no detector file at {path}")
+        entry = own_detector()
     else:
         entry = find_detector(name)
         path = store.resolve(entry)
-    if entry is not None and entry.format == "yolox-onnx":
-        engine = _load_engine(entry, path, device, dtype, remark)
+    engine = _load_engine(entry, path, device, options, store, remark)
+    if entry.format == "yolox-onnx":
         return YoloxDetector(engine, name=name, confidence=options.confidence, clock=clock)
-    from mrpose_cli.pipeline.detectors.yolo import YoloDetector
-
     return YoloDetector(
-        path,
+        engine,
         name=name,
-        device=device,
-        half=dtype == torch.float16 and device.type == "cuda",
         confidence=options.confidence,
         iou=options.iou,
-        size=options.imgsz or (max(entry.input_size) if entry else 640),
+        size=options.imgsz or max(entry.input_size),
         clock=clock,
     )

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from mrpose_cli.flag import Flag, flags_of
 
 Dtype = Literal["auto", "fp32", "fp16", "bf16"]
+EngineName = Literal["auto", "openvino", "onnx", "torch"]
 
 MODELS = "Models"
 BOXES = "Boxes"
@@ -65,7 +66,14 @@ class ModelOptions:
         None
     )
     device: Annotated[str, Flag("auto, cpu, cuda, cuda:1, mps.", SPEED)] = "auto"
-    dtype: Annotated[Dtype, Flag("auto is fp16 on CUDA, fp32 elsewhere.", SPEED)] = "auto"
+    engine: Annotated[
+        EngineName,
+        Flag("auto is OpenVINO on CPUs but Apple's, PyTorch elsewhere.", SPEED),
+    ] = "auto"
+    dtype: Annotated[
+        Dtype,
+        Flag("auto is fp16 on CUDA, bf16 on CPUs that compute it (in OpenVINO), fp32 elsewhere.", SPEED),
+    ] = "auto"
     batch_size: Annotated[
         int | None,
         Flag(

@@ -34,7 +34,7 @@ class SparseDetector:
 
     def __init__(self, detector: Detector, every: int) -> None:
         self.name = f"{detector.name} on every {every}. frame"
-        self.uses_torch = detector.uses_torch
+        self.engine = detector.engine
         self._detector = detector
         self._every = every
         self._last: Detections | None = None

@@ -336,6 +336,13 @@ def find_detector(name: str, manifest: Manifest | None = None) -> DetectorEntry:
     return _find(name, (manifest or load_manifest()).detector, "detector")
 
 
+def own_detector() -> DetectorEntry:
+    """The entry of an ultralytics checkpoint of the user's own."""
+    return DetectorEntry(
+        name="own-detector", file="own.pt", format="ultralytics", input_size=(640, 640), licence="unknown"
+    )
+
+
 def find_backbone(name: str, manifest: Manifest | None = None) -> BackboneEntry:
     """The backbone weights called ``name``; arguments and errors as for :func:`find_pose`."""
     return _find(name, (manifest or load_manifest()).backbone, "backbone")

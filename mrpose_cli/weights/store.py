@@ -110,6 +110,10 @@ class WeightsStore:
         """The first of :meth:`copies`, unverified; None when there is none."""
         return next(iter(self.copies(entry)), None)
 
+    def folder_for(self, entry: Entry, path: Path) -> Path | None:
+        """Where what is made of a file may be kept; None if the file is not known to be the entry's."""
+        return self.folder.parent / "compiled" if entry.sha256 and path in self.copies(entry) else None
+
     def state(self, entry: Entry) -> State:
         """Where ``entry`` can be had from, without hashing anything."""
         path = self.locate(entry)

@@ -29,7 +29,7 @@ class Choosy:
     """Every picture is one person, but for some there is not enough memory."""
 
     name = "choosy"
-    uses_torch = False
+    engine = None
 
     def __init__(self, *bad: str) -> None:
         self._bad = set(bad)

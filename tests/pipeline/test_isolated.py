@@ -16,7 +16,7 @@ class Choosy:
     """Finds one person in each frame; for some it has not enough memory."""
 
     name = "choosy"
-    uses_torch = False
+    engine = None
 
     def __init__(self, *bad: int) -> None:
         self._bad = {str(number) for number in bad}

@@ -14,7 +14,7 @@ class Walkers:
     """A detector that knows where people are in frame number N, and writes down what it was asked."""
 
     name = "walkers"
-    uses_torch = False
+    engine = None
 
     def __init__(self, missing: set[int] | None = None) -> None:
         self.asked: list[list[int]] = []
@@ -73,7 +73,7 @@ def test_who_comes_or_goes_is_there_for_half_of_the_time() -> None:
 def test_nobody_is_no_problem() -> None:
     class Nobody:
         name = "nobody"
-        uses_torch = False
+        engine = None
 
         def detect(self, frames: Sequence[Frame]) -> list[Detections]:
             return [Detections.none() for _ in frames]

@@ -17,7 +17,7 @@ class Counted:
     """Finds as many people in frame N as it is told, and writes down which thread asked."""
 
     name = "counted"
-    uses_torch = False
+    engine = None
 
     def __init__(self, people: Sequence[int]) -> None:
         self.threads: set[str] = set()

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
+from mrpose_cli.pipeline.engines.base import Engine
 from mrpose_cli.pipeline.options import WHOLE_IMAGE
 from mrpose_cli.poses import Detections, Frame
 
@@ -16,11 +17,11 @@ class Detector(Protocol):
 
     Attributes:
         name: What it is called in reports.
-        uses_torch: Whether torch computes, and so wants its threads.
+        engine: What runs its network; None if mrpose need not know.
     """
 
     name: str
-    uses_torch: bool
+    engine: Engine | None
 
     def detect(self, frames: Sequence[Frame]) -> list[Detections]:
         """Boxes of every frame, in the frames' order, best first."""
@@ -35,7 +36,7 @@ class FileBoxes:
         name: What the boxes are called in reports, usually the file's name.
     """
 
-    uses_torch = False
+    engine = None
 
     def __init__(self, boxes: Mapping[str, Detections], name: str) -> None:
         self.name = name
@@ -50,7 +51,7 @@ class WholeImage:
     """Every picture is one person, as in crops that somebody else made."""
 
     name = WHOLE_IMAGE
-    uses_torch = False
+    engine = None
 
     def detect(self, frames: Sequence[Frame]) -> list[Detections]:
         """One box a frame, the frame itself, with score 1."""

@@ -39,10 +39,10 @@ class YoloxDetector:
         clock: StageClock | None = None,
     ) -> None:
         self.name = name
-        self.uses_torch = engine.uses_torch
+        self.engine = engine
         if engine.input.size is None:
             raise WeightsError(f"{name} is no YOLOX of a fixed input size")
-        self._engine, self._size = engine, engine.input.size
+        self._size = engine.input.size
         self._confidence = confidence
         self._clock = clock or StageClock()
 
@@ -60,8 +60,8 @@ class YoloxDetector:
             canvas[: small.shape[0], : small.shape[1]] = small
             tensor = canvas[..., ::-1].transpose(2, 0, 1)[None].astype(np.float32)
         with self._clock(Stage.DETECTOR):
-            wanted = self._engine.input
-            answer = self._engine(torch.from_numpy(tensor).to(wanted.device, wanted.dtype))
+            wanted = self.engine.input
+            answer = self.engine(torch.from_numpy(tensor).to(wanted.device, wanted.dtype))
             rows, labels = (part.cpu().numpy() for part in answer)
         rows = rows[0][(labels[0] == 0) & (rows[0][:, 4] >= self._confidence)]
         rows = rows[np.argsort(-rows[:, 4], kind="stable")]

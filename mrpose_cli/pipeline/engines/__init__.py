@@ -1,17 +1,42 @@
 """What runs networks: one file and one row each."""
 
+import sys
+
 from torch import device as Device  # here `torch` is the file beside this one
 
+from mrpose_cli.errors import UsageError, parameter
 from mrpose_cli.pipeline.engines.base import Checkpoint, Engine
 from mrpose_cli.pipeline.engines.onnx import OnnxEngine
+from mrpose_cli.pipeline.engines.openvino import OpenVinoEngine
 from mrpose_cli.pipeline.engines.torch import TorchEngine
 
 __all__ = ["ENGINES", "Checkpoint", "Engine", "engine_for"]
 
-# The first one that runs a checkpoint on a device is taken.
-ENGINES: tuple[type[Engine], ...] = (OnnxEngine, TorchEngine)
+# By what users call them; the first one that runs a checkpoint on a device is taken.
+ENGINES: dict[str, type[Engine]] = {"openvino": OpenVinoEngine, "onnx": OnnxEngine, "torch": TorchEngine}
+if sys.platform == "darwin":  # where OpenVINO does not use the matrix units
+    ENGINES["openvino"] = ENGINES.pop("openvino")
 
 
-def engine_for(entry: Checkpoint, device: Device) -> type[Engine]:
-    """What runs a checkpoint on a device."""
-    return next(engine for engine in ENGINES if engine.runs(entry, device))
+def engine_for(entry: Checkpoint, device: Device, name: str = "auto") -> type[Engine]:
+    """What runs a checkpoint on a device.
+
+    Args:
+        entry: The checkpoint.
+        device: Where it is to run.
+        name: A key of :data:`ENGINES`, or ``"auto"``.
+
+    Raises:
+        UsageError: the named one does not, or nothing that is installed does.
+    """
+    if name not in ("auto", *ENGINES):
+        raise UsageError(f"'{name}' is not an engine; use auto or {', '.join(ENGINES)}")
+    able = [key for key, engine in ENGINES.items() if engine.runs(entry, device)]
+    if name != "auto" and name not in able:
+        raise UsageError(
+            f"{entry.name} does not run in {name} on {device.type} here; leave {parameter('engine')} at auto"
+            + (f" or take {' or '.join(able)}" if able else "")
+        )
+    if not able:
+        raise UsageError(f"{entry.name} needs OpenVINO or ONNX Runtime; `pip install openvino` brings one")
+    return ENGINES[able[0] if name == "auto" else name]

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol, Self
 
 import torch
 from torch import Tensor
 
+from mrpose_cli.errors import WeightsError, parameter
 from mrpose_cli.pipeline.options import Dtype
 from mrpose_cli.weights.manifest import DetectorEntry, PoseEntry
 
 Checkpoint = PoseEntry | DetectorEntry
 # Heatmaps (N, K, h, w), or SimCC's two distributions (N, K, bins), or a detector's boxes and their classes.
 Output = Tensor | tuple[Tensor, Tensor]
+# Of ONNX files by the manifest's name for what is in them: the outputs that are asked for.
+OUTPUTS = {"onnx": ("simcc_x", "simcc_y"), "yolox-onnx": ("dets", "labels")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +58,28 @@ class Engine(Protocol):
         ...
 
     @classmethod
-    def load(cls, entry: Checkpoint, path: Path, device: torch.device, dtype: torch.dtype) -> Self:
+    def best_dtype(cls, device: torch.device) -> Dtype:
+        """What it computes in on a device unless it is told otherwise."""
+        ...
+
+    @classmethod
+    def load(
+        cls,
+        entry: Checkpoint,
+        path: Path,
+        device: torch.device,
+        dtype: torch.dtype,
+        cache: Path | None = None,
+    ) -> Self:
         """The network of a checkpoint, on the device and in the type if it can be had there.
+
+        Args:
+            entry: The checkpoint.
+            path: Its file.
+            device: Where it is to run.
+            dtype: What it is to compute in.
+            cache: A folder for what takes long to make of the file; None for a file that may be another one
+                next time.
 
         Raises:
             WeightsError: the file does not hold what the entry says.
@@ -63,5 +87,21 @@ class Engine(Protocol):
         ...
 
     def __call__(self, images: Tensor) -> Output:
-        """The network's answer for images (N, 3, H, W) as ``input`` says."""
+        """The network's answer for images (N, 3, H, W) as ``input`` says, or as the module wants them."""
         ...
+
+
+def installed(package: str) -> bool:
+    """Whether a package can be imported, without importing it."""
+    return find_spec(package) is not None
+
+
+def check_fits(entry: Checkpoint, path: Path, wanted: Input) -> None:
+    """Make sure that the network in an ONNX file takes the crops that its entry says.
+
+    Raises:
+        WeightsError: it takes others.
+    """
+    if entry.kind == "pose" and wanted.size not in (None, entry.input_size):
+        sizes = "crops of {}x{}, {} of {}x{}".format(*wanted.size, entry.name, *entry.input_size)
+        raise WeightsError(f"{path} takes {sizes}; name the model that it is with {parameter('model')}")

@@ -10,15 +10,12 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from mrpose_cli.errors import WeightsError, parameter
+from mrpose_cli.errors import WeightsError
 from mrpose_cli.models.onnx_file import check_alone
-from mrpose_cli.pipeline.engines.base import Checkpoint, Input
+from mrpose_cli.pipeline.engines.base import OUTPUTS, Checkpoint, Input, check_fits, installed
 from mrpose_cli.pipeline.options import Dtype
-from mrpose_cli.weights.manifest import PoseEntry
 
 _CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
-# Formats of the manifest, and the outputs that are asked of them.
-_OUTPUTS = {"onnx": ("simcc_x", "simcc_y"), "yolox-onnx": ("dets", "labels")}
 
 
 class OnnxEngine:
@@ -79,16 +76,26 @@ class OnnxEngine:
     @classmethod
     def runs(cls, entry: Checkpoint, device: torch.device) -> bool:
         """ONNX files; pose networks on the CPU alone, as torch computes them faster everywhere else."""
-        return entry.format in _OUTPUTS and (device.type == "cpu" or not isinstance(entry, PoseEntry))
+        wanted = entry.format in OUTPUTS and (device.type == "cpu" or entry.kind != "pose")
+        return wanted and installed("onnxruntime")
 
     @classmethod
-    def load(cls, entry: Checkpoint, path: Path, device: torch.device, dtype: torch.dtype) -> Self:
+    def best_dtype(cls, device: torch.device) -> Dtype:
+        """Float32, in which the files are."""
+        return "fp32"
+
+    @classmethod
+    def load(
+        cls,
+        entry: Checkpoint,
+        path: Path,
+        device: torch.device,
+        dtype: torch.dtype,
+        cache: Path | None = None,
+    ) -> Self:
         """The network of a checkpoint; see :meth:`Engine.load`."""
-        engine = cls(path, device, outputs=_OUTPUTS[entry.format])
-        size = engine.input.size
-        if isinstance(entry, PoseEntry) and size not in (None, entry.input_size):
-            sizes = "crops of {}x{}, {} of {}x{}".format(*size, entry.name, *entry.input_size)
-            raise WeightsError(f"{path} takes {sizes}; name the model that it is with {parameter('model')}")
+        engine = cls(path, device, outputs=OUTPUTS[entry.format])
+        check_fits(entry, path, engine.input)
         return engine
 
     def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:

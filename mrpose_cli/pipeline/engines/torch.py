@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mrpose_cli.pipeline.engines.base import Checkpoint, Input, Output
 from mrpose_cli.pipeline.options import Dtype
@@ -31,19 +31,45 @@ class TorchEngine:
 
     @classmethod
     def runs(cls, entry: Checkpoint, device: torch.device) -> bool:
-        """Every pose network; of ONNX files it takes the weights."""
-        return isinstance(entry, PoseEntry)
+        """Every pose network, of ONNX files it takes the weights, and every YOLO of ultralytics."""
+        return entry.format != "yolox-onnx"
 
     @classmethod
-    def load(cls, entry: Checkpoint, path: Path, device: torch.device, dtype: torch.dtype) -> Self:
-        """The network of a checkpoint; see :meth:`Engine.load`."""
-        from mrpose_cli.models import load_checkpoint
+    def best_dtype(cls, device: torch.device) -> Dtype:
+        """Fp16 on CUDA."""
+        return "fp16" if device.type == "cuda" else "fp32"
 
-        assert isinstance(entry, PoseEntry)
-        network = load_checkpoint(entry.arch, path, entry.joints, entry.input_size).requires_grad_(False)
+    @classmethod
+    def load(
+        cls,
+        entry: Checkpoint,
+        path: Path,
+        device: torch.device,
+        dtype: torch.dtype,
+        cache: Path | None = None,
+    ) -> Self:
+        """The network of a checkpoint; see :meth:`Engine.load`."""
+        network = module_of(entry, path)
+        if not isinstance(entry, PoseEntry) and dtype == torch.bfloat16:
+            dtype = torch.float32  # a box's corners want more than its 8 bits
         network.to(device=device, dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return cls(network, device, dtype)
 
     def __call__(self, images: Tensor) -> Output:
-        """The module's answer for images (N, 3, H, W)."""
+        """The module's answer for images."""
         return self._network(images)
+
+
+def module_of(entry: Checkpoint, path: Path) -> nn.Module:
+    """The module of a checkpoint, for inference, in float32.
+
+    Raises:
+        WeightsError: the file does not hold what the entry says.
+    """
+    if isinstance(entry, PoseEntry):
+        from mrpose_cli.models import load_checkpoint
+
+        return load_checkpoint(entry.arch, path, entry.joints, entry.input_size).requires_grad_(False)
+    from mrpose_cli.pipeline.detectors.yolo_network import load_people
+
+    return load_people(path)

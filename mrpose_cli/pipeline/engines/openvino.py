@@ -1,0 +1,186 @@
+"""Networks compiled for the CPU by OpenVINO."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import warnings
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mrpose_cli.atomic import write_atomically
+from mrpose_cli.errors import OutputError, WeightsError
+from mrpose_cli.models.onnx_file import check_alone
+from mrpose_cli.pipeline.engines.base import OUTPUTS, Checkpoint, Input, Output, check_fits, installed
+from mrpose_cli.pipeline.engines.centering import center
+from mrpose_cli.pipeline.engines.torch import module_of
+from mrpose_cli.pipeline.options import Dtype
+from mrpose_cli.pipeline.precision import computes_bf16
+from mrpose_cli.weights.manifest import PoseEntry
+
+_ANSWERS = ("answer", "answer 2")  # what the outputs of modules are called; they have one or two
+_HINTS = {torch.float32: "f32", torch.bfloat16: "bf16"}
+
+
+class OpenVinoEngine:
+    """A network that takes one image at a time, with as many images on their way as the cores can take.
+
+    Few cores or one compute an image: none waits for others within it, which makes one image as cheap as each
+    of many, and keeps the pace where other work takes cores away.
+
+    Args:
+        compiled: An ``openvino.CompiledModel`` with one input.
+        dtype: What it computes in; it takes and gives what the network says.
+        outputs: Names of the outputs that are asked for, in this order; those that it lacks are left out.
+    """
+
+    name = "OpenVINO"
+    dtypes: tuple[Dtype, ...] = ("fp32", "bf16")
+    uses_torch = False
+    note: str | None = None
+    device = torch.device("cpu")
+
+    def __init__(self, compiled: Any, dtype: torch.dtype, outputs: Sequence[str]) -> None:
+        self.dtype = dtype
+        sides = list(compiled.input(0).get_partial_shape())[2:]
+        fixed = all(side.is_static for side in sides)
+        size = (sides[0].get_length(), sides[1].get_length()) if fixed else None
+        self.input = Input(self.device, size=size)
+        requests = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
+        self._requests = [compiled.create_infer_request() for _ in range(requests)]
+        named = {name: output for output in compiled.outputs for name in output.get_names()}
+        self._outputs = [named[name] for name in outputs if name in named]
+
+    @classmethod
+    def runs(cls, entry: Checkpoint, device: torch.device) -> bool:
+        """Everything, on the CPU."""
+        return device.type == "cpu" and installed("openvino")
+
+    @classmethod
+    def best_dtype(cls, device: torch.device) -> Dtype:
+        """Bf16 where the CPU computes it; others emulate it, several times slower than float32."""
+        return "bf16" if computes_bf16(device) else "fp32"
+
+    @classmethod
+    def load(
+        cls,
+        entry: Checkpoint,
+        path: Path,
+        device: torch.device,
+        dtype: torch.dtype,
+        cache: Path | None = None,
+    ) -> Self:
+        """The network of a checkpoint; see :meth:`Engine.load`."""
+        outputs = OUTPUTS.get(entry.format, _ANSWERS)
+        config = {"INFERENCE_PRECISION_HINT": _HINTS[dtype], "PERFORMANCE_HINT": "THROUGHPUT"}
+        kept = _kept(cache, entry, dtype) if cache else None
+        compiled = _compiled_before(kept, config) if kept else None
+        if compiled is None:
+            graph = _read(path, outputs) if entry.format in OUTPUTS else _converted(entry, path)
+            if dtype == torch.bfloat16:
+                center(graph, _core())
+            compiled = _core().compile_model(graph, "CPU", config)
+            if kept:
+                _keep(compiled, kept)
+        engine = cls(compiled, dtype, outputs)
+        check_fits(entry, path, engine.input)
+        return engine
+
+    def __call__(self, images: Tensor) -> Output:
+        """The network's answer for images (N, ...), which are computed side by side."""
+        array, answers = images.numpy(), []
+        ahead = len(self._requests)
+        for index in range(len(array) + ahead):
+            request = self._requests[index % ahead]
+            request.wait()  # in the first round for what an interrupted call left under way
+            if index >= ahead:
+                answers.append([request.get_tensor(output).data.copy() for output in self._outputs])
+            if index < len(array):
+                request.start_async({0: array[index : index + 1]})
+        first, *others = (torch.from_numpy(np.concatenate(parts)) for parts in zip(*answers, strict=True))
+        return (first, others[0]) if others else first
+
+
+@cache
+def _core() -> Any:
+    # Its import would tell its makers, if it found the package for that.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    import openvino
+
+    return openvino.Core()
+
+
+def _read(path: Path, outputs: tuple[str, ...]) -> Any:
+    """The graph in an ONNX file, for one image at a time."""
+    check_alone(path)
+    try:
+        graph = _core().read_model(path)
+        shape = graph.input(0).get_partial_shape()
+        shape[0] = 1
+        graph.reshape(shape)
+    except Exception as error:  # it raises RuntimeError with a page of text
+        reason = (str(error).splitlines() or [type(error).__name__])[-1][:160]
+        raise WeightsError(f"{path} is not a readable ONNX network ({reason})") from error
+    names = {name for output in graph.outputs for name in output.get_names()}
+    if not names.issuperset(outputs):
+        raise WeightsError(
+            f"{path} has the outputs {', '.join(sorted(names))}; expected {', '.join(outputs)}"
+        )
+    return graph
+
+
+def _converted(entry: Checkpoint, path: Path) -> Any:
+    """The graph of a torch module, for one image at a time: crops of one size, pictures of any."""
+    import openvino
+
+    module = module_of(entry, path)
+    example, shape = torch.zeros(1, 64, 64, 3, dtype=torch.uint8), [1, -1, -1, 3]
+    if isinstance(entry, PoseEntry):
+        example = torch.zeros(1, 3, *entry.input_size)
+        shape = list(example.shape)
+    with torch.inference_mode(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's about tracing, and about branches that the shape decides
+        traced = torch.jit.trace(module, example, check_trace=False)
+        graph = openvino.convert_model(traced, example_input=example)
+    graph.reshape(openvino.PartialShape(shape))
+    for output, name in zip(graph.outputs, _ANSWERS, strict=False):
+        output.get_tensor().set_names({name})
+    return graph
+
+
+def _kept(folder: Path, entry: Checkpoint, dtype: torch.dtype) -> Path:
+    """The file for what is compiled, by everything that it depends on."""
+    core = _core()
+    conditions = [entry.sha256, core.get_property("CPU", "FULL_DEVICE_NAME")]
+    conditions += [version(name) for name in ("openvino", "torch", "ultralytics")]
+    for room in ("models", "pipeline"):  # who works on them must not get what was compiled before
+        sources = sorted((Path(__file__).parents[2] / room).rglob("*.py"))
+        conditions += [
+            (path.name, stat.st_size, stat.st_mtime_ns) for path in sources if (stat := path.stat())
+        ]
+    key = hashlib.sha256(repr(conditions).encode()).hexdigest()[:16]
+    return folder / f"{entry.name}-{_HINTS[dtype]}-{key}.blob"
+
+
+def _compiled_before(kept: Path, config: dict[str, str]) -> Any:
+    """What was compiled before; None if it was not, or cannot be read."""
+    with suppress(OSError, RuntimeError):
+        return _core().import_model(kept.read_bytes(), "CPU", config)
+    return None
+
+
+def _keep(compiled: Any, kept: Path) -> None:
+    """Keep what was compiled for the next run, in place of what other versions made of the same file."""
+    with suppress(OutputError):  # the next run compiles it again
+        write_atomically(kept, compiled.export_model().getvalue())
+        for other in kept.parent.glob(f"{kept.name.rpartition('-')[0]}-*.blob"):
+            if other != kept:
+                other.unlink(missing_ok=True)
