@@ -11,7 +11,6 @@ from itertools import pairwise
 
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.models.resnet import BasicBlock
 
 from mrpose_cli.models.layouts import MMPOSE_PREFIXES, Rule, State, rename
 from mrpose_cli.models.registry import register
@@ -91,6 +90,8 @@ class Hourglass(nn.Module):
 
 def _blocks(widths: Sequence[int], stride: int = 1) -> nn.Sequential:
     """Basic blocks from one width to the next; the first one strides."""
+    from torchvision.models.resnet import BasicBlock
+
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(widths):
         shortcut = None

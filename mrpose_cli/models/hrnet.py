@@ -11,7 +11,6 @@ from functools import partial, reduce
 
 import torch
 from torch import Tensor, nn
-from torchvision.models.resnet import BasicBlock, Bottleneck
 
 from mrpose_cli.models.registry import register
 from mrpose_cli.models.resnet import init_head
@@ -57,6 +56,8 @@ class ParallelModule(nn.Module):
 
     def __init__(self, widths: Sequence[int], outputs: int) -> None:
         super().__init__()
+        from torchvision.models.resnet import BasicBlock
+
         self.branches = nn.ModuleList(nn.Sequential(*(BasicBlock(w, w) for _ in range(4))) for w in widths)
         self.fuse_layers = nn.ModuleList(
             _Sum(_path(widths, source, target) for source in range(len(widths))) for target in range(outputs)
@@ -78,6 +79,8 @@ class HRNet(nn.Module):
 
     def __init__(self, joints: int, width: int) -> None:
         super().__init__()
+        from torchvision.models.resnet import Bottleneck
+
         w = [width * 2**i for i in range(4)]
         self.conv1 = nn.Conv2d(3, 64, 3, stride=2, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(64)

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import partial
 
-import torchvision
 from torch import Tensor, nn
 
 DEPTHS = (18, 34, 50, 101, 152)
@@ -26,6 +25,8 @@ class ResNetBackbone(nn.Module):
 
     def __init__(self, depth: int) -> None:
         super().__init__()
+        import torchvision  # takes a second, which networks without it need not wait for
+
         resnet = getattr(torchvision.models, f"resnet{depth}")(weights=None)
         self.conv1, self.bn1, self.relu, self.maxpool = resnet.conv1, resnet.bn1, resnet.relu, resnet.maxpool
         self.layer1, self.layer2 = resnet.layer1, resnet.layer2

@@ -31,9 +31,11 @@ from mrpose_cli.weights.store import WeightsStore
 DEFAULT_MODEL = "rtmpose-s"
 SHIPPED_MODEL = "mrfea2-cspnext-s"  # comes with mrpose, and runs where the default cannot be had
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
-# Crops per forward pass, unless the user says otherwise.
+# Crops per forward pass and frames per pass of the detector, unless the user says otherwise. Engines that
+# compute images side by side get so many for each that none of them waits long for the last ones.
 _BATCH_SIZES = {"cuda": 64, "mps": 32, "cpu": 8}
 _FRAME_BATCHES = {"cuda": 8, "mps": 4, "cpu": 1}
+_CROPS_EACH, _FRAMES_EACH, _MOST_FRAMES = 8, 4, 32
 
 
 def _warn(message: str) -> None:
@@ -159,8 +161,8 @@ def open_pipeline(
     return Pipeline(
         finder,
         estimator,
-        batch_size=options.batch_size or _BATCH_SIZES[place.type],
-        frame_batch=options.frame_batch or _FRAME_BATCHES[place.type],
+        batch_size=options.batch_size or _batch_size(estimator.engine),
+        frame_batch=options.frame_batch or _frame_batch(finder.engine, place),
         clock=clock,
     )
 
@@ -237,6 +239,18 @@ def _choose(
     if isinstance(entry, DetectorEntry) and dtype not in engine.dtypes:
         dtype = "auto"
     return engine, _resolve_dtype(dtype, device, entry, engine)
+
+
+def _batch_size(engine: Engine) -> int:
+    if engine.parallel > 1:
+        return _CROPS_EACH * engine.parallel
+    return _BATCH_SIZES[engine.device.type]
+
+
+def _frame_batch(engine: Engine | None, device: torch.device) -> int:
+    if engine is not None and engine.parallel > 1:
+        return min(_FRAMES_EACH * engine.parallel, _MOST_FRAMES)
+    return _FRAME_BATCHES[device.type]
 
 
 def _load_engine(

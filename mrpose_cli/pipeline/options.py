@@ -77,7 +77,7 @@ class ModelOptions:
     batch_size: Annotated[
         int | None,
         Flag(
-            "Crops per pass, across pictures. [default: 64 on CUDA, 32 on MPS, 8 on the CPU]",
+            "Crops per pass, across pictures. [default: 64 on CUDA, 32 on MPS, 8 a core on the CPU]",
             SPEED,
             1,
         ),
@@ -85,7 +85,7 @@ class ModelOptions:
     frame_batch: Annotated[
         int | None,
         Flag(
-            "Pictures per detector pass. [default: 8 on CUDA, 4 on MPS, 1 on the CPU]",
+            "Pictures per detector pass. [default: 8 on CUDA, 4 on MPS, 4 a core on the CPU]",
             SPEED,
             1,
             names=("--det-batch",),

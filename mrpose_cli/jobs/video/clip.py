@@ -64,7 +64,7 @@ def run_clip(
     row = ClipRow(source.name)
     with closing(open_clip(source.location, source.base, job.window, patience=job.patience)) as clip:
         tally = Tally(progress, source.name, clip.info.frames)
-        pipe = _pipeline_for(job, pipeline)
+        pipe = _pipeline_for(job, pipeline, clip.info.live)
         follower = _follower(job, clip)
         info = {**conditions(pipe), **_about(job, source, clip)}
         outputs = ClipOutputs(
@@ -124,11 +124,13 @@ def _write(
     return last, False
 
 
-def _pipeline_for(job: VideoJob, pipeline: Pipeline) -> Pipeline:
-    if job.det_every == 1:
-        return pipeline
-    frames = max(pipeline.frame_batch // job.det_every, 1) * job.det_every
-    return pipeline.with_detector(SparseDetector(pipeline.detector, job.det_every), frames)
+def _pipeline_for(job: VideoJob, pipeline: Pipeline, live: bool) -> Pipeline:
+    """The pipeline for groups of frames that a sparse detector wants; from a camera they are no larger."""
+    every = job.det_every
+    frames = every if live else max(pipeline.frame_batch // every, 1) * every
+    return pipeline.with_detector(
+        pipeline.detector if every == 1 else SparseDetector(pipeline.detector, every), frames
+    )
 
 
 def _follower(job: VideoJob, clip: AnyClip) -> Follower[ClipFrame] | None:

@@ -17,11 +17,14 @@ class Detector(Protocol):
 
     Attributes:
         name: What it is called in reports.
-        engine: What runs its network; None if mrpose need not know.
     """
 
     name: str
-    engine: Engine | None
+
+    @property
+    def engine(self) -> Engine | None:
+        """What runs its network; None if that is nothing of mrpose's."""
+        ...
 
     def detect(self, frames: Sequence[Frame]) -> list[Detections]:
         """Boxes of every frame, in the frames' order, best first."""

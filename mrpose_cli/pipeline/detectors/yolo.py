@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -67,13 +68,15 @@ class YoloDetector:
         pixels = torch.from_numpy(np.stack(images)).to(self.engine.input.device)
         answer = self.engine(pixels)
         assert isinstance(answer, Tensor)
-        return [self._strongest(rows).cpu().numpy() for rows in answer]
+        return [self._strongest(rows[rows[:, 4] > self._confidence].cpu().numpy()) for rows in answer]
 
-    def _strongest(self, rows: Tensor) -> Tensor:
-        from torchvision.ops import nms
-
-        rows = rows[rows[:, 4] > self._confidence]
-        return rows[nms(rows[:, :4], rows[:, 4], self._iou)[:_MOST]]
+    def _strongest(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The rows that no better one overlaps, best first."""
+        corners, scores = rows[:, :4].astype(np.float64), rows[:, 4]
+        boxes = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)
+        # OpenCV's, since torchvision takes a second to import.
+        kept = np.asarray(cv2.dnn.NMSBoxes(boxes.tolist(), scores.tolist(), self._confidence, self._iou), int)
+        return np.asarray(rows[kept[:_MOST]])
 
 
 def _detections(fitted: Letterboxed, rows: NDArray[np.float32]) -> Detections:

@@ -45,6 +45,8 @@ class YoloPeople(nn.Module):
         classes: How many there are.
     """
 
+    unit: Tensor
+
     def __init__(self, network: nn.Module, people: list[int], classes: int) -> None:
         super().__init__()
         self.network = network
@@ -61,7 +63,9 @@ class YoloPeople(nn.Module):
         if self.network.end2end:
             person = torch.isin(rows[..., 5], rows.new_tensor(self._people))
             return torch.cat([rows[..., :4], (rows[..., 4] * person)[..., None]], -1)
-        centers, sizes, scores = rows.transpose(1, 2)[..., : 4 + self._classes].split([2, 2, self._classes], -1)
+        centers, sizes, scores = rows.transpose(1, 2)[..., : 4 + self._classes].split(
+            [2, 2, self._classes], -1
+        )
         best = scores[..., self._people].amax(-1, keepdim=True)
         best = best * (best >= scores.amax(-1, keepdim=True))
         return torch.cat([centers - sizes / 2, centers + sizes / 2, best], -1)
@@ -85,8 +89,8 @@ def load_people(path: Path) -> YoloPeople:
     people = [index for index, label in model.names.items() if label == "person"]
     network = model.model
     with suppress(AttributeError):
-        # Of YOLO26's two heads the one whose boxes need NMS is the better one; which of them ultralytics takes
-        # has changed with its versions. YOLOv10 has but the other.
+        # Of YOLO26's two heads the one whose boxes need NMS is the better one. Which one ultralytics takes
+        # changes with its versions.
         network.end2end = False
     network = network.fuse(verbose=False).eval().float().requires_grad_(False)
     head = network.model[-1]

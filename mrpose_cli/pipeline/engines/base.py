@@ -41,6 +41,7 @@ class Engine(Protocol):
         device: Where the network runs.
         dtype: What it computes in.
         input: What it wants its images to be.
+        parallel: How many images it computes side by side, each for itself; 1 if it computes a batch as one.
         note: What users should know of how it runs, as the rest of a sentence; None if there is nothing.
     """
 
@@ -50,6 +51,7 @@ class Engine(Protocol):
     device: torch.device
     dtype: torch.dtype
     input: Input
+    parallel: int
     note: str | None
 
     @classmethod

@@ -19,8 +19,9 @@ _STEADY = 2.0  # means beyond so many standard deviations are taken out
 def center(graph: Any, core: Any) -> None:
     """Take the means of channels that hardly vary out of the inputs of the 1x1 convolutions.
 
-    The network's answer stays the same but for the rounding, whatever the means are; those for noise will do,
-    as such a channel depends little on what is seen. Larger kernels are left: their padding would not be zero.
+    The network's answer stays the same but for the rounding, whatever the means are; those for noise will
+    do, as such a channel depends little on what is seen. Larger kernels are left: their padding would not be
+    zero.
 
     Args:
         graph: The ``openvino.Model``, with one input; it is changed.
@@ -40,7 +41,7 @@ def center(graph: Any, core: Any) -> None:
         node.input(0).replace_source_output(centered.output(0))
         _add_to_bias(node, weight @ mean)
         if (np.abs(mean) * np.abs(weight).max(0)).max() > _LARGE:
-            # What is asked for comes in float32, and so does what leads to it: the bias before it is not rounded.
+            # What is asked for comes in float32, and then the bias before it is not rounded.
             graph.add_results([opset13.result(centered)])
     graph.validate_nodes_and_infer_types()
 

@@ -35,6 +35,7 @@ class OnnxEngine:
 
     name = "ONNX Runtime"
     dtypes: tuple[Dtype, ...] = ("fp32",)
+    parallel = 1
     uses_torch = False
     note: str | None = None
 

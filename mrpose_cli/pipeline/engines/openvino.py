@@ -54,8 +54,8 @@ class OpenVinoEngine:
         fixed = all(side.is_static for side in sides)
         size = (sides[0].get_length(), sides[1].get_length()) if fixed else None
         self.input = Input(self.device, size=size)
-        requests = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
-        self._requests = [compiled.create_infer_request() for _ in range(requests)]
+        self.parallel = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
+        self._requests = [compiled.create_infer_request() for _ in range(self.parallel)]
         named = {name: output for output in compiled.outputs for name in output.get_names()}
         self._outputs = [named[name] for name in outputs if name in named]
 

@@ -19,6 +19,7 @@ class TorchEngine:
 
     name = "PyTorch"
     dtypes: tuple[Dtype, ...] = ("fp32", "fp16", "bf16")
+    parallel = 1
     uses_torch = True
     note: str | None = None
 
