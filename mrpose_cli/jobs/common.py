@@ -75,7 +75,9 @@ def conditions(pipeline: Pipeline) -> dict[str, Any]:
         "flip_test": estimator.flip,
         "dtype": str(estimator.engine.dtype).removeprefix("torch."),
         "device": device_name(estimator.engine.device),
+        "engine": estimator.engine.name,
         "boxes": pipeline.detector.name,
+        "boxes_engine": pipeline.detector.engine and pipeline.detector.engine.name,
     }
 
 

@@ -14,10 +14,14 @@ from mrpose_cli.media.images import read_image
 from mrpose_cli.pipeline.detectors import Detector, FileBoxes, WholeImage
 from mrpose_cli.pipeline.detectors.letterbox import letterbox
 from mrpose_cli.pipeline.detectors.yolo import YoloDetector
+from mrpose_cli.pipeline.detectors.yolo_network import load_people
 from mrpose_cli.pipeline.detectors.yolox import YoloxDetector
+from mrpose_cli.pipeline.engines import ENGINES
 from mrpose_cli.pipeline.engines.onnx import OnnxEngine
+from mrpose_cli.pipeline.engines.openvino import OpenVinoEngine
+from mrpose_cli.pipeline.engines.torch import TorchEngine
 from mrpose_cli.poses import Detections, Frame
-from mrpose_cli.weights.manifest import find_detector
+from mrpose_cli.weights.manifest import find_detector, own_detector
 
 CPU = torch.device("cpu")
 
@@ -33,13 +37,19 @@ def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.asarray(overlap / (areas[0][:, None] + areas[1][None] - overlap))
 
 
-@pytest.fixture(scope="module", params=["yolo26n", "yolo11n", "yolox-tiny"])
+_RUNS = [
+    (name, engine)
+    for name in ("yolo26n", "yolo11n", "yolox-tiny")
+    for engine in ENGINES.values()
+    if engine.runs(find_detector(name), CPU)
+]
+
+
+@pytest.fixture(scope="module", params=_RUNS, ids=lambda run: f"{run[0]}-{run[1].name}")
 def detector(request: pytest.FixtureRequest, weights: Callable[[str], Path]) -> Detector:
-    path = weights(request.param)
-    if request.param == "yolox-tiny":
-        engine = OnnxEngine.load(find_detector(request.param), path, CPU, torch.float32)
-        return YoloxDetector(engine, name=request.param)
-    return YoloDetector(path, name=request.param, device=torch.device("cpu"))
+    name, kind = request.param
+    engine = kind.load(find_detector(name), weights(name), CPU, torch.float32)
+    return YoloxDetector(engine, name=name) if name == "yolox-tiny" else YoloDetector(engine, name=name)
 
 
 def test_people_are_found_where_they_are(detector: Detector, samples: Path) -> None:
@@ -79,8 +89,9 @@ def test_letterboxed_boxes_come_back_where_they_were() -> None:
 def test_a_file_that_is_no_detector_is_refused(tmp_path: Path, weights: Callable[[str], Path]) -> None:
     junk = tmp_path / "junk.pt"
     junk.write_bytes(b"PK\x03\x04 not really")
-    with pytest.raises(WeightsError, match="not a YOLO checkpoint"):
-        YoloDetector(junk, name="junk", device=torch.device("cpu"))
+    for engine in (OpenVinoEngine, TorchEngine):
+        with pytest.raises(WeightsError, match="not a YOLO checkpoint"):
+            engine.load(own_detector(), junk, CPU, torch.float32)
     with pytest.raises(WeightsError, match="outputs"):
         OnnxEngine.load(find_detector("yolox-tiny"), weights("rtmpose-s"), CPU, torch.float32)
 
@@ -98,11 +109,11 @@ def test_other_libraries_are_left_as_they_were(weights: Callable[[str], Path]) -
     code = (
         "import sys, PIL.Image, cv2, numpy, torch\n"
         "from pathlib import Path\n"
-        "from mrpose_cli.pipeline.detectors.yolo import YoloDetector\n"
+        "from mrpose_cli.pipeline.detectors.yolo_network import load_people\n"
         "state = lambda: (PIL.Image.open, torch.save, torch.load, cv2.imread, cv2.getNumThreads(),\n"
         "                 torch.get_num_threads(), repr(numpy.get_printoptions()), repr(torch.ones(3) / 3))\n"
         "before = state()\n"
-        "YoloDetector(Path(sys.argv[1]), name='y', device=torch.device('cpu'))\n"
+        "load_people(Path(sys.argv[1]))(torch.zeros(1, 64, 64, 3, dtype=torch.uint8))\n"
         "assert state() == before, (before, state())\n"
     )
     subprocess.run([sys.executable, "-c", code, str(weights("yolo26n"))], check=True)
@@ -112,7 +123,7 @@ def test_the_pose_network_keeps_its_threads(weights: Callable[[str], Path]) -> N
     usual = torch.get_num_threads()
     torch.set_num_threads(3)  # one that ultralytics does not choose on any small machine
     try:
-        YoloDetector(weights("yolo26n"), name="yolo26n", device=torch.device("cpu"))
+        load_people(weights("yolo26n"))
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(usual)
@@ -139,33 +150,58 @@ print(json.dumps({"log": log, "ultralytics": "ultralytics" in sys.modules}))
 def test_nothing_is_written_or_sent_behind_the_users_back(
     name: str, tmp_path: Path, weights: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    cache = tmp_path / "cache"
+    (cache / "weights").mkdir(parents=True)
     for entry in ("rtmpose-s", name):
         if entry != "whole-image":
-            weights(entry)
+            file = weights(entry)
+            (cache / "weights" / file.name).symlink_to(file)
     (tmp_path / "home").mkdir()
-    monkeypatch.setenv("MRPOSE_HOME", str(weights("rtmpose-s").parents[1]))
+    monkeypatch.setenv("MRPOSE_HOME", str(cache))
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    run = subprocess.run(
-        [sys.executable, "-c", _WATCHED, name], cwd=tmp_path, capture_output=True, text=True, check=True
-    )
-    seen = json.loads(run.stdout.splitlines()[-1])
-    # Allowed: the detector library's settings in a folder that goes away, and looking for system libraries.
-    allowed = ("mrpose-yolo-", "ldconfig", "/dev/null")
-    unexpected = [row for row in seen["log"] if not any(part in row[1] for part in allowed)]
-    assert unexpected == []
-    assert list((tmp_path / "home").rglob("*")) == []
-    assert [path.name for path in tmp_path.iterdir()] == ["home"]
-    assert seen["ultralytics"] == (name == "yolo26n")
+    # Allowed: mrpose's own cache, the detector library's settings in a folder that goes away, and looking for
+    # system libraries.
+    allowed = (str(cache), "mrpose-yolo-", "ldconfig", "/dev/null")
+    for compiled in (False, True):
+        run = subprocess.run(
+            [sys.executable, "-c", _WATCHED, name], cwd=tmp_path, capture_output=True, text=True, check=True
+        )
+        seen = json.loads(run.stdout.splitlines()[-1])
+        assert [row for row in seen["log"] if not any(part in row[1] for part in allowed)] == []
+        assert list((tmp_path / "home").rglob("*")) == []
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "home"]
+        # What was compiled once needs neither the library nor the seconds that it takes.
+        once = name == "yolo26n" and not (compiled and OpenVinoEngine.runs(find_detector(name), CPU))
+        assert seen["ultralytics"] == once
+
+
+@pytest.mark.parametrize("name", ["yolo26n", "yolo11n-pose"])
+def test_boxes_are_those_of_ultralytics(name: str, weights: Callable[[str], Path], samples: Path) -> None:
+    load_people(weights(name))  # sets the library's switches
+    from ultralytics import YOLO
+
+    theirs = YOLO(str(weights(name)), verbose=False)
+    engine = TorchEngine.load(find_detector(name), weights(name), CPU, torch.float32)
+    mine = YoloDetector(engine, name=name, confidence=0.05)
+    for file in ("basketball1.png", "pedestrians1.png"):
+        image = read_image(next(samples.glob(file.replace(".png", ".*")))).image
+        [found] = mine.detect([Frame(image)])
+        fitted = letterbox(image, 640)
+        pixels = torch.from_numpy(fitted.image).permute(2, 0, 1)[None].float() / 255
+        with torch.inference_mode():
+            [result] = theirs.predict(pixels, classes=[0], conf=0.05, iou=0.7, verbose=False)
+        rows = result.boxes.data.numpy()
+        assert len(found.boxes) == len(rows) > 1
+        assert np.abs(found.scores - rows[:, 4]).max() < 1e-4
+        assert np.abs(found.boxes - fitted.restore(rows[:, :4])).max() < 0.05
 
 
 _LEFT = """
 import os, sys, tempfile
 from pathlib import Path
 import numpy as np, torch
-from mrpose_cli.pipeline.detectors.yolo import YoloDetector
-from mrpose_cli.poses import Frame
-detector = YoloDetector(Path(sys.argv[1]), name="yolo26n", device=torch.device("cpu"))
-detector.detect([Frame(np.zeros((64, 64, 3), np.uint8))])
+from mrpose_cli.pipeline.detectors.yolo_network import load_people
+load_people(Path(sys.argv[1]))(torch.zeros(1, 64, 64, 3, dtype=torch.uint8))
 print(*Path(tempfile.gettempdir()).glob("mrpose-yolo-*"), os.environ.get("YOLO_CONFIG_DIR", "unset"))
 """
 

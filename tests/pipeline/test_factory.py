@@ -1,5 +1,6 @@
 """Which network runs when the one that was meant cannot be had."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -45,5 +46,36 @@ def test_a_network_that_is_not_shipped_cannot_step_in(empty: WeightsStore, tmp_p
 def test_wrong_usage_is_told_before_weights_are_looked_for(empty: WeightsStore) -> None:
     remarks: list[str] = []
     with pytest.raises(UsageError, match="ONNX Runtime, which computes in fp32; leave"):
-        load_pipeline(detector="whole-image", store=empty, device="cpu", dtype="bf16", remark=remarks.append)
+        load_pipeline(
+            detector="whole-image",
+            store=empty,
+            device="cpu",
+            engine="onnx",
+            dtype="bf16",
+            remark=remarks.append,
+        )
     assert remarks == []
+
+
+def test_an_engine_that_cannot_run_the_network_is_refused(empty: WeightsStore) -> None:
+    with pytest.raises(
+        UsageError, match=r"mrfea2-cspnext-s does not run in onnx on cpu here; .* openvino or torch"
+    ):
+        load_pipeline(SHIPPED_MODEL, "whole-image", store=empty, device="cpu", engine="onnx")
+    with pytest.raises(UsageError, match="'tensorflow' is not an engine; use auto or openvino, onnx, torch"):
+        load_pipeline(store=empty, device="cpu", engine="tensorflow")  # type: ignore[arg-type]
+
+
+def test_the_detector_follows_the_flags_where_it_can(weights: Callable[[str], Path]) -> None:
+    weights("rtmpose-s")
+    for detector, engine, name in [
+        ("yolo26n", "torch", "PyTorch"),
+        ("yolo26n", "onnx", "OpenVINO"),
+        ("yolox-tiny", "torch", "OpenVINO"),
+        ("yolox-tiny", "onnx", "ONNX Runtime"),
+    ]:
+        weights(detector)
+        pipeline = load_pipeline("rtmpose-s", detector, device="cpu", engine=engine)  # type: ignore[arg-type]
+        assert pipeline.detector.engine is not None
+        assert pipeline.detector.engine.name == name
+        assert pipeline.estimator.engine.name == {"torch": "PyTorch", "onnx": "ONNX Runtime"}[engine]

@@ -8,20 +8,23 @@ import pytest
 import torch
 
 from mrpose_cli import load_pipeline
-from mrpose_cli.errors import WeightsError
+from mrpose_cli.errors import UsageError, WeightsError
 from mrpose_cli.jobs.common import few_threads
 from mrpose_cli.pipeline.detectors import WholeImage
 from mrpose_cli.pipeline.engines import ENGINES, Engine, engine_for
 from mrpose_cli.pipeline.engines.onnx import OnnxEngine
+from mrpose_cli.pipeline.engines.openvino import OpenVinoEngine
 from mrpose_cli.pipeline.engines.torch import TorchEngine
+from mrpose_cli.pipeline.options import EngineName
 from mrpose_cli.pipeline.sparse import SparseDetector
 from mrpose_cli.weights.manifest import find_detector, find_pose
 
 CPU, CUDA, MPS = torch.device("cpu"), torch.device("cuda"), torch.device("mps")
 
 
-def test_onnx_files_run_in_torch_on_gpus() -> None:
+def test_the_first_engine_that_can_runs_a_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
     rtmpose, other, yolox = find_pose("rtmpose-s"), find_pose("mrfea2-cspnext-s"), find_detector("yolox-tiny")
+    monkeypatch.setattr(OpenVinoEngine, "runs", lambda entry, device: False)
     assert [engine_for(rtmpose, device) for device in (CPU, CUDA, MPS)] == [
         OnnxEngine,
         TorchEngine,
@@ -29,9 +32,12 @@ def test_onnx_files_run_in_torch_on_gpus() -> None:
     ]
     assert [engine_for(other, device) for device in (CPU, CUDA)] == [TorchEngine, TorchEngine]
     assert [engine_for(yolox, device) for device in (CPU, CUDA)] == [OnnxEngine, OnnxEngine]
+    monkeypatch.setattr(OnnxEngine, "runs", lambda entry, device: False)
+    with pytest.raises(UsageError, match="yolox-tiny needs OpenVINO or ONNX Runtime"):
+        engine_for(yolox, CPU)
 
 
-@pytest.fixture(scope="module", params=ENGINES, ids=lambda engine: engine.name)
+@pytest.fixture(scope="module", params=ENGINES.values(), ids=lambda engine: engine.name)
 def engine(request: pytest.FixtureRequest, weights: Callable[[str], Path]) -> Engine:
     loaded: Engine = request.param.load(find_pose("rtmpose-s"), weights("rtmpose-s"), CPU, torch.float32)
     return loaded
@@ -60,21 +66,22 @@ def test_an_onnx_file_of_another_size_is_turned_away(weights: Callable[[str], Pa
 
 
 @pytest.mark.parametrize(
-    ("model", "detector", "with_torch"),
+    ("model", "detector", "engine", "with_torch"),
     [
-        ("rtmpose-s", "whole-image", False),
-        ("rtmpose-s", "yolox-tiny", False),
-        ("mrfea2-cspnext-s", "yolox-tiny", True),
-        ("rtmpose-s", "yolo26n", True),
+        ("rtmpose-s", "whole-image", "onnx", False),
+        ("rtmpose-s", "yolox-tiny", "onnx", False),
+        ("rtmpose-s", "yolo26n", "openvino", False),
+        ("mrfea2-cspnext-s", "yolox-tiny", "torch", True),
+        ("rtmpose-s", "yolo26n", "torch", True),
     ],
 )
 def test_torch_gets_threads_where_it_computes(
-    weights: Callable[[str], Path], model: str, detector: str, with_torch: bool
+    weights: Callable[[str], Path], model: str, detector: str, engine: EngineName, with_torch: bool
 ) -> None:
     for name in (model, detector):
         if name != "whole-image":
             weights(name)  # skips where they cannot be had
-    pipeline = load_pipeline(model, detector, device="cpu")
+    pipeline = load_pipeline(model, detector, device="cpu", engine=engine)
     sparse = pipeline.with_detector(SparseDetector(pipeline.detector, 3), 6)
     usual = torch.get_num_threads()
     torch.set_num_threads(3)

@@ -45,9 +45,10 @@ def test_a_network_that_falls_back_to_the_cpu_says_so(weights: Callable[[str], P
 
 
 def test_the_json_says_where_the_network_ran() -> None:
-    pipeline = load_pipeline("mrfea2-cspnext-s", "whole-image", device="cpu")
+    pipeline = load_pipeline("mrfea2-cspnext-s", "whole-image", device="cpu", engine="torch")
     info = conditions(pipeline)
-    assert (info["device"], info["dtype"]) == ("cpu", "float32")
+    assert (info["engine"], info["device"], info["dtype"]) == ("PyTorch", "cpu", "float32")
+    assert (info["boxes"], info["boxes_engine"]) == ("whole-image", None)
 
 
 @pytest.mark.parametrize("device", [CPU, torch.device("mps")])
