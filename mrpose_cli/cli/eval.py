@@ -221,14 +221,14 @@ def _evaluate(job: EvalJob, ranks: Ranks, *, quiet: bool, profile: bool) -> None
 
     with ExitStack() as stack:
         plan = stack.enter_context(prepare(job, ranks))
-        engine = None
+        loaded = None
         if job.predictions is None:
             with progress_bar("bytes") as progress:
                 store = WeightsStore(offline=job.models.offline, progress=progress)
-                engine = load(job, plan.task, store, StageClock(synchronize=profile), ranks, remark)
+                loaded = load(job, plan.task, store, StageClock(synchronize=profile), ranks, remark)
         bar = stack.enter_context(progress_bar("images", quiet=quiet))
         try:
-            report = run(job, plan, engine, ranks, bar)
+            report = run(job, plan, loaded, ranks, bar)
         except KeyboardInterrupt:
             end_interrupted(f"--out {plan.out} --resume goes on with what is done", aloud=ranks.first)
     if report is not None:

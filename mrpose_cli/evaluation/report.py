@@ -93,6 +93,7 @@ class ModelConditions(_Part):
     person_score: str
     dtype: str
     device: str
+    engine: str | None = Field(default=None, description="the library that computed")
 
 
 class BoxConditions(_Part):
@@ -106,6 +107,8 @@ class BoxConditions(_Part):
     confidence: float | None = Field(default=None, description="boxes below were dropped")
     iou: float | None = Field(default=None, description="NMS threshold of detectors that need NMS")
     size: int | None = Field(default=None, description="longer side of the detector's input")
+    engine: str | None = Field(default=None, description="the library that ran the detector")
+    dtype: str | None = Field(default=None, description="what it computed in")
 
 
 class PredictionConditions(_Part):

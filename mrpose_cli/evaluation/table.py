@@ -92,8 +92,8 @@ def condition_lines(report: Report) -> list[tuple[str, str]]:
             ("model", f"{model.name}, {height}x{width}, {model.weights}, sha256 {model.sha256[:12]}"),
             (
                 "estimation",
-                f"flip test {'on' if model.flip else 'off'}, decoding {model.decode}, {model.dtype}, "
-                f"{model.device}, padding {' x '.join(f'{p:g}' for p in model.padding)}",
+                f"flip test {'on' if model.flip else 'off'}, decoding {model.decode}, {model.engine or ''} "
+                f"{model.dtype} on {model.device}, padding {' x '.join(f'{p:g}' for p in model.padding)}",
             ),
         ]
     if boxes:
@@ -104,6 +104,7 @@ def condition_lines(report: Report) -> list[tuple[str, str]]:
         extra += (
             f", cut as {'in mmpose' if boxes.rule == 'mmpose' else 'by the authors'}" if boxes.rule else ""
         )
+        extra += f", {boxes.engine} {boxes.dtype}" if boxes.engine else ""
         lines.append(("boxes", f"{where}, {boxes.persons} persons{extra}"))
     if conditions.suppression:
         lines.append(("suppression", f"{conditions.suppression}, then the best 20 an image"))

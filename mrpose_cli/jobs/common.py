@@ -14,6 +14,7 @@ import torch
 
 from mrpose_cli.errors import MrposeError, UsageError, parameter
 from mrpose_cli.media.inputs import Source
+from mrpose_cli.pipeline.engines.base import Engine
 from mrpose_cli.pipeline.pipeline import Pipeline
 from mrpose_cli.version import __version__
 
@@ -73,12 +74,17 @@ def conditions(pipeline: Pipeline) -> dict[str, Any]:
         "input_size": list(estimator.entry.input_size),
         "codec": estimator.entry.codec,
         "flip_test": estimator.flip,
-        "dtype": str(estimator.engine.dtype).removeprefix("torch."),
+        "dtype": dtype_name(estimator.engine),
         "device": device_name(estimator.engine.device),
         "engine": estimator.engine.name,
         "boxes": pipeline.detector.name,
         "boxes_engine": pipeline.detector.engine and pipeline.detector.engine.name,
     }
+
+
+def dtype_name(engine: Engine) -> str:
+    """What an engine computes in, for reports: ``"bfloat16"``."""
+    return str(engine.dtype).removeprefix("torch.")
 
 
 def device_name(device: torch.device) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from mrpose_cli.evaluation.annotations import sha256_of
 from mrpose_cli.evaluation.report import BoxConditions, DatasetConditions, ModelConditions
-from mrpose_cli.jobs.common import device_name
+from mrpose_cli.jobs.common import device_name, dtype_name
 from mrpose_cli.pipeline.options import ModelOptions
 from mrpose_cli.pipeline.pipeline import Pipeline
 from mrpose_cli.version import __version__
@@ -17,7 +17,7 @@ from mrpose_cli.weights.manifest import find_detector
 from mrpose_cli.weights.store import WeightsStore
 
 _SCORING = ("numpy", "pycocotools")
-_RUNNING = ("torch", "onnxruntime", "opencv-python", "pillow", "ultralytics")
+_RUNNING = ("torch", "openvino", "onnxruntime", "opencv-python", "pillow", "ultralytics")
 
 
 def versions(*, models: bool) -> dict[str, str]:
@@ -52,22 +52,27 @@ def model_conditions(models: ModelOptions, pipeline: Pipeline, store: WeightsSto
         flip=estimator.flip,
         flip_shift=entry.flip_shift,
         person_score=entry.score,
-        dtype=str(estimator.engine.dtype).removeprefix("torch."),
+        dtype=dtype_name(estimator.engine),
         device=device_name(estimator.engine.device),
+        engine=estimator.engine.name,
     )
 
 
-def detector_conditions(models: ModelOptions, store: WeightsStore) -> BoxConditions:
+def detector_conditions(models: ModelOptions, pipeline: Pipeline, store: WeightsStore) -> BoxConditions:
     """What finds the people; how many it does is not known yet."""
     name = models.detector
     path = Path(name) if name.endswith(".pt") else store.resolve(find_detector(name))
+    engine = pipeline.detector.engine
     return BoxConditions(
         kind="detector",
         name=path.name if name.endswith(".pt") else name,
         sha256=sha256_of(path),
         persons=0,
         size=models.imgsz,
-        **{name: getattr(models, name) for name in BoxConditions.model_fields if hasattr(models, name)},
+        confidence=models.confidence,
+        iou=models.iou,
+        engine=engine and engine.name,
+        dtype=engine and dtype_name(engine),
     )
 
 

@@ -81,7 +81,7 @@ class EvalPlan:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Engine:
+class Loaded:
     """Loaded models and what is to be said of them.
 
     Attributes:
@@ -192,7 +192,7 @@ def load(
     clock: StageClock,
     ranks: Ranks,
     remark: Callable[[str], None] = lambda note: None,
-) -> Engine:
+) -> Loaded:
     """Load the models; ``remark`` is told what should be known of them.
 
     Raises:
@@ -211,14 +211,14 @@ def load(
     say = remark if ranks.first else lambda note: None
     pipeline = open_pipeline(models, store=store, clock=clock, remark=say)
     task.fit(pipeline.estimator.entry)
-    boxes = task.boxes or detector_conditions(models, store)
-    return Engine(pipeline, model_conditions(models, pipeline, store), boxes)
+    boxes = task.boxes or detector_conditions(models, pipeline, store)
+    return Loaded(pipeline, model_conditions(models, pipeline, store), boxes)
 
 
 def run(
     job: EvalJob,
     plan: EvalPlan,
-    engine: Engine | None,
+    loaded: Loaded | None,
     ranks: Ranks | None = None,
     progress: Progress = silent,
 ) -> Report | None:
@@ -227,7 +227,7 @@ def run(
     Args:
         job: What the user wants.
         plan: What :func:`prepare` made of it.
-        engine: The models; None to score a results file.
+        loaded: The models; None to score a results file.
         ranks: Who else is at it.
         progress: Told how it goes.
 
@@ -240,7 +240,7 @@ def run(
         OutputError: a file cannot be written.
     """
     ranks = ranks or Ranks()
-    if engine is None:
+    if loaded is None:
         return _finish(job, plan, None, None, (), ranks)
     if ranks.first and not job.resume:
         for path in spools(plan.out):  # of an unfinished run that --overwrite gives up
@@ -249,15 +249,15 @@ def run(
     workers = suitable_workers(resolve_device(job.models.device).type) if job.workers is None else job.workers
     work = Work(
         plan.out,
-        spool_conditions(plan.task.conditions(), engine.model, engine.boxes),
+        spool_conditions(plan.task.conditions(), loaded.model, loaded.boxes),
         workers,
         job.strict,
     )
-    outcome = predict(plan.task.shots, engine.pipeline, work, ranks, progress)
+    outcome = predict(plan.task.shots, loaded.pipeline, work, ranks, progress)
     if not ranks.first:
         return None
     poses = read_spools(spools(plan.out), work.conditions)
-    return _finish(job, plan, engine, outcome, _complete(poses, plan), ranks)
+    return _finish(job, plan, loaded, outcome, _complete(poses, plan), ranks)
 
 
 def _complete(poses: Iterable[ImagePoses], plan: EvalPlan) -> Iterator[ImagePoses]:
@@ -280,19 +280,19 @@ def _complete(poses: Iterable[ImagePoses], plan: EvalPlan) -> Iterator[ImagePose
 def _finish(
     job: EvalJob,
     plan: EvalPlan,
-    engine: Engine | None,
+    loaded: Loaded | None,
     outcome: Outcome | None,
     poses: Iterable[ImagePoses],
     ranks: Ranks,
 ) -> Report:
     start = time.perf_counter()
-    skeleton = engine.pipeline.estimator.skeleton if engine else None
+    skeleton = loaded.pipeline.estimator.skeleton if loaded else None
     scored = plan.task.score(poses, plan.out / RESULTS_FILE, skeleton)
     seconds = time.perf_counter() - start
-    conditions = _conditions(job, plan.task, engine, ranks)
+    conditions = _conditions(job, plan.task, loaded, ranks)
     published: tuple[Published, ...] = ()
-    if engine is not None:
-        published = compare_published(engine.pipeline.estimator.entry, conditions, scored.figures)
+    if loaded is not None:
+        published = compare_published(loaded.pipeline.estimator.entry, conditions, scored.figures)
     report = Report(
         mrpose=__version__,
         conditions=conditions,
@@ -326,19 +326,19 @@ def _stale(job: EvalJob, out: Path) -> set[Path]:
     return {out / SHEET_FILE, out / PAGE_FILE} - set(_targets(job, out)) if job.overwrite else set()
 
 
-def _conditions(job: EvalJob, task: Task, engine: Engine | None, ranks: Ranks) -> Conditions:
+def _conditions(job: EvalJob, task: Task, loaded: Loaded | None, ranks: Ranks) -> Conditions:
     boxes = None
-    if engine is not None:
-        boxes = task.boxes or engine.boxes.model_copy(update={"persons": task.estimated})
+    if loaded is not None:
+        boxes = task.boxes or loaded.boxes.model_copy(update={"persons": task.estimated})
     return Conditions(
         command=job.command,
         dataset=task.conditions(),
-        model=engine.model if engine else None,
+        model=loaded.model if loaded else None,
         boxes=boxes,
         predictions=task.predictions,
         suppression=task.suppression,
         ranks=ranks.size,
-        versions=versions(models=engine is not None),
+        versions=versions(models=loaded is not None),
     )
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from mrpose_cli.evaluation.report import BoxConditions, ModelConditions, PckFigures, Report, read_report
 from mrpose_cli.jobs.evaluate.conditions import spool_conditions
 from mrpose_cli.jobs.evaluate.options import EvalJob
-from mrpose_cli.jobs.evaluate.run import Engine, prepare, run
+from mrpose_cli.jobs.evaluate.run import Loaded, prepare, run
 from mrpose_cli.pipeline.detectors.base import WholeImage
 from mrpose_cli.pipeline.engines.torch import TorchEngine
 from mrpose_cli.pipeline.estimator import PoseEstimator
@@ -36,7 +36,7 @@ def bright(joints: int) -> Any:
     return forward
 
 
-def engine(skeleton: str, size: tuple[int, int]) -> Engine:
+def engine(skeleton: str, size: tuple[int, int]) -> Loaded:
     joints = len(MPII16.joints if skeleton == "mpii16" else COCO17.joints)
     entry: PoseEntry = find_pose("mrfea2-cspnext-s").model_copy(
         update={
@@ -65,7 +65,7 @@ def engine(skeleton: str, size: tuple[int, int]) -> Engine:
         device="cpu",
     )
     boxes = BoxConditions(kind="centre and scale", name="people.json", sha256=None, persons=0)
-    return Engine(Pipeline(WholeImage(), estimator), model, boxes)
+    return Loaded(Pipeline(WholeImage(), estimator), model, boxes)
 
 
 def pictures(folder: Path, count: int) -> None:
@@ -87,7 +87,7 @@ def person(image: int, place: tuple[int, int], joints: int, first: int) -> dict[
     }
 
 
-def evaluated(job: EvalJob, models: Engine) -> Report:
+def evaluated(job: EvalJob, models: Loaded) -> Report:
     with prepare(job) as plan:
         plan.task.fit(models.pipeline.estimator.entry)
         report = run(job, plan, models)
