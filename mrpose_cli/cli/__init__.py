@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
+from mrpose_cli.cli import bench, image, models, train, video, weights
 from mrpose_cli.cli import eval as evaluation
-from mrpose_cli.cli import image, models, train, video, weights
 from mrpose_cli.version import __version__
 
 app = typer.Typer(
@@ -40,5 +40,6 @@ app.command("image")(image.image)
 app.command("video")(video.video)
 app.add_typer(evaluation.app, name="eval")
 app.command("models")(models.models)
+app.command("bench")(bench.bench)
 app.command("train")(train.train)
 app.add_typer(weights.app, name="weights")
