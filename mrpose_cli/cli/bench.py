@@ -59,7 +59,7 @@ def bench(
         ),
     ] = 0.3,
     models: ModelOptions = ModelOptions(),
-    as_json: Annotated[
+    print_json: Annotated[
         bool,
         typer.Option(
             "--json", help="Print JSON with every condition and round.", rich_help_panel=options.OUTPUT
@@ -68,9 +68,10 @@ def bench(
 ) -> None:
     """Measure how fast this machine runs the networks, with every engine and type it has.
 
-    The variants take turns, so that other work on the machine slows all of them alike. With --images, it also
-    tells how far each one's joints and boxes are from those of float32, and how fast `mrpose image` does all of
-    the photos, without overlays. "auto" marks what runs without flags. Nothing is kept.
+    The variants take turns, so that other work on the machine slows all of them alike; all of
+    them take a minute or more. With --images, it also tells how far each one's joints and boxes are from
+    those of float32, and how fast `mrpose image` does all of the photos, without overlays. "auto" marks
+    what runs without flags. No files are written.
 
     **Examples**
 
@@ -85,32 +86,39 @@ def bench(
     The exit code is 0 on success, 1 if a photo failed, 2 for wrong usage, 130 after Ctrl-C.
     """
     with errors_reported():
-        from mrpose_cli.jobs import bench as jobs
+        from mrpose_cli.jobs.bench import BenchJob, as_json
+        from mrpose_cli.jobs.bench_run import run_bench
         from mrpose_cli.weights.store import WeightsStore
 
-        job = jobs.BenchJob(
+        job = BenchJob(
             models, images, {"pose": batch_sizes, "detector": frame_batches}, rounds=rounds, seconds=seconds
         )
         auto = options.open_models(job.without_flags, None, heatmaps=False, profile=False)
         store = WeightsStore(offline=models.offline)
         with progress_bar() as bar:
-            report = jobs.bench(job, auto, store, remark, bar)
-        if as_json:
-            typer.echo(json.dumps(jobs.as_json(report), indent=2))
+            report = run_bench(job, auto, store, remark, bar)
+        if print_json:
+            typer.echo(json.dumps(as_json(report), indent=2))
         else:
             _print(report)
         if report.whole_run:
-            finish(report.whole_run, failed=False, interrupted="")
+            full = "no space left on the disk for temporary files"
+            finish(report.whole_run, failed=False, interrupted="", full=full)
 
 
 def _print(report: BenchReport) -> None:
     facts = report.conditions
     load = "" if facts["load"] is None else f", load {facts['load']:.1f}"
     say(f"{facts['cpu']}, {facts['cores']} cores{load}; the networks run on {facts['device']}")
-    size = "{}x{}".format(*facts["input_size"])
-    _print_rows(report, "pose", f"pose network {facts['model']}, crops of {size}", "crop")
+    size, flip = "{}x{}".format(*facts["input_size"]), " with flip test" if facts["flip_test"] else ""
+    _print_rows(report, "pose", f"pose network: {facts['model']}, crops of {size}{flip}", "crop")
     size = "{}x{}".format(*facts["frame_size"])
-    _print_rows(report, "detector", f"detector {facts['detector']}, frames of {size}", "frame")
+    _print_rows(report, "detector", f"detector: {facts['detector']}, frames of {size}", "frame")
+    say(
+        f"  auto takes {', '.join(f'{row.engine} {row.dtype} for the {row.title}' for row in report.rows if row.auto)}"
+    )
+    for note in report.notes:
+        say(f"  {name_flags(note)}")
     if whole := report.whole_run:
         photos, seconds = len(whole.rows), max(whole.seconds, 1e-9)
         say(
@@ -119,8 +127,6 @@ def _print(report: BenchReport) -> None:
         )
         shares = sorted(((spent / seconds, stage) for stage, spent in whole.stages.items()), reverse=True)
         say(f"    {', '.join(f'{stage} {share:.0%}' for share, stage in shares if share >= 0.01)}")
-    for note in report.notes:
-        say(f"  {name_flags(note)}")
 
 
 def _print_rows(report: BenchReport, part: Part, title: str, unit: str) -> None:
@@ -130,20 +136,24 @@ def _print_rows(report: BenchReport, part: Part, title: str, unit: str) -> None:
     rows = sorted((row for row in report.rows if row.part == part), key=lambda row: (row.batch, row.ms))
     if not rows:
         return
-    compared = next((row for row in rows if row.pixels is not None), None)
+    compared = any(row.pixels is not None for row in rows)
+    boxes, memory = compared and part == "detector", any(row.peak_mb for row in rows)
+    if compared:
+        title += f"; px from {rows[0].reference}"
     table = Table("", "engine", "type", box=box.SIMPLE_HEAD, title=title, title_justify="left")
-    headings = ["batch", f"ms/{unit}", "min", "max", f"{unit}s/s"]
-    headings += [f"px from {compared.reference}", "95 %", "lost"] if compared else []
-    headings += ["GPU MB"] if any(row.peak_mb for row in rows) else []
-    for heading in headings:
+    headings = ["batch", f"ms/{unit}", "min", "max", f"{unit}s/s", *(["px", "px 95 %"] if compared else [])]
+    for heading in [*headings, *(["boxes lost"] if boxes else []), *(["GPU MB"] if memory else [])]:
         table.add_column(heading, justify="right", no_wrap=True)
     for row, following in zip(rows, [*rows[1:], None], strict=True):
         cells = ["auto" if row.auto else "", row.engine, row.dtype, str(row.batch)]
         cells += [f"{ms:.2f}" for ms in (row.ms, min(row.rounds), max(row.rounds))] + [f"{1e3 / row.ms:.1f}"]
-        if compared:
-            cells += [f"{row.pixels:.2f}", f"{row.pixels_p95:.2f}"] if row.pixels is not None else ["-", "-"]
-            cells += [f"{row.lost:.1%}"] if row.lost is not None else ["-"]
-        cells += [f"{row.peak_mb:.0f}"] if row.peak_mb else []
+        cells += [_known(row.pixels, ".2f"), _known(row.pixels_p95, ".2f")] if compared else []
+        cells += [_known(row.lost, ".1%")] if boxes else []
+        cells += [_known(row.peak_mb, ".0f")] if memory else []
         ends = following is not None and following.batch != row.batch
         table.add_row(*cells, style="bold" if row.auto else None, end_section=ends)
     table_console().print(table)
+
+
+def _known(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)
