@@ -114,9 +114,8 @@ def _print(report: BenchReport) -> None:
     _print_rows(report, "pose", f"pose network: {facts['model']}, crops of {size}{flip}", "crop")
     size = "{}x{}".format(*facts["frame_size"])
     _print_rows(report, "detector", f"detector: {facts['detector']}, frames of {size}", "frame")
-    say(
-        f"  auto takes {', '.join(f'{row.engine} {row.dtype} for the {row.title}' for row in report.rows if row.auto)}"
-    )
+    taken = [f"{row.engine} {row.dtype} for the {row.title}" for row in report.rows if row.auto]
+    say(f"  auto takes {', '.join(taken)}")
     for note in report.notes:
         say(f"  {name_flags(note)}")
     if whole := report.whole_run:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -41,7 +41,7 @@ class BenchJob:
 
     models: ModelOptions
     images: str | None
-    batches: dict[Part, Sequence[int]]
+    batches: Mapping[Part, Sequence[int]]
     rounds: int
     seconds: float
 

@@ -171,14 +171,16 @@ def _measure(
         return [one for at in steps for one in network.run(pipeline, network.inputs[at : at + _PASS])]
 
     exact: Choice = (next(key for key in ("torch", *ENGINES) if ENGINES[key].runs(entry, place)), "fp32")
-    expected = answers(network.around(load(exact))) if job.images else []
+    choices = sorted(dict.fromkeys([usual, *wanted]), key=lambda choice: choice != exact)
+    expected: list[Any] = []
+    if job.images and exact not in choices:
+        expected = answers(network.around(load(exact)))
     variants: list[tuple[Row, Pipeline]] = []
-    choices = dict.fromkeys([usual, *wanted])
     for number, choice in enumerate(choices):
         progress(f"{entry.name}: loading", number, len(choices))
         before = _gpu_bytes(place)
         engine = load(choice)
-        if _choice(engine) != choice and number:  # there are types that are not for detectors
+        if _choice(engine) != choice and choice != usual:  # there are types that are not for detectors
             continue
         if engine.note:
             remark(f"{entry.name} {engine.note}")
@@ -188,7 +190,9 @@ def _measure(
         for size in sizes:
             network.run(pipeline, inputs[:size])
         peak = (torch.cuda.max_memory_allocated(place) - before) / 1e6 if before is not None else None
-        distances = np.concatenate([*map(network.distances, expected, answers(pipeline)), []])
+        given = answers(pipeline) if job.images else []
+        expected = expected or given
+        distances = np.concatenate([*map(network.distances, expected, given), []])
         found = distances[~np.isnan(distances)]
         compared = len(found) > 0
         for size in sorted(sizes):

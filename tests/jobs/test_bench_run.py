@@ -6,15 +6,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from mrpose_cli import load_pipeline
 from mrpose_cli.errors import InputError, UsageError
 from mrpose_cli.jobs.bench import BenchJob, BenchReport, Part, Row, advice, as_json, left_out
 from mrpose_cli.jobs.bench_run import _side_distances, _spread, run_bench
+from mrpose_cli.pipeline.engines import ENGINES
 from mrpose_cli.pipeline.options import Dtype, EngineName, ModelOptions
 from mrpose_cli.pipeline.precision import computes_bf16
 from mrpose_cli.poses import Detections
+from mrpose_cli.weights.manifest import find_detector, find_pose
 from mrpose_cli.weights.store import WeightsStore
+
+CPU = torch.device("cpu")
 
 
 def run(
@@ -23,11 +28,12 @@ def run(
     engine: EngineName = "auto",
     dtype: Dtype = "fp32",
     rounds: int = 1,
+    batches: tuple[int, ...] = (1, 3),
 ) -> BenchReport:
     """A short one, on the network that comes with mrpose."""
     models = ModelOptions("mrfea2-cspnext-s", detector=detector, device="cpu", engine=engine, dtype=dtype)
-    batches: dict[Part, tuple[int, ...]] = {"pose": (1, 3), "detector": (2,)}
-    job = BenchJob(models, str(images) if images else None, batches, rounds=rounds, seconds=0)
+    passes = {"pose": batches, "detector": (2,)}
+    job = BenchJob(models, str(images) if images else None, passes, rounds=rounds, seconds=0)
     auto = load_pipeline("mrfea2-cspnext-s", detector, device="cpu")
     return run_bench(job, auto, WeightsStore(), pytest.fail)
 
@@ -35,7 +41,8 @@ def run(
 def test_every_engine_has_a_row_for_each_batch_size() -> None:
     report = run(rounds=2)
     measured = {(row.engine, row.dtype, row.batch) for row in report.rows if not row.auto}
-    assert measured == {(engine, "fp32", batch) for engine in ("openvino", "torch") for batch in (1, 3)}
+    able = [key for key, engine in ENGINES.items() if engine.runs(find_pose("mrfea2-cspnext-s"), CPU)]
+    assert measured == {(key, "fp32", batch) for key in able for batch in (1, 3)}
     assert [row.auto for row in report.rows].count(True) == 1
     for row in report.rows:
         assert len(row.rounds) == 2 and min(row.rounds) > 0
@@ -73,26 +80,16 @@ def test_photos_tell_differences_and_the_whole_way(samples: Path) -> None:
 
 def test_detectors_are_measured_too(samples: Path, weights: Callable[[str], Path]) -> None:
     weights("yolox-tiny")
-    rows = [row for row in run("yolox-tiny", samples / "b*.png").rows if row.part == "detector"]
-    assert {row.engine for row in rows if row.batch == 2} == {"openvino", "onnx"}
+    rows = [row for row in run("yolox-tiny", samples / "b*.png", batches=(1,)).rows if row.part == "detector"]
+    able = [key for key, engine in ENGINES.items() if engine.runs(find_detector("yolox-tiny"), CPU)]
+    assert {row.engine for row in rows if row.batch == 2} == set(able)
     for row in rows:
-        assert row.reference == "openvino fp32"  # torch does not run it
+        assert row.reference == f"{able[0]} fp32"  # torch does not run it
         assert row.lost == 0 and row.pixels is not None and row.pixels < 2
 
 
-def test_a_photo_that_cannot_be_read_is_a_failure_of_the_whole_run_alone(
-    samples: Path, tmp_path: Path
-) -> None:
-    (tmp_path / "broken.png").write_bytes(b"nothing")
-    (tmp_path / "fine.png").write_bytes((samples / "astronaut.png").read_bytes())
-    report = run(images=tmp_path)
-    assert report.whole_run is not None
-    assert [name for name, _ in report.whole_run.failures] == ["broken.png"]
-    assert all(row.pixels is not None for row in report.rows)
-
-
 def test_errors_say_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="nothing.*no such file"):
+    with pytest.raises(InputError, match=r"nothing.*no such file"):
         run(images=tmp_path / "nothing")
     with pytest.raises(UsageError, match="does not run in onnx on cpu"):
         run(engine="onnx")
