@@ -79,7 +79,7 @@ def load_pipeline(
         batch_size: Crops per forward pass; None for the device's default.
         frame_batch: Frames per detector pass; None for the device's default.
         confidence: Boxes below are dropped, 0..1.
-        iou: NMS threshold of detectors that need NMS, 0..1.
+        iou: NMS threshold of YOLO, 0..1.
         imgsz: Longer side of the detector's input in pixels; None for what it was trained with.
         keep_heatmaps: Return a map a person with the poses.
         store: Where weights are found; None for the user's cache.
