@@ -22,6 +22,7 @@ from mrpose_cli.pipeline.pipeline import Pipeline
 from mrpose_cli.pipeline.precision import computes_bf16
 
 _WORTH_A_FLAG = 1.1  # times as fast as what runs without flags
+_NOISY = 1.5  # slowest round over fastest
 FRAME = (480, 640)  # what detectors are shown: height and width
 
 Part = Literal["pose", "detector"]
@@ -164,11 +165,15 @@ def left_out(job: BenchJob) -> Iterator[Message]:
 
 
 def advice(rows: Sequence[Row]) -> Iterator[Message]:
-    """The flags that would make a network clearly faster; round by round, as the machine may be busy."""
+    """How far the figures can be trusted, and the flags that would make a network clearly faster."""
+    spread = median(max(row.rounds) / min(row.rounds) for row in rows)
+    if spread > _NOISY:
+        yield Message(f"the machine was busy: rounds of a row differ by a factor of {spread:.1f}; do it again")
     for usual in (row for row in rows if row.auto):
         gain, best = 0.0, usual
         for row in (row for row in rows if row.part == usual.part):
             gains = sorted(before / after for before, after in zip(usual.rounds, row.rounds, strict=True))
+            # Round by round, since other work slows all variants of a round alike.
             if gains[len(gains) // 5] > 1 and median(gains) > max(gain, _WORTH_A_FLAG):
                 gain, best = median(gains), row
         if best is usual:
