@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mrpose_cli.errors import WeightsError
 from mrpose_cli.models.onnx_file import check_alone
-from mrpose_cli.pipeline.engines.base import OUTPUTS, Checkpoint, Input, check_fits, installed
+from mrpose_cli.pipeline.engines.base import OUTPUTS, Checkpoint, Input, Output, check_fits, installed
 from mrpose_cli.pipeline.options import Dtype
 
 _CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
@@ -109,6 +109,10 @@ class OnnxEngine:
                 f"{self._path} cannot be run on {tuple(images.shape[2:])} pixels ({reason})"
             ) from error
         return torch.from_numpy(first), torch.from_numpy(second)
+
+    def each(self, images: Sequence[Tensor]) -> list[Output]:
+        """The network's answers for images (...) of any sizes, one after the other."""
+        return [self(image[None]) for image in images]
 
 
 def wanted_providers(device: torch.device, available: Sequence[str]) -> list[Any]:
