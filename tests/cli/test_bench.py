@@ -1,15 +1,26 @@
 """`mrpose bench`, run as a user runs it."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from typer.testing import CliRunner, Result
 
 from mrpose_cli.cli import app
 
 QUICK = ("--device", "cpu", "--rounds", "1", "--seconds-per-measurement", "0", "--batch-size", "2")
 SHIPPED = ("--offline", "-m", "mrfea2-cspnext-s", "--detector", "whole-image", "--dtype", "fp32")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread() -> Iterator[None]:
+    """PyTorch's threads wait for each other where other programs have the cores."""
+    usual = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(usual)
 
 
 def run(*args: str) -> Result:
