@@ -109,23 +109,21 @@ def _networks(
     job: BenchJob, auto: Pipeline, sources: Sequence[Source], store: WeightsStore
 ) -> Iterator[_Network]:
     estimator, detector, spec = auto.estimator, auto.detector, auto.estimator.crop_spec
-    photos, crops = _made_up(_PASS, *FRAME), _made_up(_PASS, *spec.size)
+    frames, crops = _made_up(_PASS, *FRAME), _made_up(_PASS, *spec.size)
     if sources:
-        photos = list(_read(_spread(sources, _PHOTOS)))
-        people = [
-            (photo, affine)
-            for photo, found in zip(photos, detector.detect([*map(Frame, photos)]), strict=True)
-            for affine in crop_affines(found.boxes, spec)
-        ]
-        crops = [warp(photo, affine, spec.size) for photo, affine in _spread(people, _CROPS)]
+        frames, crops = [], []
+        for photo in _read(_spread(sources, _PHOTOS)):  # one at a time, as they may be large
+            frames.append(np.asarray(cv2.resize(photo, FRAME[::-1]), np.uint8))
+            [found] = detector.detect([Frame(photo)])
+            crops += [warp(photo, affine, spec.size) for affine in crop_affines(found.boxes, spec)]
         if not crops:
-            raise InputError(f"{detector.name} finds nobody in {job.images}; take other photos")
+            raise InputError(f"{detector.name} finds nobody in the photos of {job.images}; take others")
     yield _Network(
         part="pose",
         entry=estimator.entry,
         path=store.resolve(estimator.entry, job.models.weights),
         auto=(_choice(estimator.engine), auto.batch_size),
-        inputs=crops,
+        inputs=_spread(crops, _CROPS),
         around=lambda engine: Pipeline(
             WholeImage(), PoseEstimator(engine, estimator.entry, flip=estimator.flip)
         ),
@@ -140,7 +138,7 @@ def _networks(
             entry=entry,
             path=Path(job.models.detector).expanduser() if own else store.resolve(entry),
             auto=(_choice(detector.engine), auto.frame_batch),
-            inputs=[Frame(np.asarray(cv2.resize(photo, FRAME[::-1]), np.uint8)) for photo in photos],
+            inputs=[Frame(frame) for frame in frames],
             around=lambda engine: Pipeline(_with_engine(detector, engine), estimator),
             run=lambda pipeline, frames: pipeline.detector.detect(frames),
             distances=_side_distances,

@@ -97,6 +97,9 @@ def test_detectors_are_measured_too(samples: Path, weights: Callable[[str], Path
 def test_errors_say_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"nothing.*no such file"):
         run(images=tmp_path / "nothing")
+    (tmp_path / "broken.png").write_bytes(b"nothing")
+    with pytest.raises(InputError, match="finds nobody in the photos of"):
+        run(images=tmp_path)
     with pytest.raises(UsageError, match="does not run in onnx on cpu"):
         run(engine="onnx")
     with pytest.raises(UsageError, match="nothing here computes mrfea2-cspnext-s in fp16 on cpu"):
