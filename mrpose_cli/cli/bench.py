@@ -111,9 +111,9 @@ def _print(report: BenchReport) -> None:
     load = "" if facts["load"] is None else f", load {facts['load']:.1f}"
     say(f"{facts['cpu']}, {facts['cores']} cores{load}; the networks run on {facts['device']}")
     size, flip = "{}x{}".format(*facts["input_size"]), " with flip test" if facts["flip_test"] else ""
-    _print_rows(report, "pose", f"pose network: {facts['model']}, crops of {size}{flip}", "crop")
+    _print_rows(report, "pose", f"pose network: {facts['model']}, ms per crop of {size}{flip}")
     size = "{}x{}".format(*facts["frame_size"])
-    _print_rows(report, "detector", f"detector: {facts['detector']}, frames of {size}", "frame")
+    _print_rows(report, "detector", f"detector: {facts['detector']}, ms per frame of {size}")
     taken = [f"{row.engine} {row.dtype} for the {row.title}" for row in report.rows if row.auto]
     say(f"  auto takes {', '.join(taken)}")
     for note in report.notes:
@@ -128,7 +128,7 @@ def _print(report: BenchReport) -> None:
         say(f"    {', '.join(f'{stage} {share:.0%}' for share, stage in shares if share >= 0.01)}")
 
 
-def _print_rows(report: BenchReport, part: Part, title: str, unit: str) -> None:
+def _print_rows(report: BenchReport, part: Part, title: str) -> None:
     from rich import box
     from rich.table import Table
 
@@ -139,10 +139,12 @@ def _print_rows(report: BenchReport, part: Part, title: str, unit: str) -> None:
     boxes, memory = compared and part == "detector", any(row.peak_mb for row in rows)
     if compared:
         title += f"; px from {rows[0].reference}"
-    table = Table("", "engine", "type", box=box.SIMPLE_HEAD, title=title, title_justify="left")
-    headings = ["batch", f"ms/{unit}", "min", "max", f"{unit}s/s", *(["px", "px 95 %"] if compared else [])]
-    for heading in [*headings, *(["boxes lost"] if boxes else []), *(["GPU MB"] if memory else [])]:
-        table.add_column(heading, justify="right", no_wrap=True)
+    table = Table(
+        "", "engine", "type", box=box.SIMPLE_HEAD, title=title, title_justify="left", padding=(0, 1, 0, 0)
+    )
+    headings = ["batch", "ms", "min", "max", "per s", *(["px", "95 %"] if compared else [])]
+    for heading in [*headings, *(["lost"] if boxes else []), *(["GPU MB"] if memory else [])]:
+        table.add_column(heading, justify="right")
     for row, following in zip(rows, [*rows[1:], None], strict=True):
         cells = ["auto" if row.auto else "", row.engine, row.dtype, str(row.batch)]
         cells += [f"{ms:.2f}" for ms in (row.ms, min(row.rounds), max(row.rounds))] + [f"{1e3 / row.ms:.1f}"]

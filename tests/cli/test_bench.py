@@ -36,10 +36,8 @@ def test_the_table_tells_what_auto_takes_and_the_whole_way(
     result = run("--images", photo, "--engine", "openvino", "--dtype", "fp32", "--det-batch", "1")
     assert result.exit_code == 0, result.output
     for text in (
-        "pose network: rtmpose-s, crops of 256x192; px from torch fp32",
-        "detector: yolo26n, frames of 480x640; px from torch fp32",
-        "ms/crop",
-        "ms/frame",
+        "pose network: rtmpose-s, ms per crop of 256x192; px from torch fp32",
+        "detector: yolo26n, ms per frame of 480x640; px from torch fp32",
         "auto takes openvino",
         "in 1 photos",
     ):
