@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from mrpose_cli.cli import eval as evaluation
-from mrpose_cli.cli import image, models, train, video, weights
+from mrpose_cli.cli import export, image, models, train, video, weights
 from mrpose_cli.version import __version__
 
 app = typer.Typer(
@@ -39,6 +39,7 @@ def _root(
 app.command("image")(image.image)
 app.command("video")(video.video)
 app.add_typer(evaluation.app, name="eval")
+app.command("export")(export.export)
 app.command("models")(models.models)
 app.command("train")(train.train)
 app.add_typer(weights.app, name="weights")
