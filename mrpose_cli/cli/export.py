@@ -13,7 +13,7 @@ from mrpose_cli.flag import flags_of
 from mrpose_cli.pipeline.options import MODELS, ModelOptions
 
 if TYPE_CHECKING:
-    from mrpose_cli.jobs.export import Export
+    from mrpose_cli.jobs.export.run import Export
 
 _COMPARISON = "Comparison"
 
@@ -32,7 +32,7 @@ def export(
         typer.Option(
             "--out",
             "-o",
-            help="The file: .onnx, .xml (its .bin comes beside it) or .torchscript. [default: NAME.onnx, ...]",
+            help="The file: .onnx, .xml (with .bin beside it) or .torchscript. [default: NAME.onnx, ...]",
             show_default=False,
             rich_help_panel=OUTPUT,
         ),
@@ -99,10 +99,10 @@ def export(
 ) -> None:
     """Write a pose network as ONNX, OpenVINO or TorchScript, for other programs and for `--weights`.
 
-    The file says itself what it expects. It is run in its own library and compared with the float32 network in
-    PyTorch; if joints differ by more than 0.05 px, or AP by more than 0.1, it does not get its name and the exit
-    code is 1. mrpose runs ONNX and OpenVINO files without --keypoints; TorchScript is code, which is never run
-    from weights files.
+    The file says itself what it expects. It is run in its own library and compared with the float32 network
+    in PyTorch; if joints differ by more than 0.05 px, or AP by more than 0.1, it does not get its name and the
+    exit code is 1. mrpose runs ONNX and OpenVINO files without --keypoints; TorchScript is code, which is
+    never run from weights files.
 
     **Examples**
 
@@ -118,8 +118,8 @@ def export(
     """
     with errors_reported():
         from mrpose_cli.errors import UsageError
-        from mrpose_cli.jobs.export import ExportJob
-        from mrpose_cli.jobs.export import export as write
+        from mrpose_cli.jobs.export.run import ExportJob
+        from mrpose_cli.jobs.export.run import export as write
         from mrpose_cli.models.identify import parse_size
         from mrpose_cli.weights.store import WeightsStore
 
@@ -147,9 +147,10 @@ def _print(done: Export) -> None:
     height, width = entry.input_size
     say(f"{done.path}: {entry.name}, {height}x{width}, {entry.color}, {entry.codec}; licence {entry.licence}")
     ties = f", {parity.undecided} ties left out" if parity.undecided else ""
+    compared = f"{parity.joints} sure joints of {parity.crops} crops{ties}"
     say(
-        f"  difference to float32 in PyTorch: at most {parity.furthest:.4f} px, on average {parity.mean:.5f} px "
-        f"({parity.joints} sure joints of {parity.crops} crops{ties}); output {parity.answer:.1e} of its highest"
+        f"  difference to float32 in PyTorch: at most {parity.furthest:.4f} px, on average "
+        f"{parity.mean:.5f} px ({compared}); output {parity.answer:.1e} of its highest value"
     )
     if parity.ap is not None:
         say(f"  AP {parity.ap[0]:.2f} in PyTorch, {parity.ap[1]:.2f} from the file")

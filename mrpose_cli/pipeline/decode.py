@@ -34,7 +34,7 @@ _BLUR = {"dark": 11, "udp": 11, "megvii": 5, "second-peak": 5}
 
 
 def decode(output: Output, entry: PoseEntry) -> tuple[Tensor, Tensor]:
-    """Keypoints (N, K, 2) in crop pixels and scores (N, K) of a network's output, by its checkpoint's rule."""
+    """Keypoints (N, K, 2) in crop pixels and scores (N, K) of an output, by its checkpoint's rule."""
     if isinstance(output, tuple):
         return decode_simcc(*output)
     return decode_heatmaps(output, entry.codec, entry.input_size, entry.blur)
