@@ -100,9 +100,9 @@ def export(
     """Write a pose network as ONNX, OpenVINO or TorchScript, for other programs and for `--weights`.
 
     The file says itself what it expects. It is run in its own library and compared with the float32 network
-    in PyTorch; if joints differ by more than 0.05 px, or AP by more than 0.1, it does not get its name and the
-    exit code is 1. mrpose runs ONNX and OpenVINO files without --keypoints; TorchScript is code, which is
-    never run from weights files.
+    in PyTorch; if joints differ by more than 0.05 px, or AP by more than 0.1, it does not get its name and
+    the exit code is 1. mrpose runs ONNX and OpenVINO files without --keypoints; TorchScript is code, which
+    is never run from weights files.
 
     **Examples**
 

@@ -52,8 +52,8 @@ def identify(
     """The entry of a weights file: what network it holds and what that network expects.
 
     In this order: the metadata that :func:`convert` and ``mrpose export`` write; the manifest's row called
-    ``model``; the row whose file has this name; the network that the tensors fit, with the conventions of whoever's
-    layout the keys are in.
+    ``model``; the row whose file has this name; the network that the tensors fit, with the conventions of
+    whoever's layout the keys are in.
 
     Args:
         path: The file.

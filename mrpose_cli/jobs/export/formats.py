@@ -1,8 +1,8 @@
 """The formats of ``mrpose export``, one row of :data:`FORMATS` each.
 
 All are written from one trace of the module. ONNX files come from PyTorch's exporter for traces, since
-that takes the decoding rules as they are, is the same from PyTorch 2.6 on, and needs only the package onnx; the
-newer one (``dynamo=True``) wants onnxscript besides and fails on DARK's and UDP's rules.
+that takes the decoding rules as they are, is the same from PyTorch 2.6 on, and needs only the package onnx;
+the newer one (``dynamo=True``) wants onnxscript besides and fails on UDP's rule.
 """
 
 from __future__ import annotations
@@ -107,11 +107,15 @@ def _open_openvino(path: Path, traced: Traced) -> Callable[[Tensor], Output]:
 
 
 def _write_torchscript(traced: Traced, path: Path) -> None:
-    torch.jit.save(traced.module, path, _extra_files=traced.metadata)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PyTorch calls the format deprecated
+        torch.jit.save(traced.module, path, _extra_files=traced.metadata)
 
 
 def _open_torchscript(path: Path, traced: Traced) -> Callable[[Tensor], Output]:
-    module: Callable[[Tensor], Output] = torch.jit.load(path, map_location="cpu")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # as above
+        module: Callable[[Tensor], Output] = torch.jit.load(path, map_location="cpu")
     return module
 
 
