@@ -2,7 +2,9 @@
 
 import json
 import re
+import warnings
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -19,6 +21,7 @@ from mrpose_cli.jobs.export.parity import Comparison, made_up
 from mrpose_cli.jobs.export.run import Export, ExportJob, export
 from mrpose_cli.models.identify import identify, read_entry
 from mrpose_cli.pipeline.engines.base import installed
+from mrpose_cli.pipeline.options import EngineName
 from mrpose_cli.weights.manifest import find_pose
 from mrpose_cli.weights.store import WeightsStore
 
@@ -51,12 +54,12 @@ def test_a_written_file_is_known_and_runs(tmp_path: Path, form: FormatName, batc
     kept = ("name", "arch", "joints", "input_size", "mean", "std", "color", "codec", "flip_test", "licence")
     assert all(getattr(entry, field) == getattr(row, field) for field in kept)
     assert (entry.format, entry.file) == (form, done.path.name)
-    engines = ("openvino", "onnx") if form == "onnx" else ("openvino",)
+    engines: tuple[EngineName, ...] = ("openvino", "onnx") if form == "onnx" else ("openvino",)
     expected = load_pipeline(NAME, "whole-image", device="cpu", engine="torch")([CROP])[0]
     for engine in (one for one in engines if installed("onnxruntime" if one == "onnx" else one)):
         pipeline = load_pipeline(
             weights=done.path, detector="whole-image", device="cpu", dtype="fp32", engine=engine
-        )  # type: ignore[arg-type]
+        )
         assert np.abs(pipeline([CROP])[0].keypoints - expected.keypoints).max() < 0.05
 
 
@@ -84,7 +87,9 @@ def test_the_examples_in_the_docs_run(
 def test_torchscript_says_what_it_is_and_gives_the_joints(tmp_path: Path) -> None:
     done = written(tmp_path, "torchscript", keypoints=True)
     extra = {"mrpose": "", "joints": ""}
-    keypoints, scores = torch.jit.load(done.path, _extra_files=extra)(torch.zeros(3, 3, 256, 192))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        keypoints, scores = torch.jit.load(done.path, _extra_files=extra)(torch.zeros(3, 3, 256, 192))
     assert (keypoints.shape, scores.shape) == ((3, 17, 2), (3, 17))
     assert json.loads(extra["mrpose"])["padding"] == [1.25, 1.25]
     assert len(json.loads(extra["joints"])) == 17
@@ -102,7 +107,9 @@ def test_what_gives_other_joints_does_not_get_its_name(
                 maps: Tensor = traced.module(crops)
                 return maps.roll(1, -1)
 
-        module = torch.jit.trace(Shifted(), traced.crops, check_trace=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            module = torch.jit.trace(Shifted(), traced.crops, check_trace=False)
         form.write(replace(traced, module=module), path)
 
     monkeypatch.setitem(FORMATS, "torchscript", replace(form, write=shifted))
@@ -118,19 +125,20 @@ def test_what_gives_other_joints_does_not_get_its_name(
     ]
 
 
-def test_ties_that_rounding_decides_are_no_difference() -> None:
-    def network(crops: Tensor, other: float = 0.0) -> Tensor:
+@pytest.mark.parametrize(("gap", "undecided", "furthest"), [(1e-6, 17, 0.0), (1e-3, 0, 126.5)])
+def test_ties_that_rounding_decides_are_no_difference(gap: float, undecided: int, furthest: float) -> None:
+    def maps(crops: Tensor, second: float) -> Tensor:
         maps = torch.zeros(len(crops), 17, 64, 48)
-        maps[..., 20, 10], maps[..., 30, 40] = 1.0, 1.0 - 1e-6 + other
+        maps[..., 20, 10], maps[..., 30, 40] = 1.0, second
         return maps
 
+    network = torch.nn.Identity()
+    network.forward = partial(maps, second=1 - gap)  # type: ignore[method-assign]
     entry = find_pose(NAME).model_copy(update={"codec": "quarter"})
-    for other, undecided, furthest in ((2e-6, 17, 0.0), (1e-3, 0, 126.5)):
-        near = Comparison(network, lambda crops, by=other: network(crops, by), entry, decoded=False)  # type: ignore[arg-type, misc]
-        near(torch.zeros(1, 3, 256, 192))
-        assert near.found.joints == 17
-        # A difference of a thousandth is no rounding.
-        assert (near.found.undecided, round(near.found.furthest, 1)) == (undecided, furthest)
+    comparison = Comparison(network, partial(maps, second=1 + gap), entry, decoded=False)
+    comparison(torch.zeros(1, 3, 256, 192))
+    found = comparison.found
+    assert (found.joints, found.undecided, round(found.furthest, 1)) == (17, undecided, furthest)
 
 
 def test_nothing_is_written_over_or_in_vain(tmp_path: Path) -> None:
