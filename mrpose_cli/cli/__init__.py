@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
+from mrpose_cli.cli import bench, export, image, models, train, video, weights
 from mrpose_cli.cli import eval as evaluation
-from mrpose_cli.cli import export, image, models, train, video, weights
 from mrpose_cli.version import __version__
 
 app = typer.Typer(
@@ -41,5 +41,6 @@ app.command("video")(video.video)
 app.add_typer(evaluation.app, name="eval")
 app.command("export")(export.export)
 app.command("models")(models.models)
+app.command("bench")(bench.bench)
 app.command("train")(train.train)
 app.add_typer(weights.app, name="weights")

@@ -30,7 +30,7 @@ from mrpose_cli.weights.store import WeightsStore
 
 DEFAULT_MODEL = "rtmpose-s"
 SHIPPED_MODEL = "mrfea2-cspnext-s"  # comes with mrpose, and runs where the default cannot be had
-_DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+DTYPES: dict[Dtype, torch.dtype] = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 # Crops per forward pass and frames per pass of the detector, unless the user says otherwise. Engines that
 # compute images side by side get so many for each that none of them waits long for the last ones.
 _BATCH_SIZES = {"cuda": 64, "mps": 32, "cpu": 8}
@@ -79,7 +79,7 @@ def load_pipeline(
         batch_size: Crops per forward pass; None for the device's default.
         frame_batch: Frames per detector pass; None for the device's default.
         confidence: Boxes below are dropped, 0..1.
-        iou: NMS threshold of detectors that need NMS, 0..1.
+        iou: NMS threshold of YOLO, 0..1.
         imgsz: Longer side of the detector's input in pixels; None for what it was trained with.
         keep_heatmaps: Return a map a person with the poses.
         store: Where weights are found; None for the user's cache.
@@ -218,14 +218,14 @@ def resolve_device(name: str) -> torch.device:
 def _resolve_dtype(name: Dtype, device: torch.device, entry: Checkpoint, engine: type[Engine]) -> torch.dtype:
     if name == "auto":
         name = engine.best_dtype(device)
-    if name not in _DTYPES:
+    if name not in DTYPES:
         raise UsageError(f"'{name}' is not a dtype; use auto, fp32, fp16 or bf16")
     if name not in engine.dtypes:
         runs = f"{entry.name} runs in {engine.name}, which computes in {' or '.join(engine.dtypes)}"
         raise UsageError(f"{runs}; leave {parameter('dtype')} at auto")
     if name == "fp16" and device.type == "cpu":
         raise UsageError(f"fp16 is for GPUs; on the CPU use {parameter('dtype')} fp32 or bf16")
-    return _DTYPES[name]
+    return DTYPES[name]
 
 
 def _choose(

@@ -62,7 +62,7 @@ class ModelOptions:
     )
     iou: Annotated[
         float,
-        Flag("NMS threshold (yolo26 needs no NMS and ignores it).", BOXES, 0, 1, names=("--det-iou",)),
+        Flag("NMS threshold of YOLO.", BOXES, 0, 1, names=("--det-iou",)),
     ] = 0.7
     imgsz: Annotated[int | None, Flag("Longer side of the detector's input. [default: 640]", BOXES, 32)] = (
         None

@@ -17,12 +17,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from eval_runs import PEOPLE, dataset, images_done, start, wait_for
 from PIL import Image
 from typer.testing import CliRunner, Result
 
 from mrpose_cli.cli import app
 from mrpose_cli.evaluation.report import CocoFigures, Report, read_report
+from mrpose_cli.pipeline.precision import computes_bf16
 
 pytestmark = pytest.mark.downloads
 
@@ -101,10 +103,12 @@ def test_the_report_states_every_condition(done: tuple[Path, str], data: tuple[P
         "simcc",
     )
     assert conditions.model.sha256.startswith("85c5d669aa0b")
-    assert (conditions.model.dtype, conditions.model.device) == ("float32", "cpu")
+    assert (conditions.model.engine, conditions.model.device) == ("OpenVINO", "cpu")
+    assert conditions.model.dtype == ("bfloat16" if computes_bf16(torch.device("cpu")) else "float32")
+    assert conditions.boxes.engine is None  # they were given
     assert (conditions.boxes.kind, conditions.boxes.rule) == ("ground truth", "mmpose")
     assert conditions.suppression == "OKS-NMS 0.9"
-    assert {"mrpose", "python", "torch", "onnxruntime", "pycocotools"} <= conditions.versions.keys()
+    assert {"mrpose", "python", "torch", "openvino", "pycocotools"} <= conditions.versions.keys()
 
 
 def test_no_other_network_is_evaluated_in_place_of_the_default(

@@ -53,7 +53,8 @@ def test_keypoints_of_the_samples(done: Path) -> None:
         for person in EXPECTED[image["file_name"]]:
             box = np.array(person["bbox"])
             distance = [np.abs(np.array(row["bbox"]) - box).max() for row in found]
-            assert min(distance) < 3, f"{image['file_name']}: nobody at {person['bbox']}"
+            # Where the CPU computes bf16, a large box's edges move by up to 2 % of it.
+            assert min(distance) < max(3, 0.02 * box[3]), f"{image['file_name']}: nobody at {person['bbox']}"
             match = found[int(np.argmin(distance))]
             expected = np.array(person["keypoints"])
             points = np.array(match["keypoints"]).reshape(17, 3)[:, :2]
@@ -255,7 +256,7 @@ def test_heatmaps_are_drawn_over_the_people(run: Run, samples: Path, tmp_path: P
         (["photo.png", "--detector", "none.pt"], 2, "no detector file"),
         (["photo.png", "--device", "cuda:7"], 2, "no usable device"),
         (["photo.png", "--device", "tpu"], 2, "not a device"),
-        (["photo.png", "--dtype", "bf16"], 2, "computes in fp32"),
+        (["photo.png", "--engine", "onnx", "--dtype", "bf16"], 2, "computes in fp32"),
         (["photo.png", "--boxes", "b.json", "--whole-image"], 2, "contradict"),
         (["photo.png", "--weights", "none.onnx"], 1, "no weights file"),
         (["photo.png", "--weights", "photo.png"], 1, "not a readable checkpoint"),

@@ -110,7 +110,7 @@ class Comparison:
         sure = scores > self._sure
         undecided = sure & (moved > MOST_PIXELS)
         if undecided.any():
-            undecided &= self._ties(output, keypoints)
+            undecided &= self._ties(output, places)
         counted = moved[sure & ~undecided]
         found = self.found
         found.crops += len(crops)
@@ -122,17 +122,17 @@ class Comparison:
         found.answer = float(np.max([found.answer, *shares]))
         return output
 
-    def _ties(self, output: Output, keypoints: Tensor) -> Tensor:
-        """Joints (N, K) that move if the network's own output changes by no more than rounding."""
+    def _ties(self, output: Output, places: Tensor) -> Tensor:
+        """Joints (N, K) that get to these places if the output changes by no more than rounding."""
         random = torch.Generator().manual_seed(0)
-        ties = torch.zeros(keypoints.shape[:2], dtype=torch.bool)
+        ties = torch.zeros(places.shape[:2], dtype=torch.bool)
         for _ in range(_DRAWS):
             noisy = [
                 part + _ROUNDING * part.abs().max() * (2 * torch.rand(part.shape, generator=random) - 1)
                 for part in _parts(output)
             ]
             near = joints_of((noisy[0], noisy[1]) if len(noisy) > 1 else noisy[0], self._entry)[0]
-            ties |= (near - keypoints).norm(dim=-1) > MOST_PIXELS
+            ties |= (near - places).norm(dim=-1) <= MOST_PIXELS
         return ties
 
 

@@ -51,24 +51,26 @@ class YoloDetector:
         """Boxes of every frame; frames of one letterboxed shape go through the network together."""
         with self._clock(Stage.LETTERBOX):
             fitted = [letterbox(frame.image, self._size) for frame in frames]
-        by_shape: dict[tuple[int, ...], list[int]] = {}
-        for index, item in enumerate(fitted):
-            by_shape.setdefault(item.image.shape, []).append(index)
-        found: dict[int, Detections] = {}
-        for indices in by_shape.values():
-            with self._clock(Stage.DETECTOR):
-                rows = self._people([fitted[i].image for i in indices])
-            found.update((i, _detections(fitted[i], row)) for i, row in zip(indices, rows, strict=True))
-        return [found[index] for index in range(len(frames))]
+        with self._clock(Stage.DETECTOR):
+            rows = self._people([torch.from_numpy(item.image) for item in fitted])
+        return [_detections(item, self._strongest(found)) for item, found in zip(fitted, rows, strict=True)]
 
     @torch.inference_mode()
     @full_float32()
-    def _people(self, images: list[NDArray[np.uint8]]) -> list[NDArray[np.float32]]:
-        """Rows x1 y1 x2 y2 score, best first, per image (h, w, 3) uint8 RGB of one shape."""
-        pixels = torch.from_numpy(np.stack(images)).to(self.engine.input.device)
-        answer = self.engine(pixels)
-        assert isinstance(answer, Tensor)
-        return [self._strongest(rows[rows[:, 4] > self._confidence].cpu().numpy()) for rows in answer]
+    def _people(self, images: list[Tensor]) -> list[NDArray[np.float32]]:
+        """Rows x1 y1 x2 y2 score above the least score, per image (h, w, 3) uint8 RGB."""
+        answers: dict[int, Tensor] = {}
+        if self.engine.parallel > 1:  # each for itself, so that shapes do not matter
+            answers.update((index, rows[0]) for index, rows in enumerate(self.engine.each(images)))
+        else:
+            by_shape: dict[torch.Size, list[int]] = {}
+            for index, image in enumerate(images):
+                by_shape.setdefault(image.shape, []).append(index)
+            for indices in by_shape.values():
+                pixels = torch.stack([images[index] for index in indices]).to(self.engine.input.device)
+                answers.update(zip(indices, self.engine(pixels), strict=True))
+        rows = (answers[index] for index in range(len(images)))
+        return [found[found[:, 4] > self._confidence].cpu().numpy() for found in rows]
 
     def _strongest(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """The rows that no better one overlaps, best first."""

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from mrpose_cli.errors import WeightsError
 from mrpose_cli.pipeline.engines.base import Engine
@@ -48,22 +49,32 @@ class YoloxDetector:
 
     def detect(self, frames: Sequence[Frame]) -> list[Detections]:
         """Boxes of every frame."""
-        return [self._detect(frame.image) for frame in frames]
-
-    def _detect(self, image: NDArray[np.uint8]) -> Detections:
-        height, width = image.shape[:2]
         with self._clock(Stage.LETTERBOX):
-            # The picture lies in the top left corner, as mmdetection pads it.
-            ratio = min(self._size[0] / height, self._size[1] / width)
-            small = cv2.resize(image, (max(round(width * ratio), 1), max(round(height * ratio), 1)))
-            canvas = np.full((*self._size, 3), _GRAY, np.uint8)
-            canvas[: small.shape[0], : small.shape[1]] = small
-            tensor = canvas[..., ::-1].transpose(2, 0, 1)[None].astype(np.float32)
+            fitted = [self._fit(frame.image) for frame in frames]
         with self._clock(Stage.DETECTOR):
-            wanted = self.engine.input
-            answer = self.engine(torch.from_numpy(tensor).to(wanted.device, wanted.dtype))
-            rows, labels = (part.cpu().numpy() for part in answer)
-        rows = rows[0][(labels[0] == 0) & (rows[0][:, 4] >= self._confidence)]
+            answers = self.engine.each([image for image, _ in fitted])
+        return [
+            self._detections(frame.image, ratio, *(part.cpu().numpy()[0] for part in answer))
+            for frame, (_, ratio), answer in zip(frames, fitted, answers, strict=True)
+        ]
+
+    def _fit(self, image: NDArray[np.uint8]) -> tuple[Tensor, float]:
+        """The network's input (3, h, w), and its size over the picture's."""
+        height, width = image.shape[:2]
+        # The picture lies in the top left corner, as mmdetection pads it.
+        ratio = min(self._size[0] / height, self._size[1] / width)
+        small = cv2.resize(image, (max(round(width * ratio), 1), max(round(height * ratio), 1)))
+        canvas = np.full((*self._size, 3), _GRAY, np.uint8)
+        canvas[: small.shape[0], : small.shape[1]] = small
+        wanted = self.engine.input
+        tensor = torch.from_numpy(canvas[..., ::-1].transpose(2, 0, 1).astype(np.float32))
+        return tensor.to(wanted.device, wanted.dtype), ratio
+
+    def _detections(
+        self, image: NDArray[np.uint8], ratio: float, rows: NDArray[np.float32], labels: NDArray[np.int64]
+    ) -> Detections:
+        height, width = image.shape[:2]
+        rows = rows[(labels == 0) & (rows[:, 4] >= self._confidence)]
         rows = rows[np.argsort(-rows[:, 4], kind="stable")]
         boxes = np.clip(rows[:, :4] / ratio, 0, [width, height, width, height]).astype(np.float32)
         solid = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -88,6 +89,10 @@ class Engine(Protocol):
 
     def __call__(self, images: Tensor) -> Output:
         """The network's answer for images (N, 3, H, W) as ``input`` says, or as the module wants them."""
+        ...
+
+    def each(self, images: Sequence[Tensor]) -> list[Output]:
+        """The network's answers for images of different sizes, without N; with it, each answer has N = 1."""
         ...
 
 

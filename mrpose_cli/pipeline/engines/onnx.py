@@ -108,6 +108,10 @@ class OnnxEngine:
         """The outputs, in the order they were asked for."""
         return in_batches(self._run, images, self._count)
 
+    def each(self, images: Sequence[Tensor]) -> list[Output]:
+        """The network's answers for images (...) of any sizes, one after the other."""
+        return [self(image[None]) for image in images]
+
     def _run(self, images: Tensor) -> list[NDArray[np.float32]]:
         try:
             answer: list[NDArray[np.float32]]

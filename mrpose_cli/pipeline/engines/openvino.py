@@ -8,11 +8,10 @@ import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -96,17 +95,26 @@ class OpenVinoEngine:
 
     def __call__(self, images: Tensor) -> Output:
         """The network's answer for images (N, ...), which are computed side by side."""
-        array, answers = images.numpy(), []
+        first, *others = (torch.cat(parts) for parts in zip(*self._answers(list(images)), strict=True))
+        return (first, others[0]) if others else first
+
+    def each(self, images: Sequence[Tensor]) -> list[Output]:
+        """The network's answers for images (...) of any sizes, which are computed side by side."""
+        return [(first, others[0]) if others else first for first, *others in self._answers(images)]
+
+    def _answers(self, images: Sequence[Tensor]) -> list[list[Tensor]]:
+        """The outputs for every image, each (1, ...)."""
+        answers = []
         ahead = len(self._requests)
-        for index in range(len(array) + ahead):
+        for index in range(len(images) + ahead):
             request = self._requests[index % ahead]
             request.wait()  # in the first round for what an interrupted call left under way
             if index >= ahead:
-                answers.append([request.get_tensor(output).data.copy() for output in self._outputs])
-            if index < len(array):
-                request.start_async({0: array[index : index + 1]})
-        first, *others = (torch.from_numpy(np.concatenate(parts)) for parts in zip(*answers, strict=True))
-        return (first, others[0]) if others else first
+                outputs = (request.get_tensor(output).data.copy() for output in self._outputs)
+                answers.append([torch.from_numpy(output) for output in outputs])
+            if index < len(images):
+                request.start_async({0: images[index][None].numpy()})
+        return answers
 
 
 @cache
@@ -163,7 +171,9 @@ def _kept(folder: Path, entry: Checkpoint, dtype: torch.dtype) -> Path:
     """The file for what is compiled, by everything that it depends on."""
     runtime = core()
     conditions = [entry.sha256, runtime.get_property("CPU", "FULL_DEVICE_NAME")]
-    conditions += [version(name) for name in ("openvino", "torch", "ultralytics")]
+    for name in ("openvino", "torch", "ultralytics"):
+        with suppress(PackageNotFoundError):  # ultralytics is not needed for every detector
+            conditions.append(version(name))
     for room in ("models", "pipeline"):  # who works on them must not get what was compiled before
         sources = sorted((Path(__file__).parents[2] / room).rglob("*.py"))
         conditions += [

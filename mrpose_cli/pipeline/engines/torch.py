@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -61,6 +61,10 @@ class TorchEngine:
     def __call__(self, images: Tensor) -> Output:
         """The module's answer for images."""
         return self._network(images)
+
+    def each(self, images: Sequence[Tensor]) -> list[Output]:
+        """The network's answers for images (...) of any sizes, one after the other."""
+        return [self(image[None]) for image in images]
 
 
 def module_of(entry: Checkpoint, path: Path) -> nn.Module:
