@@ -12,13 +12,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import torch
 from torch import Tensor, nn
 
 from mrpose_cli.errors import WeightsError
 from mrpose_cli.models.layouts import Rule, State, rename
-from mrpose_cli.models.onnx_file import read_initializers
+from mrpose_cli.models.onnx_file import read_initializers, read_properties
 from mrpose_cli.models.pickles import ForeignCodeError, UnreadableError, read_pickle
 from mrpose_cli.models.registry import ModelInfo, create_model, model_info
 from mrpose_cli.printable import printable
@@ -32,6 +33,7 @@ _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _MOST_TENSORS = 50_000
 _LONGEST_KEY = 500
 _LONGEST_HEADER = 8 << 20  # bytes, about 100 a tensor
+_LONGEST_XML = 32 << 20  # bytes, a hundred times that of a large network
 _TRAINING: tuple[Rule, ...] = ((r"^(module\.)*data_preprocessor\.", None), (r"^(module\.)+", ""))
 
 
@@ -118,6 +120,30 @@ def read_state_dict(path: Path) -> State:
     else:
         content = open_pickle(path)
     return _plain_keys(_unwrap(content), path)
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """What a file says of itself by key; nothing if it is of a kind that says nothing.
+
+    Args:
+        path: ``.safetensors``, ``.onnx``, OpenVINO's ``.xml``, or any other file.
+
+    Raises:
+        WeightsError: the file is missing or damaged.
+    """
+    if path.suffix == ".safetensors":
+        with open_safetensors(path) as file:
+            return dict(file.metadata() or {})
+    if path.suffix == ".onnx":
+        with _readable(path):
+            return read_properties(path)
+    if path.suffix == ".xml":
+        with _readable(path):
+            if path.stat().st_size > _LONGEST_XML:
+                raise UnreadableError("it is longer than the graph of any network")
+            items = ElementTree.parse(path).getroot().iterfind("rt_info/*")
+            return {item.tag: item.get("value", "") for item in items}
+    return {}
 
 
 def open_pickle(path: Path) -> Any:

@@ -19,7 +19,7 @@ from mrpose_cli.errors import Message, UsageError, WeightsError, parameter
 from mrpose_cli.models.checkpoint import (
     load_checkpoint,
     model_from_state,
-    open_safetensors,
+    read_metadata,
     read_state_dict,
 )
 from mrpose_cli.models.recognition import Recognized, recognize
@@ -27,7 +27,8 @@ from mrpose_cli.models.registry import canonical, check_size, list_models, model
 from mrpose_cli.weights.manifest import PoseEntry, find_pose, load_manifest
 from mrpose_cli.weights.store import WeightsStore
 
-METADATA_KEY = "mrpose"  # of the safetensors header; its value is the entry as JSON
+METADATA_KEY = "mrpose"  # of what a file says of itself; its value is the entry as JSON
+_GRAPHS = {".onnx": "onnx", ".xml": "openvino"}  # suffixes of files with a graph, and their formats
 
 # Whose conventions a checkpoint follows, by family and layout. mmpose's layout does not tell plain
 # heatmaps from DARK's and UDP's: those have to be named.
@@ -50,9 +51,9 @@ def identify(
 ) -> PoseEntry:
     """The entry of a weights file: what network it holds and what that network expects.
 
-    In this order: the metadata that :func:`convert` writes; the manifest's row called ``model``; the row
-    whose file has this name; the network that the tensors fit, with the conventions of whoever's
-    layout the keys are in.
+    In this order: the metadata that :func:`convert` and ``mrpose export`` write; the manifest's row called
+    ``model``; the row whose file has this name; the network that the tensors fit, with the conventions of
+    whoever's layout the keys are in.
 
     Args:
         path: The file.
@@ -82,12 +83,12 @@ def _identify(path: Path, model: str | None) -> tuple[PoseEntry, str]:
             raise UsageError(f"{path} holds {written.name}, not {model}; leave {parameter('model')} out")
         return written, ""
     rows = load_manifest().pose
-    if model is not None and (path.suffix == ".onnx" or canonical(model) not in list_models()):
+    if model is not None and (path.suffix in _GRAPHS or canonical(model) not in list_models()):
         return _row(path, find_pose(model))
     for row in rows:
         if row.name == model or (model is None and row.file == path.name):
             return _row(path, row)
-    if path.suffix == ".onnx":
+    if path.suffix in _GRAPHS:
         raise UsageError(f"{path} does not say what it holds: name its model with {parameter('model')}")
     found = recognize(read_state_dict(path), origin=str(path))
     if model is not None and found.name != canonical(model):
@@ -97,6 +98,8 @@ def _identify(path: Path, model: str | None) -> tuple[PoseEntry, str]:
 
 
 def _row(path: Path, row: PoseEntry) -> tuple[PoseEntry, str]:
+    if path.suffix in _GRAPHS:
+        row = row.model_copy(update={"format": _GRAPHS[path.suffix]})
     named = _size_in(path.name)
     if named in (None, row.input_size):
         return row, ""
@@ -107,7 +110,7 @@ def _resized(path: Path, entry: PoseEntry, size: tuple[int, int]) -> PoseEntry:
     """The entry for crops of another size, of which no figures are known."""
     if size == entry.input_size:
         return entry
-    if entry.format == "onnx" or model_info(entry.arch).input_size is not None:
+    if entry.format != "torch" or model_info(entry.arch).input_size is not None:
         height, width = entry.input_size
         raise UsageError(
             f"{path} takes crops of {height}x{width} and no others; leave {parameter('input_size')} out"
@@ -116,15 +119,12 @@ def _resized(path: Path, entry: PoseEntry, size: tuple[int, int]) -> PoseEntry:
 
 
 def read_entry(path: Path) -> PoseEntry | None:
-    """The entry in a safetensors file's metadata; None if it has none or is no such file.
+    """The entry in a file's metadata; None if it has none.
 
     Raises:
         WeightsError: there is an entry and it is not valid.
     """
-    if path.suffix != ".safetensors" or not path.is_file():
-        return None
-    with open_safetensors(path) as file:
-        metadata = file.metadata() or {}
+    metadata = read_metadata(path) if path.is_file() else {}
     if METADATA_KEY not in metadata:
         return None
     try:
@@ -135,7 +135,7 @@ def read_entry(path: Path) -> PoseEntry | None:
         reason = ": ".join([*place, problem["msg"].removeprefix("Value error, ")])
         raise WeightsError(f"{path}: its description is not valid: {reason}") from error
     problems = {
-        "format: it is no ONNX file": entry.format != "torch",
+        f"format: it is no file of {entry.format}": entry.format != _GRAPHS.get(path.suffix, "torch"),
         f"arch: no network is called {entry.arch}": entry.arch not in list_models(),
         f"codec: {entry.codec} is not how the network's answer is read": entry.arch in list_models()
         and (entry.codec == "simcc") != (model_info(entry.arch).input_size is not None),

@@ -1,4 +1,4 @@
-"""The tensors of an ONNX file, for networks that this package can build itself.
+"""What an ONNX file says of itself, and its tensors, for networks that this package can build itself.
 
 ONNX Runtime runs such files and does not give their weights away. It comes with protobuf, which reads them
 once it is told the few fields of ONNX's messages that matter here (onnx.proto3 has them all).
@@ -38,7 +38,11 @@ _MESSAGES = {
         ("sparse_initializer", 15, "SparseTensor", True),
     ),
     "Function": (("node", 7, "Node", True), ("attribute_proto", 11, "Attribute", True)),
-    "Model": (("graph", 7, "Graph", False), ("functions", 25, "Function", True)),
+    "Property": (("key", 1, "STRING", False), ("value", 2, "STRING", False)),
+    "Model": (
+        ("graph", 7, "Graph", False), ("metadata_props", 14, "Property", True),
+        ("functions", 25, "Function", True),
+    ),
 }  # fmt: skip
 
 
@@ -49,11 +53,15 @@ def read_initializers(path: Path) -> State:
         OSError: the file cannot be read.
         google.protobuf.message.DecodeError: it is no ONNX file.
     """
-    model = _model_class()()
-    model.ParseFromString(path.read_bytes())
+    model = _parsed(path)
     stored = {tensor.name: tensor for tensor in model.graph.initializer if tensor.data_type == _FLOAT}
     used = dict.fromkeys(name for node in model.graph.node for name in node.input if name in stored)
     return {name: _tensor(stored[name]) for name in used}
+
+
+def read_properties(path: Path) -> dict[str, str]:
+    """The metadata of an ONNX file; errors as for :func:`read_initializers`."""
+    return {item.key: item.value for item in _parsed(path).metadata_props}
 
 
 def check_alone(path: Path) -> None:
@@ -65,9 +73,8 @@ def check_alone(path: Path) -> None:
     from google.protobuf.message import DecodeError
 
     check_file(path)
-    model = _model_class()()
     try:
-        model.ParseFromString(path.read_bytes())
+        model = _parsed(path)
     except DecodeError as error:
         raise WeightsError(f"{path} is not a readable ONNX network (it is no ONNX file)") from error
     if _names_files(model):
@@ -89,6 +96,12 @@ def _names_files(message: Any) -> bool:
 def _tensor(stored: Any) -> torch.Tensor:
     raw = np.frombuffer(stored.raw_data, "<f4") if stored.raw_data else np.asarray(stored.float_data, "f4")
     return torch.from_numpy(raw.astype(np.float32)).reshape(tuple(stored.dims))
+
+
+def _parsed(path: Path) -> Any:
+    model = _model_class()()
+    model.ParseFromString(path.read_bytes())
+    return model
 
 
 @cache

@@ -26,11 +26,18 @@ from torch import Tensor
 
 from mrpose_cli.pipeline.engines.base import Output
 from mrpose_cli.pipeline.precision import full_float32
-from mrpose_cli.weights.manifest import CodecName
+from mrpose_cli.weights.manifest import CodecName, PoseEntry
 
 # Widths of the blurs, in cells: DARK's and UDP's has the training targets' sigma of 2; mmpose's MSPN and
 # RSN decode with the kernel of their finest target, RSN's authors with the same.
 _BLUR = {"dark": 11, "udp": 11, "megvii": 5, "second-peak": 5}
+
+
+def decode(output: Output, entry: PoseEntry) -> tuple[Tensor, Tensor]:
+    """Keypoints (N, K, 2) in crop pixels and scores (N, K) of an output, by its checkpoint's rule."""
+    if isinstance(output, tuple):
+        return decode_simcc(*output)
+    return decode_heatmaps(output, entry.codec, entry.input_size, entry.blur)
 
 
 def decode_heatmaps(

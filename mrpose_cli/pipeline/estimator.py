@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mrpose_cli.pipeline.crops import CropSpec
-from mrpose_cli.pipeline.decode import decode_heatmaps, decode_simcc, flip_average
+from mrpose_cli.pipeline.decode import decode, flip_average
 from mrpose_cli.pipeline.engines.base import Engine, Output
 from mrpose_cli.pipeline.precision import full_float32
 from mrpose_cli.pipeline.profile import Stage, StageClock
@@ -106,12 +106,7 @@ class PoseEstimator:
             output = self._own_joints(output)
             if self.flip:
                 output = self._flip_average(output)
-            if isinstance(output, tuple):
-                keypoints, scores = decode_simcc(*output)
-            else:
-                keypoints, scores = decode_heatmaps(
-                    output, self.entry.codec, self.entry.input_size, self.entry.blur
-                )
+            keypoints, scores = decode(output, self.entry)
             maps = _drawable(output) if self.keep_maps else None
             return Estimate(
                 keypoints.cpu().numpy(), scores.cpu().numpy(), None if maps is None else maps.cpu().numpy()

@@ -32,7 +32,9 @@ class ModelOptions:
     ] = None
     weights: Annotated[
         Path | None,
-        Flag("Your own weights: the authors', mmpose's, or from `mrpose weights convert`.", MODELS),
+        Flag(
+            "Your own weights: the authors', mmpose's, or from `mrpose weights convert` or `export`.", MODELS
+        ),
     ] = None
     input_size: Annotated[
         tuple[int, int] | None,

@@ -123,7 +123,7 @@ class PoseEntry(Entry):
     """A pose network's checkpoint together with the input it expects and how its output is read."""
 
     kind: Literal["pose"] = "pose"
-    format: Literal["torch", "onnx"]
+    format: Literal["torch", "onnx", "openvino"]
     arch: Name = Field(description="name in the model registry; for ONNX files a label")
     joints: int = Field(ge=1, le=MOST_JOINTS, description="channels of the network's output")
     skeleton: str = Field(default="coco17", description="the output's first joints are this skeleton's")

@@ -37,6 +37,8 @@ def engine_for(entry: Checkpoint, device: Device, name: str = "auto") -> type[En
             f"{entry.name} does not run in {name} on {device.type} here; leave {parameter('engine')} at auto"
             + (f" or take {' or '.join(able)}" if able else "")
         )
+    if not able and device.type != "cpu" and any(e.runs(entry, Device("cpu")) for e in ENGINES.values()):
+        raise UsageError(f"{entry.name} runs on the CPU alone; pass {parameter('device')} cpu")
     if not able:
         raise UsageError(f"{entry.name} needs OpenVINO or ONNX Runtime; `pip install openvino` brings one")
     return ENGINES[able[0] if name == "auto" else name]

@@ -18,8 +18,6 @@ from mrpose_cli.weights.manifest import DetectorEntry, PoseEntry
 Checkpoint = PoseEntry | DetectorEntry
 # Heatmaps (N, K, h, w), or SimCC's two distributions (N, K, bins), or a detector's boxes and their classes.
 Output = Tensor | tuple[Tensor, Tensor]
-# Of ONNX files by the manifest's name for what is in them: the outputs that are asked for.
-OUTPUTS = {"onnx": ("simcc_x", "simcc_y"), "yolox-onnx": ("dets", "labels")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +101,20 @@ def installed(package: str) -> bool:
     return find_spec(package) is not None
 
 
+def outputs_of(entry: Checkpoint) -> tuple[str, ...] | None:
+    """The outputs that are asked for, of files that hold a graph; None for files of other formats."""
+    if entry.format not in ("onnx", "openvino", "yolox-onnx"):
+        return None
+    return answers_of(entry) if isinstance(entry, PoseEntry) else ("dets", "labels")
+
+
+def answers_of(entry: PoseEntry) -> tuple[str, ...]:
+    """What a pose network's outputs are called in files that hold its graph."""
+    return ("simcc_x", "simcc_y") if entry.codec == "simcc" else ("heatmaps",)
+
+
 def check_fits(entry: Checkpoint, path: Path, wanted: Input) -> None:
-    """Make sure that the network in an ONNX file takes the crops that its entry says.
+    """Make sure that the network in a file takes the crops that its entry says.
 
     Raises:
         WeightsError: it takes others.

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from mrpose_cli.errors import WeightsError
 from mrpose_cli.models.onnx_file import check_alone
-from mrpose_cli.pipeline.engines.base import OUTPUTS, Checkpoint, Input, Output, check_fits, installed
+from mrpose_cli.pipeline.engines.base import Checkpoint, Input, Output, check_fits, installed, outputs_of
+from mrpose_cli.pipeline.engines.torch import TorchEngine
 from mrpose_cli.pipeline.options import Dtype
 
 _CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
@@ -27,7 +30,7 @@ class OnnxEngine:
     Args:
         path: The file.
         device: Where it should run.
-        outputs: Names of the two that are asked for.
+        outputs: Names of the one or two that are asked for.
 
     Raises:
         WeightsError: the file is not a network with these outputs.
@@ -69,15 +72,17 @@ class OnnxEngine:
             )
         self._session, self._outputs, self._path = session, list(outputs), path
         images = session.get_inputs()[0]
-        height, width = images.shape[2:]
+        count, _, height, width = images.shape
+        self._count = count if isinstance(count, int) else None
         fixed = isinstance(height, int) and isinstance(width, int)
         self.input = Input(torch.device("cpu"), size=(height, width) if fixed else None)
         self._input_name = images.name
 
     @classmethod
     def runs(cls, entry: Checkpoint, device: torch.device) -> bool:
-        """ONNX files; pose networks on the CPU alone, as torch computes them faster everywhere else."""
-        wanted = entry.format in OUTPUTS and (device.type == "cpu" or entry.kind != "pose")
+        """ONNX files; on the CPU alone those that torch computes, too, which is faster everywhere else."""
+        wanted = entry.format in ("onnx", "yolox-onnx")
+        wanted = wanted and (device.type == "cpu" or not TorchEngine.runs(entry, device))
         return wanted and installed("onnxruntime")
 
     @classmethod
@@ -95,24 +100,47 @@ class OnnxEngine:
         cache: Path | None = None,
     ) -> Self:
         """The network of a checkpoint; see :meth:`Engine.load`."""
-        engine = cls(path, device, outputs=OUTPUTS[entry.format])
+        engine = cls(path, device, outputs=outputs_of(entry) or ())
         check_fits(entry, path, engine.input)
         return engine
 
-    def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """The two outputs, in the order they were asked for."""
+    def __call__(self, images: Tensor) -> Output:
+        """The outputs, in the order they were asked for."""
+        return in_batches(self._run, images, self._count)
+
+    def each(self, images: Sequence[Tensor]) -> list[Output]:
+        """The network's answers for images (...) of any sizes, one after the other."""
+        return [self(image[None]) for image in images]
+
+    def _run(self, images: Tensor) -> list[NDArray[np.float32]]:
         try:
-            first, second = self._session.run(self._outputs, {self._input_name: images.numpy()})
+            answer: list[NDArray[np.float32]]
+            answer = self._session.run(self._outputs, {self._input_name: images.numpy()})
         except Exception as error:  # as above
             reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
             raise WeightsError(
                 f"{self._path} cannot be run on {tuple(images.shape[2:])} pixels ({reason})"
             ) from error
-        return torch.from_numpy(first), torch.from_numpy(second)
+        return answer
 
-    def each(self, images: Sequence[Tensor]) -> list[Output]:
-        """The network's answers for images (...) of any sizes, one after the other."""
-        return [self(image[None]) for image in images]
+
+def in_batches(
+    run: Callable[[Tensor], Sequence[NDArray[np.float32]]], images: Tensor, count: int | None
+) -> Output:
+    """The one or two outputs for any number of images, of what may take only so many at a time.
+
+    Args:
+        run: Gives its outputs for images.
+        images: (N, ...).
+        count: How many images ``run`` takes, no more and no fewer; None for any number.
+    """
+    parts = images.split(count) if count else (images,)
+    missing = (count or 0) - len(parts[-1])
+    if missing > 0:
+        parts = (*parts[:-1], torch.cat([parts[-1], parts[-1].new_zeros(missing, *images.shape[1:])]))
+    answers = zip(*map(run, parts), strict=True)
+    first, *others = (torch.from_numpy(np.concatenate(answer)[: len(images)]) for answer in answers)
+    return (first, others[0]) if others else first
 
 
 def wanted_providers(device: torch.device, available: Sequence[str]) -> list[Any]:

@@ -18,7 +18,7 @@ from torch import Tensor
 from mrpose_cli.atomic import write_atomically
 from mrpose_cli.errors import OutputError, WeightsError
 from mrpose_cli.models.onnx_file import check_alone
-from mrpose_cli.pipeline.engines.base import OUTPUTS, Checkpoint, Input, Output, check_fits, installed
+from mrpose_cli.pipeline.engines.base import Checkpoint, Input, Output, check_fits, installed, outputs_of
 from mrpose_cli.pipeline.engines.centering import center
 from mrpose_cli.pipeline.engines.torch import module_of
 from mrpose_cli.pipeline.options import Dtype
@@ -78,18 +78,18 @@ class OpenVinoEngine:
         cache: Path | None = None,
     ) -> Self:
         """The network of a checkpoint; see :meth:`Engine.load`."""
-        outputs = OUTPUTS.get(entry.format, _ANSWERS)
+        asked = outputs_of(entry)
         config = {"INFERENCE_PRECISION_HINT": _HINTS[dtype], "PERFORMANCE_HINT": "THROUGHPUT"}
         kept = _kept(cache, entry, dtype) if cache else None
         compiled = _compiled_before(kept, config) if kept else None
         if compiled is None:
-            graph = _read(path, outputs) if entry.format in OUTPUTS else _converted(entry, path)
+            graph = _read(path, asked) if asked else _converted(entry, path)
             if dtype == torch.bfloat16:
-                center(graph, _core())
-            compiled = _core().compile_model(graph, "CPU", config)
+                center(graph, core())
+            compiled = core().compile_model(graph, "CPU", config)
             if kept:
                 _keep(compiled, kept)
-        engine = cls(compiled, dtype, outputs)
+        engine = cls(compiled, dtype, asked or _ANSWERS)
         check_fits(entry, path, engine.input)
         return engine
 
@@ -118,7 +118,8 @@ class OpenVinoEngine:
 
 
 @cache
-def _core() -> Any:
+def core() -> Any:
+    """OpenVINO, which plugs into the CPU once."""
     # Its import would tell its makers, if it found the package for that.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     import openvino
@@ -127,16 +128,18 @@ def _core() -> Any:
 
 
 def _read(path: Path, outputs: tuple[str, ...]) -> Any:
-    """The graph in an ONNX file, for one image at a time."""
-    check_alone(path)
+    """The graph in an ONNX file or in one of OpenVINO's own, for one image at a time."""
+    kind = "ONNX" if path.suffix == ".onnx" else "OpenVINO"
+    if kind == "ONNX":
+        check_alone(path)
     try:
-        graph = _core().read_model(path)
+        graph = core().read_model(path)
         shape = graph.input(0).get_partial_shape()
         shape[0] = 1
         graph.reshape(shape)
     except Exception as error:  # it raises RuntimeError with a page of text
         reason = (str(error).splitlines() or [type(error).__name__])[-1][:160]
-        raise WeightsError(f"{path} is not a readable ONNX network ({reason})") from error
+        raise WeightsError(f"{path} is not a readable {kind} network ({reason})") from error
     names = {name for output in graph.outputs for name in output.get_names()}
     if not names.issuperset(outputs):
         raise WeightsError(
@@ -166,8 +169,8 @@ def _converted(entry: Checkpoint, path: Path) -> Any:
 
 def _kept(folder: Path, entry: Checkpoint, dtype: torch.dtype) -> Path:
     """The file for what is compiled, by everything that it depends on."""
-    core = _core()
-    conditions = [entry.sha256, core.get_property("CPU", "FULL_DEVICE_NAME")]
+    runtime = core()
+    conditions = [entry.sha256, runtime.get_property("CPU", "FULL_DEVICE_NAME")]
     for name in ("openvino", "torch", "ultralytics"):
         with suppress(PackageNotFoundError):  # ultralytics is not needed for every detector
             conditions.append(version(name))
@@ -183,7 +186,7 @@ def _kept(folder: Path, entry: Checkpoint, dtype: torch.dtype) -> Path:
 def _compiled_before(kept: Path, config: dict[str, str]) -> Any:
     """What was compiled before; None if it was not, or cannot be read."""
     with suppress(OSError, RuntimeError):
-        return _core().import_model(kept.read_bytes(), "CPU", config)
+        return core().import_model(kept.read_bytes(), "CPU", config)
     return None
 
 

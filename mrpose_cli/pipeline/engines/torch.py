@@ -32,8 +32,10 @@ class TorchEngine:
 
     @classmethod
     def runs(cls, entry: Checkpoint, device: torch.device) -> bool:
-        """Every pose network, of ONNX files it takes the weights, and every YOLO of ultralytics."""
-        return entry.format != "yolox-onnx"
+        """What is in files for torch, and RTMPose, of whose ONNX files it takes the weights."""
+        if isinstance(entry, PoseEntry) and entry.format == "onnx":
+            return entry.codec == "simcc"
+        return entry.format in ("torch", "ultralytics")
 
     @classmethod
     def best_dtype(cls, device: torch.device) -> Dtype:

@@ -1,0 +1,196 @@
+"""Whether a written file gives what the network gives."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from mrpose_cli.errors import InputError, MrposeError, UsageError, parameter
+from mrpose_cli.jobs.evaluate.options import EvalJob
+from mrpose_cli.jobs.evaluate.run import load, prepare, run
+from mrpose_cli.media.inputs import expand
+from mrpose_cli.pipeline.decode import decode
+from mrpose_cli.pipeline.engines.base import Output
+from mrpose_cli.pipeline.engines.torch import TorchEngine
+from mrpose_cli.pipeline.factory import open_pipeline
+from mrpose_cli.pipeline.options import ModelOptions
+from mrpose_cli.pipeline.profile import StageClock
+from mrpose_cli.ranks import Ranks
+from mrpose_cli.skeletons import get_skeleton
+from mrpose_cli.weights.manifest import PoseEntry
+from mrpose_cli.weights.store import WeightsStore
+
+MOST_PIXELS, MOST_AP = 0.05, 0.1  # that a written file may differ by
+_MOST_ANSWER = 1e-3  # the same of its output, as a share of the highest value
+_ROUNDING = 3e-5  # as such a share: what is closer than this is a tie
+_DRAWS = 32
+_SURE = 0.2
+_MADE_UP = 8  # crops where there are no photos
+_CPU = torch.device("cpu")
+
+
+@dataclass(slots=True)
+class Parity:
+    """How far what a file gives is from the float32 network.
+
+    Attributes:
+        crops: How many were compared.
+        joints: Joints of them that the network is sure of.
+        undecided: Joints of these that two equal values decide, so that rounding does; in nothing below.
+        furthest: The most that a joint moved, in crop pixels.
+        total: All such distances together.
+        answer: The greatest difference of the output (with decoding inside, of the scores), as a share of
+            the highest value.
+        ap: AP of the network and of the file; None if not measured.
+    """
+
+    crops: int = 0
+    joints: int = 0
+    undecided: int = 0
+    furthest: float = 0.0
+    total: float = 0.0
+    answer: float = 0.0
+    ap: tuple[float, float] | None = None
+
+    @property
+    def mean(self) -> float:
+        """The mean distance in crop pixels."""
+        return self.total / max(self.joints - self.undecided, 1)
+
+    def problem(self) -> str | None:
+        """What is too much; None if nothing is. NaN is."""
+        if not self.furthest <= MOST_PIXELS:
+            return f"joints differ by up to {self.furthest:.3f} px ({MOST_PIXELS} are allowed)"
+        if not self.answer <= _MOST_ANSWER:
+            return f"its output differs by {self.answer:.1e} of the highest value ({_MOST_ANSWER} is allowed)"
+        if self.ap and not abs(self.ap[0] - self.ap[1]) <= MOST_AP:
+            return f"its AP is {self.ap[1]:.2f} and not {self.ap[0]:.2f} ({MOST_AP} apart is allowed)"
+        return None
+
+
+def joints_of(output: Output, entry: PoseEntry) -> tuple[Tensor, Tensor]:
+    """The skeleton's joints (N, K, 2) in crop pixels and their scores (N, K) in a network's output."""
+    keypoints, scores = decode(output, entry)
+    count = len(get_skeleton(entry.skeleton).joints)
+    return keypoints[:, :count], scores[:, :count]
+
+
+class Comparison:
+    """Answers as the network does, and compares what a file answers to the same crops."""
+
+    def __init__(
+        self, network: nn.Module, file: Callable[[Tensor], Output], entry: PoseEntry, *, decoded: bool
+    ) -> None:
+        self.found = Parity()
+        self.file = file
+        self._network, self._entry, self._decoded = network, entry, decoded
+        # Megvii's scores begin at a half.
+        self._sure = _SURE + 0.5 * (entry.codec in ("megvii", "second-peak"))
+
+    def __call__(self, crops: Tensor) -> Output:
+        """The network's answer for normalized crops (N, 3, H, W)."""
+        crops = crops.contiguous()
+        output: Output = self._network(crops)
+        answer = self.file(crops)
+        keypoints, scores = joints_of(output, self._entry)
+        if self._decoded:
+            places, compared = answer[0], [(scores, answer[1])]
+        else:
+            places = joints_of(answer, self._entry)[0]
+            compared = list(zip(_parts(output), _parts(answer), strict=True))
+        moved = (places - keypoints).norm(dim=-1)
+        sure = scores > self._sure
+        undecided = sure & (moved > MOST_PIXELS)
+        if undecided.any():
+            undecided &= self._ties(output, places)
+        counted = moved[sure & ~undecided]
+        found = self.found
+        found.crops += len(crops)
+        found.joints += int(sure.sum())
+        found.undecided += int(undecided.sum())
+        found.total += float(counted.sum())
+        found.furthest = float(np.max([found.furthest, *counted.tolist()]))
+        shares = [float((b - a).abs().max() / a.abs().max()) for a, b in compared]
+        found.answer = float(np.max([found.answer, *shares]))
+        return output
+
+    def _ties(self, output: Output, places: Tensor) -> Tensor:
+        """Joints (N, K) that get to these places if the output changes by no more than rounding."""
+        random = torch.Generator().manual_seed(0)
+        ties = torch.zeros(places.shape[:2], dtype=torch.bool)
+        for _ in range(_DRAWS):
+            noisy = [
+                part + _ROUNDING * part.abs().max() * (2 * torch.rand(part.shape, generator=random) - 1)
+                for part in _parts(output)
+            ]
+            near = joints_of((noisy[0], noisy[1]) if len(noisy) > 1 else noisy[0], self._entry)[0]
+            ties |= (near - places).norm(dim=-1) <= MOST_PIXELS
+        return ties
+
+
+def _parts(output: Output) -> tuple[Tensor, ...]:
+    return output if isinstance(output, tuple) else (output,)
+
+
+def average_precision(task: EvalJob, network: Callable[[Tensor], Output], store: WeightsStore) -> float:
+    """AP with a network, or a file, in the place of the one that a task names."""
+    with tempfile.TemporaryDirectory() as out:
+        task = replace(task, out=Path(out))
+        with prepare(task) as plan:
+            engine = load(task, plan.task, store, StageClock(), Ranks())
+            engine.pipeline.estimator.engine = TorchEngine(lambda crops: network(crops.contiguous()), _CPU)
+            report = run(task, plan, engine)
+    if report is None or report.figures.kind != "coco" or report.figures.ap is None:
+        raise MrposeError(f"{task.annotations.name} gives no AP")
+    return report.figures.ap
+
+
+def run_photos(
+    comparison: Comparison,
+    folder: Path,
+    limit: int | None,
+    models: ModelOptions,
+    store: WeightsStore,
+    remark: Callable[[str], None],
+) -> None:
+    """Let a comparison see the people that a detector finds in a folder of photos."""
+    photos, problems = expand([str(folder)])
+    if problems:
+        raise UsageError(problems[0].message)
+    pipeline = open_pipeline(models, store=store, clock=StageClock(), remark=remark)
+    pipeline.estimator.engine = TorchEngine(comparison, _CPU)
+    for photo in photos[:limit]:
+        try:
+            pipeline([str(photo.location)])
+        except InputError as error:
+            remark(str(error))
+    if not comparison.found.crops:
+        raise UsageError(f"nobody was found in the photos of {folder}; leave {parameter('images')} out")
+
+
+def made_up(size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Crops (N, H, W, 3) uint8: soft colors, and on them somebody with limbs, in RGB."""
+    height, width = size
+    random = np.random.default_rng(0)
+    crops = []
+    for _ in range(_MADE_UP):
+        coarse = random.integers(60, 200, (6, 5, 3)).astype(np.uint8)
+        crop = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+        skin, cloth = (224, 172, 140), tuple(random.integers(0, 255, 3).tolist())
+        head, neck, hip = (0.5, 0.14), (0.5, 0.25), (0.5, 0.53)
+        ends = [(0.5 + side * spread, y) for y, spread in ((0.5, 0.24), (0.93, 0.12)) for side in (-1, 1)]
+        limbs = [(neck, ends[0]), (neck, ends[1]), (hip, ends[2]), (hip, ends[3]), (neck, hip)]
+        points = [[(int(x * width), int(y * height)) for x, y in limb] for limb in limbs]
+        for (start, end), color, share in zip(points, [skin] * 4 + [cloth], [0.07] * 4 + [0.2], strict=True):
+            cv2.line(crop, start, end, color, int(share * width))
+        cv2.circle(crop, (int(head[0] * width), int(head[1] * height)), int(0.09 * width), skin, -1)
+        crops.append(crop)
+    return np.stack(crops)
