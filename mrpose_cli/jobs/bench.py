@@ -168,7 +168,9 @@ def advice(rows: Sequence[Row]) -> Iterator[Message]:
     """How far the figures can be trusted, and the flags that would make a network clearly faster."""
     spread = median(max(row.rounds) / min(row.rounds) for row in rows)
     if spread > _NOISY:
-        yield Message(f"the machine was busy: rounds of a row differ by a factor of {spread:.1f}; do it again")
+        yield Message(
+            f"the machine was busy: rounds of a row differ by a factor of {spread:.1f}; do it again"
+        )
     for usual in (row for row in rows if row.auto):
         gain, best = 0.0, usual
         for row in (row for row in rows if row.part == usual.part):
