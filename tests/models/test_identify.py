@@ -83,7 +83,7 @@ def test_a_converted_file_says_itself_what_it_is(small: Path, tmp_path: Path) ->
 
 
 def test_a_converted_file_runs_as_it_is(small: Path, samples: Path, tmp_path: Path) -> None:
-    target = tmp_path / "out.safetensors"
+    target = tmp_path / "my own.safetensors"
     convert(small, target, "mrfea2-cspnext-s")
     photo = samples / "basketball1.png"
     plain, half = (
@@ -97,7 +97,9 @@ def test_a_converted_file_runs_as_it_is(small: Path, samples: Path, tmp_path: Pa
     assert exact.keypoints.shape == (1, 17, 2)
     assert np.isfinite(exact.keypoints).all()
     assert np.abs(rough.scores - exact.scores).max() < 0.05 * np.abs(exact.scores).max()
-    same = load_pipeline("mrfea2-cspnext-s", weights=small, detector="whole-image", device="cpu")
+    same = load_pipeline(
+        "mrfea2-cspnext-s", weights=small, detector="whole-image", device="cpu", dtype="fp32"
+    )
     assert np.array_equal(same([photo])[0].keypoints, exact.keypoints)
 
 
