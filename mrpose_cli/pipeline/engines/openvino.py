@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+import time
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
@@ -26,6 +27,7 @@ from mrpose_cli.pipeline.precision import computes_bf16
 from mrpose_cli.weights.manifest import PoseEntry
 
 _ANSWERS = ("answer", "answer 2")  # what the outputs of modules are called; they have one or two
+_DEAD = 3600  # seconds after which a temporary file is one of a killed run
 _HINTS = {torch.float32: "f32", torch.bfloat16: "bf16"}
 
 
@@ -192,8 +194,12 @@ def _compiled_before(kept: Path, config: dict[str, str]) -> Any:
 
 def _keep(compiled: Any, kept: Path) -> None:
     """Keep what was compiled for the next run, in place of what other versions made of the same file."""
-    with suppress(OutputError):  # the next run compiles it again
+    with suppress(OutputError, OSError):  # the next run compiles it again
         write_atomically(kept, compiled.export_model().getvalue())
-        for other in kept.parent.glob(f"{kept.name.rpartition('-')[0]}-*.blob"):
+        killed = (
+            part for part in kept.parent.glob(".mrpose-*.part") if part.stat().st_mtime < time.time() - _DEAD
+        )
+        same = kept.parent.glob(f"{kept.name.rpartition('-')[0]}-*.blob")
+        for other in (*killed, *same):
             if other != kept:
                 other.unlink(missing_ok=True)
