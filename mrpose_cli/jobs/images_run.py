@@ -249,7 +249,13 @@ class _Run:
         notes = photo.notes
         if name in self.plan.unboxed:
             notes = (*notes, "not in the boxes file")
-        self.spool.add(Done(name, state, overlay, overlay_bytes, width, height, people, poses.seconds, notes))
+        done = Done(name, state, overlay, overlay_bytes, width, height, people, poses.seconds, notes)
+        try:
+            self.spool.add(done)
+        except OutputError:
+            if overlay is not None:  # overlays of photos that are done exist, and no others
+                (self.plan.out / overlay).unlink(missing_ok=True)
+            raise
         self.written.add(name)
         if failure is not None:
             raise failure

@@ -13,10 +13,11 @@ import pytest
 from PIL import Image
 
 from mrpose_cli.coco.writer import DatasetWriter, ResultsWriter
-from mrpose_cli.errors import UsageError
+from mrpose_cli.errors import DiskFullError, UsageError
 from mrpose_cli.jobs import images_run
 from mrpose_cli.jobs.images import ImageJob, ImageReport, prepare
 from mrpose_cli.jobs.images_run import run_images
+from mrpose_cli.jobs.images_spool import Done, PhotoSpool
 from mrpose_cli.pipeline.detectors.base import Detector, WholeImage
 from mrpose_cli.pipeline.pipeline import Pipeline
 from mrpose_cli.poses import Detections, Frame
@@ -271,3 +272,29 @@ def test_photos_in_the_output_folder_are_not_passed_over_in_silence(
     with prepare(ImageJob([entry], Path("elsewhere"), recursive=True)) as plan:
         assert not plan.passed_over
         assert len(plan.sources) == 11
+
+
+def test_an_overlay_whose_row_finds_no_room_does_not_stay(
+    photos: Path,
+    tmp_path: Path,
+    pipeline: Pipeline,
+    monkeypatch: pytest.MonkeyPatch,
+    expected: dict[str, bytes],
+) -> None:
+    add = PhotoSpool.add
+
+    def full(spool: PhotoSpool, done: Done) -> None:
+        if done.name in ("5.jpg", "6.jpg"):
+            raise DiskFullError(f"no space left on the disk: {done.name}")
+        add(spool, done)
+
+    job = ImageJob([str(photos)], tmp_path / "out", formats=BOTH)
+    with monkeypatch.context() as patch:
+        patch.setattr(PhotoSpool, "add", full)
+        report = run(job, pipeline)
+    assert report.full and report.partial
+    done = names(tmp_path / "out" / "poses.json")
+    assert not {"5.jpg", "6.jpg"} & set(done)
+    assert {path.name for path in (tmp_path / "out").glob("*.jpg")} == set(done)
+    run(replace(job, resume=True), pipeline)
+    assert files(tmp_path / "out") == expected
