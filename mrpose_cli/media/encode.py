@@ -34,4 +34,19 @@ def encode(file: IO[bytes], image: NDArray[np.uint8], kind: str, icc_profile: by
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
         raise ValueError(f"not an RGB uint8 picture: {image.dtype} of shape {image.shape}")
     # An empty profile, unlike None, means none to every Pillow plugin.
-    Image.fromarray(image).save(file, kind, icc_profile=icc_profile or b"", **_OPTIONS[kind])
+    Image.fromarray(image).save(_Unnumbered(file), kind, icc_profile=icc_profile or b"", **_OPTIONS[kind])
+
+
+class _Unnumbered:
+    """A file whose descriptor Pillow does not get.
+
+    With it, Pillow writes on its own and takes no notice when a disk that is nearly full takes a part only.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "fileno":
+            raise AttributeError(name)
+        return getattr(self._file, name)
