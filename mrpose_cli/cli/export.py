@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from mrpose_cli.cli.console import errors_reported, progress_bar, remark, say
-from mrpose_cli.cli.options import OUTPUT, Overwrite
-from mrpose_cli.flag import flags_of
-from mrpose_cli.pipeline.options import MODELS, ModelOptions
+from mrpose_cli.cli.options import OUTPUT, InputSize, Overwrite
+from mrpose_cli.pipeline.options import MODELS
 
 if TYPE_CHECKING:
     from mrpose_cli.jobs.export.run import Export
@@ -62,15 +61,7 @@ def export(
             rich_help_panel=MODELS,
         ),
     ] = None,
-    input_size: Annotated[
-        str | None,
-        typer.Option(
-            metavar="HxW",
-            help=flags_of(ModelOptions)["input_size"].help,
-            show_default=False,
-            rich_help_panel=MODELS,
-        ),
-    ] = None,
+    input_size: InputSize = None,
     offline: Annotated[
         bool, typer.Option("--offline", help="Download no weights.", rich_help_panel=MODELS)
     ] = False,

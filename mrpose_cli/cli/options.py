@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mrpose_cli.cli.console import progress_bar, remark
-from mrpose_cli.pipeline.options import BOXES, SPEED, ModelOptions
+from mrpose_cli.flag import flags_of
+from mrpose_cli.pipeline.options import BOXES, MODELS, SPEED, ModelOptions
 
 if TYPE_CHECKING:
     from mrpose_cli.pipeline.detectors.base import Detector
@@ -24,6 +25,15 @@ Out = Annotated[
         help="Output folder. [default: mrpose-out, or the first free mrpose-out-N]",
         show_default=False,
         rich_help_panel=OUTPUT,
+    ),
+]
+InputSize = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HxW",
+        help=flags_of(ModelOptions)["input_size"].help,
+        show_default=False,
+        rich_help_panel=MODELS,
     ),
 ]
 Recursive = Annotated[bool, typer.Option("--recursive", "-r", help="Include subfolders.")]

@@ -19,9 +19,8 @@ from mrpose_cli.cli.console import (
     say,
     table_console,
 )
+from mrpose_cli.cli.options import InputSize
 from mrpose_cli.errors import UsageError, WeightsError
-from mrpose_cli.flag import flags_of
-from mrpose_cli.pipeline.options import MODELS, ModelOptions
 from mrpose_cli.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -148,15 +147,7 @@ def convert(
             show_default=False,
         ),
     ] = None,
-    input_size: Annotated[
-        str | None,
-        typer.Option(
-            metavar="HxW",
-            help=flags_of(ModelOptions)["input_size"].help,
-            show_default=False,
-            rich_help_panel=MODELS,
-        ),
-    ] = None,
+    input_size: InputSize = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")] = False,
 ) -> None:
     """Turn a checkpoint into a safetensors file that says itself what it is and what it expects.

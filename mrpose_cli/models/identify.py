@@ -175,7 +175,7 @@ def convert(
     entry = identify(source, model, input_size, remark)
     network = load_checkpoint(entry.arch, source, entry.joints, entry.input_size)
     entry = entry.model_copy(
-        update={"file": _file_name(target), "format": "torch", "sha256": None, "sources": ()}
+        update={"file": file_name(target), "format": "torch", "sha256": None, "sources": ()}
     )
     write_safetensors(target, network, entry)
     return entry
@@ -236,7 +236,7 @@ def _entry(path: Path, found: Recognized, input_size: tuple[int, int] | None) ->
     conventions |= {"licence": "not stated", "conventions": name}
     return PoseEntry(
         name=found.name,
-        file=_file_name(path),
+        file=file_name(path),
         arch=found.name,
         input_size=input_size or ((256, 256) if found.joints == 16 else (256, 192)),
         **{**conventions, "joints": found.joints, "skeleton": _SKELETONS[found.joints]},
@@ -263,6 +263,6 @@ def _size_in(name: str) -> tuple[int, int] | None:
     return (int(match[1]), int(match[2])) if match else None
 
 
-def _file_name(path: Path) -> str:
+def file_name(path: Path) -> str:
     """A file's name with what entries cannot have in theirs, such as spaces, replaced."""
     return re.sub(r"[^\w.\-+]|^\W+", "_", path.name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -27,7 +26,7 @@ from mrpose_cli.jobs.export.parity import (
     made_up,
     run_photos,
 )
-from mrpose_cli.models.identify import METADATA_KEY, identify
+from mrpose_cli.models.identify import METADATA_KEY, file_name, identify
 from mrpose_cli.models.registry import canonical
 from mrpose_cli.pipeline.engines.base import answers_of, installed
 from mrpose_cli.pipeline.engines.torch import TorchEngine, module_of
@@ -122,7 +121,7 @@ def export(job: ExportJob, store: WeightsStore, remark: Callable[[str], None] = 
     module = _Decoding(network, entry).eval() if job.keypoints else network
     written = entry.model_copy(
         update={
-            "file": re.sub(r"[^\w.\-+]|^\W+", "_", target.name),
+            "file": file_name(target),
             "format": form.entry,
             "sha256": None,
             "size": None,
