@@ -1,8 +1,10 @@
+import io
 import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from PIL import Image, ImageCms
 
 from mrpose_cli.atomic import write_atomically
 from mrpose_cli.errors import OutputError
+from mrpose_cli.media.encode import encode
 from mrpose_cli.media.images import overlay_name, read_image, write_image
 from mrpose_cli.media.photo import Photo
 
@@ -192,3 +195,18 @@ def test_a_full_disk(tmp_path: Path) -> None:
 def test_overlay_names(name: str, source: Photo, expected: str, tmp_path: Path) -> None:
     assert overlay_name(name, source) == expected
     write_image(tmp_path / expected, source.image, like=source)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "BMP"])
+def test_no_byte_gets_around_the_file_that_notices_a_full_disk(kind: str, tmp_path: Path) -> None:
+    class Counting(io.BufferedWriter):
+        count = 0
+
+        def write(self, data: Any, /) -> int:
+            self.count += len(memoryview(data).cast("B"))
+            return super().write(data)
+
+    picture = np.random.default_rng(0).integers(0, 256, (300, 400, 3), np.uint8)
+    with Counting(io.FileIO(tmp_path / "picture", "w")) as file:
+        encode(file, picture, kind, None)
+    assert file.count >= (tmp_path / "picture").stat().st_size > 10_000
