@@ -95,7 +95,7 @@ TABLE = """## The rooms
 |---|---|
 | `__init__.py`, `cli/` | commands |
 | `jobs/` | jobs |
-| `coco/`, `media/` | files |
+| `formats/`, `media/` | files |
 | `poses.py`, `errors.py` | what everybody uses |
 """
 
@@ -103,9 +103,9 @@ GOOD = {
     "__init__.py": "",
     "cli/__init__.py": "def run():\n    from mrpose_cli.jobs import work\n",
     "jobs/__init__.py": "",
-    "jobs/work.py": "from ..media.clip import Clip\nimport mrpose_cli.coco.reader\n",
-    "coco/__init__.py": "",
-    "coco/reader.py": "from mrpose_cli.errors import InputError\n",
+    "jobs/work.py": "from ..media.clip import Clip\nimport mrpose_cli.formats.reader\n",
+    "formats/__init__.py": "",
+    "formats/reader.py": "from mrpose_cli.errors import InputError\n",
     "media/__init__.py": "",
     "media/clip.py": "from mrpose_cli import poses\nimport numpy\n",
     "poses.py": "from mrpose_cli.errors import InputError\n",
@@ -145,8 +145,8 @@ def test_an_arrow_for_types_alone_is_found(tmp_path: Path) -> None:
 
 
 def test_an_arrow_to_a_room_of_the_same_row_is_found(tmp_path: Path) -> None:
-    found, _ = planted(tmp_path, **{"media/clip.py": "from ..coco import reader\n"})
-    assert found == ["mrpose_cli.media.clip imports mrpose_cli.coco.reader"]
+    found, _ = planted(tmp_path, **{"media/clip.py": "from ..formats import reader\n"})
+    assert found == ["mrpose_cli.media.clip imports mrpose_cli.formats.reader"]
 
 
 def test_a_room_that_the_table_lacks_is_found(tmp_path: Path) -> None:

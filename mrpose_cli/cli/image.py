@@ -25,7 +25,7 @@ from mrpose_cli.pipeline.options import BOXES, ModelOptions
 from mrpose_cli.skeletons import KEYPOINT_THRESHOLD
 
 if TYPE_CHECKING:
-    from mrpose_cli.jobs.images import ImageReport
+    from mrpose_cli.jobs.images.plan import ImageReport
 
 _MOST_ROWS = 40
 _KEPT = "what was done until then is complete, and the same command with --resume does the rest"
@@ -104,10 +104,10 @@ def image(
     after Ctrl-C. After Ctrl-C, a full disk or a crash the same command with --resume does the rest.
     """
     with errors_reported():
-        from mrpose_cli.coco.writer import DatasetWriter, ResultsWriter
         from mrpose_cli.drawing import Style
-        from mrpose_cli.jobs.images import ImageJob, prepare
-        from mrpose_cli.jobs.images_run import run_images
+        from mrpose_cli.formats.writer import DatasetWriter, ResultsWriter
+        from mrpose_cli.jobs.images.plan import ImageJob, prepare
+        from mrpose_cli.jobs.images.run import run_images
 
         job = ImageJob(
             inputs=inputs,

@@ -226,9 +226,9 @@ def video(
     The exit code is 0 on success, 1 if an input failed, 2 for wrong usage, 130 after Ctrl-C.
     """
     with errors_reported():
-        from mrpose_cli.coco.lines import CsvWriter, JsonlWriter
-        from mrpose_cli.coco.writer import DatasetWriter
         from mrpose_cli.drawing import Style
+        from mrpose_cli.formats.lines import CsvWriter, JsonlWriter
+        from mrpose_cli.formats.writer import DatasetWriter
         from mrpose_cli.jobs.video.options import VideoJob
         from mrpose_cli.jobs.video.run import prepare, run_videos
         from mrpose_cli.media.video.clip import Window

@@ -12,7 +12,8 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import AfterValidator, Field
 
-from mrpose_cli.coco.reader import (
+from mrpose_cli.errors import UsageError, parameter
+from mrpose_cli.formats.reader import (
     Box,
     Category,
     Count,
@@ -25,7 +26,6 @@ from mrpose_cli.coco.reader import (
     read_json,
     read_rows,
 )
-from mrpose_cli.errors import UsageError, parameter
 from mrpose_cli.skeletons import COCO17
 from mrpose_cli.weights.store import file_sha256
 

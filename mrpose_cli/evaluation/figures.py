@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from mrpose_cli.coco.reader import Box, Id, Number, Row, read_json, read_rows
 from mrpose_cli.errors import UsageError
 from mrpose_cli.evaluation.annotations import Annotations, Joints
 from mrpose_cli.evaluation.persons import Found, Truth
 from mrpose_cli.evaluation.report import CocoFigures, Curve
+from mrpose_cli.formats.reader import Box, Id, Number, Row, read_json, read_rows
 
 _CURVES = (0.5, 0.75, 0.95)
 Result = dict[str, Any]

@@ -19,10 +19,20 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from mrpose_cli.coco.reader import LARGEST, Box, Count, FileName, Number, Row, Visible, read_json, read_rows
 from mrpose_cli.errors import UsageError, parameter
 from mrpose_cli.evaluation.annotations import sha256_of
 from mrpose_cli.evaluation.pck import LSP_JOINTS, head_units, torso_units
+from mrpose_cli.formats.reader import (
+    LARGEST,
+    Box,
+    Count,
+    FileName,
+    Number,
+    Row,
+    Visible,
+    read_json,
+    read_rows,
+)
 from mrpose_cli.skeletons import MPII16
 
 _PERSON = 200  # pixels of a person's height at scale 1

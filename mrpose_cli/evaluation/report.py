@@ -12,8 +12,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mrpose_cli.atomic import replacing
-from mrpose_cli.coco.reader import read_json
 from mrpose_cli.errors import UsageError
+from mrpose_cli.formats.reader import read_json
 
 Figure = float | None
 

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from mrpose_cli.errors import Message, parameter
 from mrpose_cli.jobs.common import device_name
 from mrpose_cli.jobs.evaluate.conditions import versions
-from mrpose_cli.jobs.images import ImageReport
+from mrpose_cli.jobs.images.plan import ImageReport
 from mrpose_cli.pipeline.factory import resolve_device
 from mrpose_cli.pipeline.options import Dtype, ModelOptions
 from mrpose_cli.pipeline.pipeline import Pipeline

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from mrpose_cli.errors import InputError, UsageError
 from mrpose_cli.jobs.bench import FRAME, BenchJob, BenchReport, Part, Row, advice, conditions, left_out
 from mrpose_cli.jobs.common import few_threads
-from mrpose_cli.jobs.images import ImageJob, prepare
-from mrpose_cli.jobs.images_run import run_images
+from mrpose_cli.jobs.images.plan import ImageJob, prepare
+from mrpose_cli.jobs.images.run import run_images
 from mrpose_cli.media.images import read_image
 from mrpose_cli.media.inputs import Source
 from mrpose_cli.pipeline.crops import crop_affines, warp

@@ -44,7 +44,7 @@ _IMPORTED = (
     *("cv2", "av", "onnxruntime", "torch", "torchvision", "pycocotools.cocoeval"),
     *("pydantic", "rich.progress", "rich.table", "filelock", "PIL.Image"),
     *("mrpose_cli.cli", "mrpose_cli.pipeline.factory", "mrpose_cli.weights.store"),
-    *("mrpose_cli.jobs.images", "mrpose_cli.jobs.video.clip", "mrpose_cli.jobs.evaluate.run"),
+    *("mrpose_cli.jobs.images.plan", "mrpose_cli.jobs.video.clip", "mrpose_cli.jobs.evaluate.run"),
     *("mrpose_cli.jobs.evaluate.coco", "mrpose_cli.jobs.train"),
 )
 

@@ -9,12 +9,12 @@ import pytest
 from mutated_json import mutate
 from scale import CHOSEN
 
-from mrpose_cli.coco.boxes import read_boxes
 from mrpose_cli.errors import UsageError
 from mrpose_cli.evaluation.annotations import read_annotations
 from mrpose_cli.evaluation.boxes import ground_truth_boxes
 from mrpose_cli.evaluation.figures import read_results, score_coco
 from mrpose_cli.evaluation.joint_sets import read_joint_results, read_joint_set
+from mrpose_cli.formats.boxes import read_boxes
 from mrpose_cli.skeletons import COCO17, MPII16
 from mrpose_cli.training.photos import CocoPhotos
 

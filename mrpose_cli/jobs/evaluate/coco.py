@@ -11,7 +11,6 @@ from typing import IO, Any
 import numpy as np
 
 from mrpose_cli.atomic import replacing
-from mrpose_cli.coco.boxes import read_boxes
 from mrpose_cli.errors import UsageError, parameter
 from mrpose_cli.evaluation.annotations import Annotations, ImageRow, read_annotations, sha256_of
 from mrpose_cli.evaluation.boxes import BoxRule, ground_truth_boxes
@@ -23,6 +22,7 @@ from mrpose_cli.evaluation.oks import oks_nms, soft_oks_nms
 from mrpose_cli.evaluation.persons import Ints, Pairs, pair_up
 from mrpose_cli.evaluation.report import BoxConditions, DatasetConditions, PredictionConditions
 from mrpose_cli.evaluation.sheet import WorstCase
+from mrpose_cli.formats.boxes import read_boxes
 from mrpose_cli.jobs.evaluate.options import EvalJob, Scored
 from mrpose_cli.jobs.evaluate.predict import Shot
 from mrpose_cli.jobs.evaluate.spool import ImagePoses

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mrpose_cli.coco.writer import DatasetWriter, PoseWriter
 from mrpose_cli.drawing import Style
+from mrpose_cli.formats.writer import DatasetWriter, PoseWriter
 from mrpose_cli.jobs.common import RunReport
 from mrpose_cli.media.video.clip import Window
 from mrpose_cli.media.video.writer import CodecName

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mrpose_cli.atomic import writing
-from mrpose_cli.coco.writer import PoseWriter, person_rows
 from mrpose_cli.disk import Reserve
 from mrpose_cli.errors import OutputError
+from mrpose_cli.formats.writer import PoseWriter, person_rows
 from mrpose_cli.jobs.video.options import VideoJob
 from mrpose_cli.media.video.clip import ClipFrame, Packet
 from mrpose_cli.media.video.live import AnyClip

@@ -10,8 +10,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
 
 from mrpose_cli.claim import Claim
-from mrpose_cli.coco.boxes import read_boxes
 from mrpose_cli.errors import InputError, OutputError, UsageError, contradiction, parameter
+from mrpose_cli.formats.boxes import read_boxes
 from mrpose_cli.jobs.common import DEFAULT_OUT, refuse_to_replace
 from mrpose_cli.jobs.video.clip import run_clip
 from mrpose_cli.jobs.video.options import ClipRow, ClipSource, VideoJob, VideoPlan, VideoReport

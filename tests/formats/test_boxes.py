@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from mrpose_cli.coco.boxes import BoxFile, read_boxes
 from mrpose_cli.errors import UsageError
+from mrpose_cli.formats.boxes import BoxFile, read_boxes
 
 
 def write(path: Path, content: Any) -> Path:

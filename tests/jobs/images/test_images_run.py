@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mrpose_cli.coco.writer import DatasetWriter, ResultsWriter
 from mrpose_cli.errors import DiskFullError, UsageError
-from mrpose_cli.jobs import images_run
-from mrpose_cli.jobs.images import ImageJob, ImageReport, prepare
-from mrpose_cli.jobs.images_run import run_images
-from mrpose_cli.jobs.images_spool import Done, PhotoSpool
+from mrpose_cli.formats.writer import DatasetWriter, ResultsWriter
+from mrpose_cli.jobs.images import run as images_run
+from mrpose_cli.jobs.images.plan import ImageJob, ImageReport, prepare
+from mrpose_cli.jobs.images.run import run_images
+from mrpose_cli.jobs.images.spool import Done, PhotoSpool
 from mrpose_cli.pipeline.detectors.base import Detector, WholeImage
 from mrpose_cli.pipeline.pipeline import Pipeline
 from mrpose_cli.poses import Detections, Frame

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from mrpose_cli.atomic import writing
-from mrpose_cli.coco.writer import PoseWriter
 from mrpose_cli.disk import Reserve, SteadyFile
+from mrpose_cli.formats.writer import PoseWriter
 from mrpose_cli.skeletons import Skeleton
 
 

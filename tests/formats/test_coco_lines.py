@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
-from mrpose_cli.coco.lines import CsvWriter, JsonlWriter, partial_path
-from mrpose_cli.coco.writer import DatasetWriter, person_rows
+from mrpose_cli.formats.lines import CsvWriter, JsonlWriter, partial_path
+from mrpose_cli.formats.writer import DatasetWriter, person_rows
 from mrpose_cli.poses import Poses
 from mrpose_cli.skeletons import COCO17
 

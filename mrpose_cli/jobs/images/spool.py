@@ -25,7 +25,7 @@ class Done:
         overlay_bytes: Its size, 0 if there is none.
         width: In pixels.
         height: In pixels.
-        people: Rows of :func:`mrpose_cli.coco.writer.person_row`.
+        people: Rows of :func:`mrpose_cli.formats.writer.person_row`.
         seconds: Detector and pose network time spent on it.
         notes: What the user may want to know about it.
     """

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
-from mrpose_cli.coco.lines import CsvWriter, JsonlWriter
-from mrpose_cli.coco.writer import DatasetWriter, PoseWriter, ResultsWriter, person_rows
 from mrpose_cli.errors import OutputError
+from mrpose_cli.formats.lines import CsvWriter, JsonlWriter
+from mrpose_cli.formats.writer import DatasetWriter, PoseWriter, ResultsWriter, person_rows
 from mrpose_cli.poses import Poses
 from mrpose_cli.skeletons import COCO17
 

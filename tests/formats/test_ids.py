@@ -1,4 +1,4 @@
-from mrpose_cli.coco.ids import image_ids, numeric_id
+from mrpose_cli.formats.ids import image_ids, numeric_id
 
 
 def test_coco_file_names_carry_their_id() -> None:

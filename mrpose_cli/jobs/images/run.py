@@ -12,20 +12,20 @@ from typing import Any
 
 import numpy as np
 
-from mrpose_cli.coco.writer import PoseWriter, person_rows
 from mrpose_cli.disk import Reserve
 from mrpose_cli.drawing import draw_poses
 from mrpose_cli.errors import DiskFullError, OutputError, parameter
 from mrpose_cli.evaluation.annotations import sha256_of
+from mrpose_cli.formats.writer import PoseWriter, person_rows
 from mrpose_cli.jobs.common import conditions, few_threads, reason_of
-from mrpose_cli.jobs.images import (
+from mrpose_cli.jobs.images.plan import (
     SPOOL_FILE,
     ImageJob,
     ImagePlan,
     ImageReport,
     PhotoRow,
 )
-from mrpose_cli.jobs.images_spool import Done, PhotoSpool, state_of
+from mrpose_cli.jobs.images.spool import Done, PhotoSpool, state_of
 from mrpose_cli.media.budget import Budget
 from mrpose_cli.media.images import overlay_name, read_image, write_image
 from mrpose_cli.media.inputs import Source
@@ -90,7 +90,7 @@ def run_images(
 
     Args:
         job: What the user wants.
-        plan: What :func:`mrpose_cli.jobs.images.prepare` made of it.
+        plan: What :func:`mrpose_cli.jobs.images.plan.prepare` made of it.
         pipeline: The models.
         stop: Ends the run when it is set; what was begun is finished.
         progress: Told how it goes.

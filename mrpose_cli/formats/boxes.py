@@ -8,10 +8,10 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from mrpose_cli.coco.ids import numeric_id
-from mrpose_cli.coco.reader import Box, Flag, Id, Number, Row, find_person, read_json, read_rows
-from mrpose_cli.coco.writer import PERSON
 from mrpose_cli.errors import UsageError
+from mrpose_cli.formats.ids import numeric_id
+from mrpose_cli.formats.reader import Box, Flag, Id, Number, Row, find_person, read_json, read_rows
+from mrpose_cli.formats.writer import PERSON
 from mrpose_cli.poses import Detections
 
 _NAMED = 3  # names that a message lists

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from mrpose_cli.claim import Claim
-from mrpose_cli.coco.boxes import read_boxes
-from mrpose_cli.coco.ids import image_ids
-from mrpose_cli.coco.writer import DatasetWriter, PoseWriter
 from mrpose_cli.drawing import Style
 from mrpose_cli.errors import UsageError, contradiction, parameter
+from mrpose_cli.formats.boxes import read_boxes
+from mrpose_cli.formats.ids import image_ids
+from mrpose_cli.formats.writer import DatasetWriter, PoseWriter
 from mrpose_cli.jobs.common import DEFAULT_OUT, RunReport, refuse_to_replace
 from mrpose_cli.media.images import possible_overlays
 from mrpose_cli.media.inputs import PHOTO_SUFFIXES, Source, expand

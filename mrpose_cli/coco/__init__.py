@@ -1,1 +1,0 @@
-"""COCO's JSON formats: datasets and results out, boxes in."""

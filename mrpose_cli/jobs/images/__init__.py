@@ -1,0 +1,1 @@
+"""``mrpose image``: photos in; overlays, COCO JSON and lines of poses out."""
