@@ -12,8 +12,6 @@ from mrpose_cli.drawing.faces import blur_faces
 from mrpose_cli.poses import PersonHeatmaps, Poses
 from mrpose_cli.skeletons import KEYPOINT_THRESHOLD, Skeleton
 
-# RGB, by the person's own side; readable on light and dark and for the color-blind.
-_COLORS = {"left": (255, 140, 0), "right": (30, 150, 255), "middle": (90, 220, 90)}
 _OUTLINE = (20, 20, 20)
 _BOX = (235, 235, 235)
 SHIFT = 4  # fractional bits of cv2's drawing coordinates
@@ -117,13 +115,12 @@ def _draw_skeleton(
         for a, b in limbs:
             _line(canvas, points[a], points[b], _OUTLINE, width + 2)
     for a, b in limbs:
-        sides = {skeleton.side(a), skeleton.side(b)}
-        _line(canvas, points[a], points[b], _COLORS[sides.pop() if len(sides) == 1 else "middle"], width)
+        _line(canvas, points[a], points[b], skeleton.limb_color(a, b), width)
     radius = max(width * 0.9, 1.5)
     for joint in np.flatnonzero(shown):
         if width > 1:
             _disc(canvas, points[joint], _OUTLINE, radius + 1)
-        _disc(canvas, points[joint], _COLORS[skeleton.side(int(joint))], radius)
+        _disc(canvas, points[joint], skeleton.colors[joint], radius)
 
 
 def _line(

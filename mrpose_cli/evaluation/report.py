@@ -83,6 +83,7 @@ class ModelConditions(_Part):
     name: str
     weights: str
     sha256: str
+    joints: str | None = Field(default=None, description="the skeleton's name")
     own_weights: bool = Field(description="--weights, not the checkpoint of this name")
     input_size: tuple[int, int] = Field(description="height, width")
     color: str

@@ -21,7 +21,7 @@ import numpy as np
 from mrpose_cli.atomic import replacing, writing
 from mrpose_cli.disk import Reserve, SteadyFile
 from mrpose_cli.poses import Poses
-from mrpose_cli.skeletons import Skeleton
+from mrpose_cli.skeletons import Skeleton, to_category
 
 PERSON = 1  # COCO's category id
 _COORDINATE_DIGITS = 3  # a thousandth of a pixel
@@ -158,13 +158,7 @@ class DatasetWriter(_JsonWriter):
             self._people.add({"id": self._people.count + 1, "image_id": image["id"], **person})
 
     def _put_together(self, file: IO[str], *, partial: bool) -> None:
-        category = {
-            "id": PERSON,
-            "name": "person",
-            "supercategory": "person",
-            "keypoints": list(self._skeleton.joints),
-            "skeleton": [[a + 1, b + 1] for a, b in self._skeleton.limbs],  # COCO counts joints from 1
-        }
+        category = to_category(self._skeleton, PERSON)
         info = {**self._info, **({"partial": True} if partial else {})}
         file.write(f'{{"info": {json.dumps(info)},\n"licenses": [],\n"categories": {json.dumps([category])}')
         for key, rows in (("images", self._images), ("annotations", self._people)):

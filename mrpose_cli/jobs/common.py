@@ -71,6 +71,7 @@ def conditions(pipeline: Pipeline) -> dict[str, Any]:
         "version": __version__,
         "coordinates": "pixels of the upright image (EXIF applied); (0, 0) is the first pixel's center",
         "model": estimator.entry.name,
+        "joints": estimator.skeleton.name,
         "input_size": list(estimator.entry.input_size),
         "codec": estimator.entry.codec,
         "flip_test": estimator.flip,

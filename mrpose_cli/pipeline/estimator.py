@@ -14,7 +14,6 @@ from mrpose_cli.pipeline.decode import decode, flip_average
 from mrpose_cli.pipeline.engines.base import Engine, Output
 from mrpose_cli.pipeline.precision import full_float32
 from mrpose_cli.pipeline.profile import Stage, StageClock
-from mrpose_cli.skeletons import get_skeleton
 from mrpose_cli.weights.manifest import PoseEntry
 
 _VISIBLE = 0.2  # joints above it count for the person's score (HRNet's and SimpleBaseline's evaluation)
@@ -57,7 +56,7 @@ class PoseEstimator:
         clock: StageClock | None = None,
     ) -> None:
         self.entry = entry
-        self.skeleton = get_skeleton(entry.skeleton)
+        self.skeleton = entry.skeleton
         self.flip = flip
         self.engine = engine
         self.keep_maps = keep_maps

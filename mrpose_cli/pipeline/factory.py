@@ -18,6 +18,7 @@ from mrpose_cli.pipeline.options import WHOLE_IMAGE, Dtype, EngineName, ModelOpt
 from mrpose_cli.pipeline.pipeline import Pipeline
 from mrpose_cli.pipeline.precision import computes_bf16
 from mrpose_cli.pipeline.profile import StageClock
+from mrpose_cli.skeletons import find_skeleton
 from mrpose_cli.weights.manifest import (
     DetectorEntry,
     PoseEntry,
@@ -48,6 +49,7 @@ def load_pipeline(
     *,
     weights: Path | str | None = None,
     input_size: tuple[int, int] | None = None,
+    joints: str | Path | None = None,
     device: str = ModelOptions.device,
     engine: EngineName = ModelOptions.engine,
     dtype: Dtype = ModelOptions.dtype,
@@ -71,6 +73,8 @@ def load_pipeline(
             ``"whole-image"``, or a :class:`Detector` of your own.
         weights: A file of the user's own, in any layout that ``mrpose weights convert`` understands.
         input_size: Height and width of the crops that ``weights`` was trained on; None for what it says.
+        joints: A skeleton by name, such as ``"halpe26"`` of ``"rtmpose-s"``, or for a file that does not say
+            it, a TOML or COCO JSON file; None for the model's.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
         engine: What runs the pose network, and the detector if it can: ``"openvino"``, ``"onnx"``,
             ``"torch"``; ``"auto"`` is OpenVINO on CPUs but Apple's, PyTorch elsewhere.
@@ -95,6 +99,7 @@ def load_pipeline(
         model=model,
         weights=Path(weights) if weights else None,
         input_size=input_size,
+        joints=None if joints is None else str(joints),
         flip=flip,
         detector=detector if isinstance(detector, str) else detector.name,
         confidence=confidence,
@@ -149,6 +154,8 @@ def open_pipeline(
             f"{shipped.name}, which comes with mrpose, runs in place of {entry.name}, which cannot be had "
             f"(`mrpose weights pull {entry.name}` says why)"
         )
+        if options.joints:
+            shipped = shipped.read_as(entry.skeleton)
         entry, path = shipped, store.resolve(shipped)
     finder = detector or _load_detector(options, store, place, clock, remark)
     estimator = PoseEstimator(
@@ -172,11 +179,12 @@ def _entry(options: ModelOptions, remark: Callable[[str], None]) -> PoseEntry:
     from mrpose_cli.models.registry import canonical, list_models
 
     name = canonical(options.model) if options.model else None
+    skeleton = find_skeleton(options.joints, remark) if options.joints else None
     if options.weights is not None:
         path = options.weights.expanduser()
         if not path.is_file():
             raise WeightsError(f"there is no weights file at {path}")
-        return identify(path, name, options.input_size, remark)
+        return identify(path, name, options.input_size, remark, skeleton)
     if options.input_size is not None:
         raise UsageError(
             f"{parameter('input_size')} is for a file of your own; pass it with {parameter('weights')}"
@@ -185,7 +193,8 @@ def _entry(options: ModelOptions, remark: Callable[[str], None]) -> PoseEntry:
         raise UsageError(
             f"nobody published weights for {name}; pass a file of your own with {parameter('weights')}"
         )
-    return find_pose(name or DEFAULT_MODEL)
+    entry = find_pose(name or DEFAULT_MODEL)
+    return entry if skeleton is None else entry.read_as(skeleton)
 
 
 def resolve_device(name: str) -> torch.device:

@@ -16,7 +16,7 @@ from mrpose_cli.models.registry import canonical
 from mrpose_cli.pipeline.decode import decode_heatmaps, decode_simcc, flip_average
 from mrpose_cli.pipeline.engines import engine_for
 from mrpose_cli.pipeline.engines.base import Output
-from mrpose_cli.skeletons import COCO17, get_skeleton
+from mrpose_cli.skeletons import COCO17
 from mrpose_cli.training.config import TrainConfig
 from mrpose_cli.training.precision import autocast, autocast_type
 from mrpose_cli.training.targets import heatmaps
@@ -48,8 +48,10 @@ class Teacher:
         config: TrainConfig,
         device: torch.device,
     ) -> None:
-        if get_skeleton(entry.skeleton) != COCO17:
-            raise UsageError(f"{entry.name} estimates the joints of {entry.skeleton}; a teacher needs coco17")
+        if entry.skeleton != COCO17:
+            raise UsageError(
+                f"{entry.name} estimates the joints of {entry.skeleton.name}; a teacher needs coco17"
+            )
         self.entry = entry
         self.on_heatmaps = entry.codec == "udp" and entry.input_size == size
         self._network = network

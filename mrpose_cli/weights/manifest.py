@@ -19,6 +19,8 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    PlainSerializer,
+    PlainValidator,
     Tag,
     ValidationError,
     field_validator,
@@ -26,7 +28,7 @@ from pydantic import (
 )
 
 from mrpose_cli.errors import ManifestError, UsageError
-from mrpose_cli.skeletons import get_skeleton
+from mrpose_cli.skeletons import COCO17, NAMES, Skeleton, from_document, get_skeleton, to_document
 
 LARGEST_FILE = 2 << 30  # bytes; no checkpoint, nor archive with one in it, is larger
 MOST_JOINTS = 1000
@@ -39,6 +41,28 @@ _Deviation = Annotated[float, Field(ge=0.001, le=1000)]
 _Padding = Annotated[float, Field(ge=0.1, le=10)]
 CodecName = Literal["quarter", "msra", "dark", "udp", "megvii", "second-peak", "simcc"]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.\-]*$")]
+
+
+def _read_skeleton(value: Any) -> Skeleton:
+    try:
+        if isinstance(value, str):
+            return get_skeleton(value)
+        if isinstance(value, dict):
+            return from_document(value, "its joints")
+    except UsageError as error:
+        raise ValueError(str(error)) from error
+    if isinstance(value, Skeleton):
+        return value
+    raise ValueError("it should be the name of a skeleton, or a skeleton")
+
+
+def _write_skeleton(skeleton: Skeleton) -> str | dict[str, Any]:
+    known = skeleton.name in NAMES and get_skeleton(skeleton.name) == skeleton
+    return skeleton.name if known else to_document(skeleton)
+
+
+# A name where it is built in; a file that carries its entry brings all others along.
+EntrySkeleton = Annotated[Skeleton, PlainValidator(_read_skeleton), PlainSerializer(_write_skeleton)]
 Sha256 = Annotated[str, Field(pattern=r"^([0-9a-f]{8}|[0-9a-f]{64})$")]
 
 
@@ -126,7 +150,12 @@ class PoseEntry(Entry):
     format: Literal["torch", "onnx", "openvino"]
     arch: Name = Field(description="name in the model registry; for ONNX files a label")
     joints: int = Field(ge=1, le=MOST_JOINTS, description="channels of the network's output")
-    skeleton: str = Field(default="coco17", description="the output's first joints are this skeleton's")
+    skeleton: EntrySkeleton = Field(
+        default=COCO17, description="the output's first joints are this skeleton's"
+    )
+    also: tuple[EntrySkeleton, ...] = Field(
+        default=(), description="other skeletons that are the output's first joints; `--joints` picks one"
+    )
     input_size: Size = Field(description="height, width of the crop in pixels")
     color: Literal["rgb", "bgr"] = Field(description="channel order the network was trained on")
     mean: tuple[_Mean, _Mean, _Mean] = Field(description="of 0..255, in the order of `color`")
@@ -157,13 +186,30 @@ class PoseEntry(Entry):
 
     @model_validator(mode="after")
     def _has_the_skeletons_joints(self) -> PoseEntry:
-        try:
-            needed = len(get_skeleton(self.skeleton).joints)
-        except ManifestError as error:
-            raise ValueError(f"skeleton: {error}") from error
-        if self.joints < needed:
-            raise ValueError(f"joints: {self.joints} are fewer than the {needed} of {self.skeleton}")
+        for skeleton in (self.skeleton, *self.also):
+            if self.joints < len(skeleton.joints):
+                raise ValueError(
+                    f"joints: {self.joints} are fewer than the {len(skeleton.joints)} of {skeleton.name}"
+                )
         return self
+
+    def read_as(self, skeleton: Skeleton, *, own: bool = False) -> PoseEntry:
+        """The entry for another skeleton of the same output, of which no figures are known.
+
+        Args:
+            skeleton: One of ``also``.
+            own: The file is the user's own, who says what as many joints as it has are.
+
+        Raises:
+            UsageError: the output does not have these joints.
+        """
+        if skeleton == self.skeleton:
+            return self
+        if skeleton not in self.also and not (own and len(skeleton.joints) == self.joints):
+            known = " or ".join(one.name for one in (self.skeleton, *self.also))
+            count = f"the {len(skeleton.joints)} of {skeleton.name}"
+            raise UsageError(f"{self.name} gives {self.joints} joints, those of {known}, not {count}")
+        return self.model_copy(update={"skeleton": skeleton, "metrics": ()})
 
 
 class DetectorEntry(Entry):

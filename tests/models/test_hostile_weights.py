@@ -64,6 +64,12 @@ def described(tmp_path: Path, **changes: object) -> Path:
         ("codec", "magic", "codec"),
         ("codec", "simcc", "codec"),  # which its network does not give
         ("skeleton", "octopus", "skeleton"),
+        ("skeleton", {"name": "five", "joints": ["nose"] * 5}, "skeleton"),
+        ("skeleton", {"name": "many", "joints": [f"joint {i}" for i in range(1001)]}, "skeleton"),
+        ("skeleton", {"name": "loud", "joints": ["nose\x1b[31m"]}, "skeleton"),
+        ("skeleton", {"name": "far", "joints": ["nose"], "limbs": [["nose", "tail"]]}, "skeleton"),
+        ("skeleton", {"name": "odd", "joints": ["nose"], "sigmas": [float("nan")]}, "skeleton"),
+        ("skeleton", 17, "skeleton"),
         ("arch", "mrfea2-r19", "arch"),
         ("format", "onnx", "format"),
         ("name", "../../etc", "name"),

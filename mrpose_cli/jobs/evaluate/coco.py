@@ -86,8 +86,8 @@ class CocoTask:
 
     def fit(self, entry: PoseEntry) -> None:
         """See that the checkpoint's joints are COCO's, and cut boxes as where it comes from."""
-        if entry.skeleton != COCO17.name:
-            raise UsageError(f"{entry.name} estimates the joints of {entry.skeleton}; COCO's are coco17")
+        if entry.skeleton != COCO17:
+            raise UsageError(f"{entry.name} estimates the joints of {entry.skeleton.name}; COCO's are coco17")
         if self._job.gt_boxes == "auto" and (entry.conventions or "").startswith("authors"):
             self._rule = "authors"
             self._find_shots()

@@ -44,6 +44,7 @@ def model_conditions(models: ModelOptions, pipeline: Pipeline, store: WeightsSto
         name=entry.name,
         weights=path.name,
         sha256=sha256_of(path),
+        joints=estimator.skeleton.name,
         own_weights=models.weights is not None,
         input_size=entry.input_size,
         color=entry.color,

@@ -21,7 +21,7 @@ from mrpose_cli.jobs.evaluate.options import EvalJob, Scored
 from mrpose_cli.jobs.evaluate.predict import Shot
 from mrpose_cli.jobs.evaluate.spool import ImagePoses
 from mrpose_cli.poses import Detections
-from mrpose_cli.skeletons import MPII16, Skeleton
+from mrpose_cli.skeletons import MPII16, Skeleton, from_document
 from mrpose_cli.weights.manifest import PoseEntry
 
 _MPII_VAL = 2958  # people in the authors' valid.json
@@ -92,9 +92,9 @@ class PckTask:
 
     def fit(self, entry: PoseEntry) -> None:
         """See that the checkpoint's joints are MPII's; LSP's are looked up by name."""
-        if self._people.kind == "mpii" and entry.skeleton != MPII16.name:
+        if self._people.kind == "mpii" and entry.skeleton != MPII16:
             raise UsageError(
-                f"{entry.name} estimates the joints of {entry.skeleton}; MPII needs those of {MPII16.name}"
+                f"{entry.name} estimates the joints of {entry.skeleton.name}; MPII needs {MPII16.name}"
             )
 
     def conditions(self) -> DatasetConditions:
@@ -211,9 +211,6 @@ def _by_image(people: JointSet) -> list[list[int]]:
 
 def _part(joints: list[str]) -> Skeleton:
     """Those of MPII's limbs whose ends are among ``joints``."""
-    limbs = [(MPII16.joints[a], MPII16.joints[b]) for a, b in MPII16.limbs]
-    return Skeleton(
-        "shared",
-        tuple(joints),
-        tuple((joints.index(a), joints.index(b)) for a, b in limbs if a in joints and b in joints),
-    )
+    limbs = [[MPII16.joints[a], MPII16.joints[b]] for a, b in MPII16.limbs]
+    shared = [limb for limb in limbs if set(limb) <= set(joints)]
+    return from_document({"name": "shared", "joints": joints, "limbs": shared}, "the shared joints")

@@ -24,7 +24,6 @@ from mrpose_cli.pipeline.factory import open_pipeline
 from mrpose_cli.pipeline.options import ModelOptions
 from mrpose_cli.pipeline.profile import StageClock
 from mrpose_cli.ranks import Ranks
-from mrpose_cli.skeletons import get_skeleton
 from mrpose_cli.weights.manifest import PoseEntry
 from mrpose_cli.weights.store import WeightsStore
 
@@ -79,7 +78,7 @@ class Parity:
 def joints_of(output: Output, entry: PoseEntry) -> tuple[Tensor, Tensor]:
     """The skeleton's joints (N, K, 2) in crop pixels and their scores (N, K) in a network's output."""
     keypoints, scores = decode(output, entry)
-    count = len(get_skeleton(entry.skeleton).joints)
+    count = len(entry.skeleton.joints)
     return keypoints[:, :count], scores[:, :count]
 
 

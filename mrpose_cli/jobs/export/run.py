@@ -32,7 +32,6 @@ from mrpose_cli.pipeline.engines.base import answers_of, installed
 from mrpose_cli.pipeline.engines.torch import TorchEngine, module_of
 from mrpose_cli.pipeline.estimator import PoseEstimator
 from mrpose_cli.pipeline.options import ModelOptions
-from mrpose_cli.skeletons import get_skeleton
 from mrpose_cli.weights.manifest import PoseEntry, find_pose
 from mrpose_cli.weights.store import WeightsStore
 
@@ -208,7 +207,7 @@ def _trace(module: nn.Module, entry: PoseEntry, job: ExportJob, path: Path) -> T
     shapes: list[tuple[int | None, ...]] = [(job.batch, *one.shape[1:]) for one in (crops, *answers)]
     metadata = {
         METADATA_KEY: entry.model_dump_json(),
-        "joints": json.dumps(get_skeleton(entry.skeleton).joints),
+        "joints": json.dumps(entry.skeleton.joints),
         "made_of": json.dumps({"name": path.name, "sha256": sha256_of(path)}),
     }
     return Traced(traced, crops, _JOINTS if job.keypoints else answers_of(entry), tuple(shapes), metadata)
