@@ -183,9 +183,8 @@ def _measure(
         progress(f"{entry.name}: loading", number, len(choices))
         before = _gpu_bytes(place)
         engine = load(choice)
-        if (
-            engine.dtype != DTYPES[choice[1]] and choice != usual
-        ):  # there are types that are not for detectors
+        # There are types that are not for detectors.
+        if engine.dtype != DTYPES[choice[1]] and choice != usual:
             continue
         if engine.note:
             remark(f"{entry.name} {engine.note}")
