@@ -32,8 +32,16 @@ from mrpose_cli.pipeline.detectors.yolo import YoloDetector
 from mrpose_cli.pipeline.detectors.yolox import YoloxDetector
 from mrpose_cli.pipeline.engines import ENGINES, Checkpoint, Engine, engine_for
 from mrpose_cli.pipeline.estimator import PoseEstimator
-from mrpose_cli.pipeline.factory import DTYPES, open_pipeline, resolve_device
-from mrpose_cli.pipeline.options import Dtype, ModelOptions
+from mrpose_cli.pipeline.factory import (
+    DTYPES,
+    Choice,
+    choose,
+    detector_file,
+    load_engine,
+    open_pipeline,
+    resolve_device,
+)
+from mrpose_cli.pipeline.options import ModelOptions
 from mrpose_cli.pipeline.pipeline import Pipeline
 from mrpose_cli.pipeline.precision import computes_bf16
 from mrpose_cli.pipeline.profile import StageClock
@@ -41,7 +49,6 @@ from mrpose_cli.poses import Detections, Frame
 from mrpose_cli.progress import Progress, silent
 from mrpose_cli.skeletons import KEYPOINT_THRESHOLD
 from mrpose_cli.tracking.similarity import overlap
-from mrpose_cli.weights.manifest import find_detector, own_detector
 from mrpose_cli.weights.store import WeightsStore
 
 _PHOTOS, _CROPS = 32, 64  # that the networks are shown, at most
@@ -49,7 +56,6 @@ _SURE, _SAME = 0.5, 0.5  # boxes by score, and by IoU
 _PASS = 8  # images of a pass whose answers are compared
 
 T = TypeVar("T")
-Choice = tuple[str, Dtype]  # values of --engine and --dtype
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,6 +115,7 @@ def _networks(
     job: BenchJob, auto: Pipeline, sources: Sequence[Source], store: WeightsStore
 ) -> Iterator[_Network]:
     estimator, detector, spec = auto.estimator, auto.detector, auto.estimator.crop_spec
+    place = resolve_device(job.models.device)
     frames, crops = _made_up(_PASS, *FRAME), _made_up(_PASS, *spec.size)
     if sources:
         frames, crops = [], []
@@ -122,7 +129,7 @@ def _networks(
         part="pose",
         entry=estimator.entry,
         path=store.resolve(estimator.entry, job.models.weights),
-        auto=(_choice(estimator.engine), auto.batch_size),
+        auto=(choose(estimator.entry, place, job.without_flags), auto.batch_size),
         inputs=_spread(crops, _CROPS),
         around=lambda engine: Pipeline(
             WholeImage(), PoseEstimator(engine, estimator.entry, flip=estimator.flip)
@@ -131,13 +138,12 @@ def _networks(
         distances=_joint_distances,
     )
     if isinstance(detector, YoloDetector | YoloxDetector):
-        own = job.models.detector.endswith(".pt")
-        entry = own_detector() if own else find_detector(job.models.detector)
+        entry, path = detector_file(job.models.detector, store)
         yield _Network(
             part="detector",
             entry=entry,
-            path=Path(job.models.detector).expanduser() if own else store.resolve(entry),
-            auto=(_choice(detector.engine), auto.frame_batch),
+            path=path,
+            auto=(choose(entry, place, job.without_flags), auto.frame_batch),
             inputs=[Frame(frame) for frame in frames],
             around=lambda engine: Pipeline(_with_engine(detector, engine), estimator),
             run=lambda pipeline, frames: pipeline.detector.detect(frames),
@@ -161,8 +167,7 @@ def _measure(
     inputs = network.inputs * -(-max(usual_batch, *job.batches[network.part]) // len(network.inputs))
 
     def load(choice: Choice) -> Engine:
-        folder = store.folder_for(entry, network.path)
-        return ENGINES[choice[0]].load(entry, network.path, place, DTYPES[choice[1]], folder)
+        return load_engine(entry, network.path, place, choice, store)
 
     def answers(pipeline: Pipeline) -> list[Any]:
         steps = range(0, len(network.inputs), _PASS)
@@ -178,7 +183,8 @@ def _measure(
         progress(f"{entry.name}: loading", number, len(choices))
         before = _gpu_bytes(place)
         engine = load(choice)
-        if _choice(engine) != choice and choice != usual:  # there are types that are not for detectors
+        # There are types that are not for detectors.
+        if engine.dtype != DTYPES[choice[1]] and choice != usual:
             continue
         if engine.note:
             remark(f"{entry.name} {engine.note}")
@@ -239,11 +245,6 @@ def _choices(entry: Checkpoint, place: torch.device, models: ModelOptions) -> li
         if not (dtype == "fp16" and place.type == "cpu")
         if models.dtype == dtype or (models.dtype == "auto" and (dtype != "bf16" or computes_bf16(place)))
     ]
-
-
-def _choice(engine: Engine) -> Choice:
-    key = next(key for key, kind in ENGINES.items() if isinstance(engine, kind))
-    return key, next(name for name, dtype in DTYPES.items() if dtype == engine.dtype)
 
 
 def _estimate(pipeline: Pipeline, crops: list[NDArray[np.uint8]]) -> list[Any]:

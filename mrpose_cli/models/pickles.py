@@ -126,6 +126,8 @@ def _open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
         _check_directory(file.read(), size)
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
+        if any(re.match("[^/]+/code/", member.filename) for member in members):
+            raise ForeignCodeError("TorchScript; pass the weights that it was made of")
         for member in members:
             if member.compress_type != zipfile.ZIP_STORED or member.compress_size != member.file_size:
                 raise UnreadableError("it is compressed, which PyTorch's files never are")

@@ -41,6 +41,8 @@ _BATCH_SIZES = {"cuda": 64, "mps": 32, "cpu": 8}
 _FRAME_BATCHES = {"cuda": 8, "mps": 4, "cpu": 1}
 _CROPS_EACH, _FRAMES_EACH, _MOST_FRAMES = 8, 4, 32
 
+Choice = tuple[EngineName, Dtype]  # what runs a network and what it computes in, neither of them "auto"
+
 
 def _warn(message: str) -> None:
     warnings.warn(message, RuntimeWarning, stacklevel=4)  # at the call of load_pipeline
@@ -133,8 +135,7 @@ def open_pipeline(
     place = resolve_device(options.device)
     entry = _entry(options, remark)
     # Wrong usage is told before anything is downloaded.
-    _, dtype = _choose(entry, place, options)
-    if dtype == torch.bfloat16 and not computes_bf16(place):
+    if choose(entry, place, options)[1] == "bf16" and not computes_bf16(place):
         processor, faster = ("GPU", "fp16") if place.type == "cuda" else ("CPU", "fp32")
         remark(
             Message(
@@ -156,7 +157,7 @@ def open_pipeline(
         entry, path = shipped, store.resolve(shipped)
     finder = detector or _load_detector(options, store, place, clock, remark)
     estimator = PoseEstimator(
-        _load_engine(entry, path, place, options, store, remark),
+        load_engine(entry, path, place, choose(entry, place, options), store, remark),
         entry,
         flip=entry.flip_test if options.flip is None else options.flip,
         keep_maps=keep_heatmaps,
@@ -219,7 +220,7 @@ def resolve_device(name: str) -> torch.device:
     return device
 
 
-def _resolve_dtype(name: Dtype, device: torch.device, entry: Checkpoint, engine: type[Engine]) -> torch.dtype:
+def _resolve_dtype(name: Dtype, device: torch.device, entry: Checkpoint, engine: type[Engine]) -> Dtype:
     if name == "auto":
         name = engine.best_dtype(device)
     if name not in DTYPES:
@@ -229,20 +230,22 @@ def _resolve_dtype(name: Dtype, device: torch.device, entry: Checkpoint, engine:
         raise UsageError(f"{runs}; leave {parameter('dtype')} at auto")
     if name == "fp16" and device.type == "cpu":
         raise UsageError(f"fp16 is for GPUs; on the CPU use {parameter('dtype')} fp32 or bf16")
-    return DTYPES[name]
+    return name
 
 
-def _choose(
-    entry: Checkpoint, device: torch.device, options: ModelOptions
-) -> tuple[type[Engine], torch.dtype]:
-    """What runs a checkpoint, and what it computes in. A detector follows the flags where it can."""
+def choose(entry: Checkpoint, device: torch.device, options: ModelOptions) -> Choice:
+    """What runs a checkpoint, and what it computes in. A detector follows the flags where it can.
+
+    Raises:
+        UsageError: nothing does as the flags say.
+    """
     name, dtype = options.engine, options.dtype
     if isinstance(entry, DetectorEntry) and name != "auto" and not ENGINES[name].runs(entry, device):
         name = "auto"
-    engine = engine_for(entry, device, name)
-    if isinstance(entry, DetectorEntry) and dtype not in engine.dtypes:
+    name = engine_for(entry, device, name)
+    if isinstance(entry, DetectorEntry) and dtype not in ENGINES[name].dtypes:
         dtype = "auto"
-    return engine, _resolve_dtype(dtype, device, entry, engine)
+    return name, _resolve_dtype(dtype, device, entry, ENGINES[name])
 
 
 def _batch_size(engine: Engine) -> int:
@@ -257,19 +260,36 @@ def _frame_batch(engine: Engine | None, device: torch.device) -> int:
     return _FRAME_BATCHES[device.type]
 
 
-def _load_engine(
+def load_engine(
     entry: Checkpoint,
     path: Path,
     device: torch.device,
-    options: ModelOptions,
+    choice: Choice,
     store: WeightsStore,
-    remark: Callable[[str], None],
+    remark: Callable[[str], None] = lambda note: None,
 ) -> Engine:
-    kind, dtype = _choose(entry, device, options)
+    """A checkpoint's network as :func:`choose` says."""
+    kind, dtype = ENGINES[choice[0]], DTYPES[choice[1]]
     engine = kind.load(entry, path, device, dtype, store.folder_for(entry, path))
     if engine.note:
         remark(f"{entry.name} {engine.note}")
     return engine
+
+
+def detector_file(name: str, store: WeightsStore) -> tuple[DetectorEntry, Path]:
+    """The checkpoint of a detector with a network, and its file.
+
+    Raises:
+        UsageError: there is no such detector.
+        WeightsError: it cannot be had.
+    """
+    if name.endswith(".pt"):
+        path = Path(name).expanduser()
+        if not path.is_file():
+            raise UsageError(f"there is no detector file at {path}")
+        return own_detector(), path
+    entry = find_detector(name)
+    return entry, store.resolve(entry)
 
 
 def _load_detector(
@@ -282,15 +302,8 @@ def _load_detector(
     name = options.detector
     if name == WHOLE_IMAGE:
         return WholeImage()
-    if name.endswith(".pt"):
-        path = Path(name).expanduser()
-        if not path.is_file():
-            raise UsageError(f"there is no detector file at {path}")
-        entry = own_detector()
-    else:
-        entry = find_detector(name)
-        path = store.resolve(entry)
-    engine = _load_engine(entry, path, device, options, store, remark)
+    entry, path = detector_file(name, store)
+    engine = load_engine(entry, path, device, choose(entry, device, options), store, remark)
     size = options.imgsz or max(entry.input_size)
     return DETECTORS[entry.arch](
         engine, name=name, confidence=options.confidence, iou=options.iou, size=size, clock=clock

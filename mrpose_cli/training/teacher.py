@@ -14,7 +14,7 @@ from mrpose_cli.errors import UsageError
 from mrpose_cli.models.identify import identify
 from mrpose_cli.models.registry import canonical
 from mrpose_cli.pipeline.decode import decode_heatmaps, decode_simcc, flip_average
-from mrpose_cli.pipeline.engines import engine_for
+from mrpose_cli.pipeline.engines import ENGINES, engine_for
 from mrpose_cli.pipeline.engines.base import Output
 from mrpose_cli.skeletons import COCO17, get_skeleton
 from mrpose_cli.training.config import TrainConfig
@@ -79,7 +79,7 @@ class Teacher:
         else:
             entry = find_pose(canonical(name))
             path = store.resolve(entry)
-        engine = engine_for(entry, device).load(entry, path, device, torch.float32)
+        engine = ENGINES[engine_for(entry, device)].load(entry, path, device, torch.float32)
         return cls(engine, entry, config.size, config, device)
 
     @torch.no_grad()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import tempfile
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -29,7 +28,7 @@ from mrpose_cli.jobs.export.parity import (
 from mrpose_cli.models.identify import METADATA_KEY, file_name, identify
 from mrpose_cli.models.registry import canonical
 from mrpose_cli.pipeline.engines.base import answers_of, installed
-from mrpose_cli.pipeline.engines.torch import TorchEngine, module_of
+from mrpose_cli.pipeline.engines.torch import TorchEngine, module_of, trace
 from mrpose_cli.pipeline.estimator import PoseEstimator
 from mrpose_cli.pipeline.options import ModelOptions
 from mrpose_cli.skeletons import get_skeleton
@@ -200,10 +199,9 @@ def _check_target(job: ExportJob, target: Path) -> None:
 
 def _trace(module: nn.Module, entry: PoseEntry, job: ExportJob, path: Path) -> Traced:
     crops = torch.zeros(job.batch or 2, 3, *entry.input_size)
-    with torch.inference_mode(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about branches that the shape decides
-        answer = module(crops)
-        traced = torch.jit.trace(module, crops, check_trace=False)
+    graph = trace(module, crops)
+    with torch.inference_mode():
+        answer = graph(crops)
     answers = answer if isinstance(answer, tuple) else (answer,)
     shapes: list[tuple[int | None, ...]] = [(job.batch, *one.shape[1:]) for one in (crops, *answers)]
     metadata = {
@@ -211,7 +209,7 @@ def _trace(module: nn.Module, entry: PoseEntry, job: ExportJob, path: Path) -> T
         "joints": json.dumps(get_skeleton(entry.skeleton).joints),
         "made_of": json.dumps({"name": path.name, "sha256": sha256_of(path)}),
     }
-    return Traced(traced, crops, _JOINTS if job.keypoints else answers_of(entry), tuple(shapes), metadata)
+    return Traced(graph, crops, _JOINTS if job.keypoints else answers_of(entry), tuple(shapes), metadata)
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from mrpose_cli.errors import OutputError, WeightsError
 from mrpose_cli.models.onnx_file import check_alone
 from mrpose_cli.pipeline.engines.base import Checkpoint, Input, Output, check_fits, installed, outputs_of
 from mrpose_cli.pipeline.engines.centering import center
-from mrpose_cli.pipeline.engines.torch import module_of
+from mrpose_cli.pipeline.engines.torch import module_of, trace
 from mrpose_cli.pipeline.options import Dtype
 from mrpose_cli.pipeline.precision import computes_bf16
 from mrpose_cli.weights.manifest import PoseEntry
@@ -152,19 +152,30 @@ def _read(path: Path, outputs: tuple[str, ...]) -> Any:
 
 def _converted(entry: Checkpoint, path: Path) -> Any:
     """The graph of a torch module, for one image at a time: crops of one size, pictures of any."""
-    import openvino
-
-    module = module_of(entry, path)
     example, shape = torch.zeros(1, 64, 64, 3, dtype=torch.uint8), [1, -1, -1, 3]
     if isinstance(entry, PoseEntry):
         example = torch.zeros(1, 3, *entry.input_size)
         shape = list(example.shape)
-    with torch.inference_mode(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch's about tracing, and about branches that the shape decides
-        traced = torch.jit.trace(module, example, check_trace=False)
-        graph = openvino.convert_model(traced, example_input=example)
-    graph.reshape(openvino.PartialShape(shape))
-    for output, name in zip(graph.outputs, _ANSWERS, strict=False):
+    return graph_of(trace(module_of(entry, path), example), example, shape, _ANSWERS)
+
+
+def graph_of(module: Any, example: Tensor, shape: Sequence[int], names: Sequence[str]) -> Any:
+    """The graph of a traced module.
+
+    Args:
+        module: From :func:`~mrpose_cli.pipeline.engines.torch.trace`.
+        example: What it was traced with.
+        shape: Of its input, -1 for sides of any length.
+        names: Of its outputs; there may be more names than outputs.
+    """
+    core()
+    import openvino
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's about tracing
+        graph = openvino.convert_model(module, example_input=example)
+    graph.reshape(openvino.PartialShape(list(shape)))
+    for output, name in zip(graph.outputs, names, strict=False):
         output.get_tensor().set_names({name})
     return graph
 

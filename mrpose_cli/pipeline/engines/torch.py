@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -80,3 +81,10 @@ def module_of(entry: Checkpoint, path: Path) -> nn.Module:
     from mrpose_cli.pipeline.detectors.yolo_network import load_people
 
     return load_people(path)
+
+
+def trace(module: nn.Module, example: Tensor) -> Any:
+    """A module as a graph of what it does with an example, for other libraries."""
+    with torch.inference_mode(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about branches that the shape decides, and of a deprecated way
+        return torch.jit.trace(module, example, check_trace=False)
