@@ -76,11 +76,11 @@ def run_bench(
     """Measure the networks, and the whole way where there are photos.
 
     Args:
-        job: What the user wants.
+        job: The options of the run.
         auto: What :attr:`BenchJob.without_flags` comes to.
         store: Where its weights were found.
         remark: Told in one line what should be known.
-        progress: Told how it goes.
+        progress: Called with the progress.
 
     Raises:
         InputError: there are no photos, or nobody is in them.

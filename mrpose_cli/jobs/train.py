@@ -124,11 +124,11 @@ def run_training(
     they always do.
 
     Args:
-        request: What the user wants.
-        ranks: Who else is at it.
+        request: The options of the run.
+        ranks: The processes that share the work.
         device: Where this process trains.
         store: Where named weights are found; None for the user's cache.
-        progress: Told how it goes.
+        progress: Called with the progress.
         remark: Told in a sentence.
 
     Raises:

@@ -44,7 +44,7 @@ class PoseEstimator:
         entry: The checkpoint's row of the manifest.
         flip: Average with the mirrored crop's answer.
         keep_maps: Return maps for drawing.
-        clock: Where the time goes.
+        clock: Measures the time of each stage.
     """
 
     def __init__(

@@ -83,7 +83,7 @@ def load_pipeline(
         imgsz: Longer side of the detector's input in pixels; None for what it was trained with.
         keep_heatmaps: Return a map a person with the poses.
         store: Where weights are found; None for the user's cache.
-        clock: Where the time goes.
+        clock: Measures the time of each stage.
         remark: Told in one line what should be known, such as that another network than the default runs; a
             warning if not given.
 

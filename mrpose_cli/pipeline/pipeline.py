@@ -76,7 +76,7 @@ class Pipeline:
         estimator: Estimates the poses in them.
         batch_size: Crops per forward pass; frames share batches.
         frame_batch: Frames handed to the detector at a time.
-        clock: Where the time goes.
+        clock: Measures the time of each stage.
     """
 
     def __init__(

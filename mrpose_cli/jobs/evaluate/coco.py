@@ -36,7 +36,7 @@ class CocoTask:
     """COCO annotations with the images to be run; see :class:`~mrpose_cli.jobs.evaluate.options.Task`.
 
     Args:
-        job: What the user wants.
+        job: The options of the run.
 
     Raises:
         UsageError: the files are not what they should be.

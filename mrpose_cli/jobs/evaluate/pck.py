@@ -31,7 +31,7 @@ class PckTask:
     """MPII's or LSP's annotations with the images to be run; see `evaluate_options.Task`.
 
     Args:
-        job: What the user wants.
+        job: The options of the run.
 
     Raises:
         UsageError: the files are not what they should be.

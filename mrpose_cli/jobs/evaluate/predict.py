@@ -103,8 +103,8 @@ def predict(
         shots: All images.
         pipeline: The models.
         work: How to run them.
-        ranks: Who else is at it.
-        progress: Told how it goes.
+        ranks: The processes that share the work.
+        progress: Called with the progress.
 
     Raises:
         UsageError: what is on the disk was made under other conditions.

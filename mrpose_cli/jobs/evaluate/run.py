@@ -225,11 +225,11 @@ def run(
     """Predict what is to be predicted, score it, write everything.
 
     Args:
-        job: What the user wants.
+        job: The options of the run.
         plan: What :func:`prepare` made of it.
         loaded: The models; None to score a results file.
-        ranks: Who else is at it.
-        progress: Told how it goes.
+        ranks: The processes that share the work.
+        progress: Called with the progress.
 
     Returns:
         The report; None on every rank but the first.

@@ -89,11 +89,11 @@ def run_images(
     Whatever ends the run before its end, the JSON files hold what was done, and a later run can go on.
 
     Args:
-        job: What the user wants.
+        job: The options of the run.
         plan: What :func:`mrpose_cli.jobs.images.plan.prepare` made of it.
         pipeline: The models.
         stop: Ends the run when it is set; what was begun is finished.
-        progress: Told how it goes.
+        progress: Called with the progress.
 
     Raises:
         UsageError: the run cannot be resumed.

@@ -48,12 +48,12 @@ def run_clip(
     """Work through one clip.
 
     Args:
-        job: What the user wants.
+        job: The options of the run.
         out: Output folder.
         source: The clip.
         pipeline: The models.
         stop: Ends the clip when it is set.
-        progress: Told how it goes.
+        progress: Called with the progress.
         window: Shows the frames; None for no window.
 
     Raises:

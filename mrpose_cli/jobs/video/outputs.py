@@ -31,13 +31,13 @@ class ClipOutputs:
     """The files of one clip.
 
     Args:
-        job: What the user wants.
+        job: The options of the run.
         base: Folder and name of the files, suffixes aside.
         name: The source's name.
         clip: The source.
         skeleton: Of the keypoints.
         info: Conditions of the run.
-        clock: Where the time goes.
+        clock: Measures the time of each stage.
 
     Attributes:
         written: The files, once they are closed.

@@ -106,11 +106,11 @@ def run_videos(
     """Work through the clips; one that fails is reported and the rest goes on.
 
     Args:
-        job: What the user wants.
+        job: The options of the run.
         plan: What :func:`prepare` made of it.
         pipeline: The models.
         stop: Ends the run when it is set; what was done until then is finished properly.
-        progress: Told how it goes.
+        progress: Called with the progress.
         on_row: Told of every clip that is through.
 
     Raises:

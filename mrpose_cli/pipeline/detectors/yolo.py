@@ -28,7 +28,7 @@ class YoloDetector:
         confidence: Boxes below are dropped, 0..1.
         iou: Overlap above which the weaker of two boxes is dropped.
         size: Longer side of the detector's input in pixels.
-        clock: Where the time goes.
+        clock: Measures the time of each stage.
     """
 
     def __init__(

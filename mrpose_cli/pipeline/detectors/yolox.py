@@ -25,7 +25,7 @@ class YoloxDetector:
         engine: Gives rows x1 y1 x2 y2 score (1, P, 5) and classes (1, P).
         name: What the detector is called in reports.
         confidence: Boxes below are dropped, 0..1.
-        clock: Where the time goes.
+        clock: Measures the time of each stage.
 
     Raises:
         WeightsError: the network takes pictures of any size.
