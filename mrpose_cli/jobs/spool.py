@@ -18,7 +18,7 @@ from mrpose_cli.errors import UsageError, parameter
 
 
 class Spool:
-    """Appends rows, from any thread; makes the file, or cuts a torn last line off first.
+    """Appends rows, from any thread; creates the file, or cuts off an incomplete last line first.
 
     Args:
         path: The file.
@@ -78,7 +78,7 @@ class Spool:
 
 
 def read_spool(path: Path, conditions: Mapping[str, Any]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The rows that were appended, each with where its line begins.
+    """Yield the rows that were appended, each with the offset of its line.
 
     Args:
         path: The file.
@@ -133,7 +133,7 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _whole_bytes(path: Path) -> int:
-    """How much of a file ends with a line break."""
+    """Return how many bytes of a file end with a line break."""
     whole = 0
     if path.exists():
         with path.open("rb") as file:

@@ -35,7 +35,7 @@ class ClipOutputs:
         base: Folder and name of the files, suffixes aside.
         name: The source's name.
         clip: The source.
-        skeleton: Of the keypoints.
+        skeleton: The skeleton of the keypoints.
         info: Conditions of the run.
         clock: Measures the time of each stage.
 
@@ -177,5 +177,5 @@ class ClipOutputs:
         return True
 
     def discard(self) -> None:
-        """Leave nothing behind but the lines that were written."""
+        """Leave nothing but the lines that were written."""
         self._discard.close()
