@@ -76,7 +76,7 @@ def joined(backend: str = "gloo", patience: timedelta = _PATIENCE) -> Iterator[R
     """The ranks of this run: those of ``torchrun``, or this process alone.
 
     Args:
-        backend: What carries tensors between them. For short messages gloo does on any machine.
+        backend: What carries tensors between them. For short messages gloo suffices, on any machine.
         patience: How long a process waits for another.
     """
     local = local_rank()

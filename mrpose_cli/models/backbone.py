@@ -78,8 +78,8 @@ def backbone_norms(network: nn.Module) -> list[nn.BatchNorm2d]:
 def settle_norms(network: nn.Module, batches: Iterable[Tensor]) -> None:
     """Give the backbone's norms the statistics of what they see; what the network computes stays the same.
 
-    An ONNX file has its norms folded into the convolutions. Here each gets back a mean and a variance, and a
-    weight and a bias that undo them, so that training mode, which takes those of the batch, starts from the
+    An ONNX file has its norms folded into the convolutions. This gives each a mean and a variance again, and
+    a weight and a bias that undo them, so that training mode, which uses those of the batch, starts from the
     same function.
 
     Args:

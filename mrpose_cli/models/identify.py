@@ -51,15 +51,15 @@ def identify(
 ) -> PoseEntry:
     """The entry of a weights file: what network it holds and what that network expects.
 
-    In this order: the metadata that :func:`convert` and ``mrpose export`` write; the manifest's row called
-    ``model``; the row whose file has this name; the network that the tensors fit, with the conventions of
-    whoever's layout the keys are in.
+    The sources, in this order: the metadata that :func:`convert` and ``mrpose export`` write; the manifest's
+    row called ``model``; the row whose file has this name; the network that the tensors fit, with the
+    conventions of the code whose layout the keys have.
 
     Args:
         path: The file.
         model: A row of the manifest, or a network of the registry.
         input_size: Height and width of the crops it was trained on; None for what is found out.
-        remark: Told in a line if the size had to be assumed.
+        remark: Called with a line if the size had to be assumed.
 
     Raises:
         UsageError: ``model`` is neither, or it or ``input_size`` contradicts the file.

@@ -24,7 +24,7 @@ MMPOSE_PREFIXES: Rule = (r"^(backbone|head|keypoint_head)\.", "")
 def rename(state: Mapping[str, Tensor], rules: Iterable[Rule]) -> State:
     """``state`` under new names: for each key the first rule whose pattern is found in it applies.
 
-    A key whose new name is taken already keeps its old one: no tensor is lost without a word.
+    A key whose new name is taken already keeps its old one, so that no tensor is lost silently.
     """
     compiled = [(re.compile(pattern), replacement) for pattern, replacement in rules]
     renamed: State = {}

@@ -133,7 +133,7 @@ def _unfolded(state: State) -> State:
     """The tensors of an ONNX file, in the graph's order, by this network's keys.
 
     Its convolutions, which have their norms folded in, and its transposed matrices have no names: they come
-    in the order of the modules. The norms get the biases and do nothing else until they are given statistics.
+    in the order of the modules. The norms get the biases and nothing else until they are given statistics.
     """
     named = {key: value for key, value in state.items() if "." in key and "::" not in key}
     rest = [value for key, value in state.items() if key not in named]

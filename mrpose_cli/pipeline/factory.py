@@ -84,8 +84,8 @@ def load_pipeline(
         keep_heatmaps: Return a map a person with the poses.
         store: Where weights are found; None for the user's cache.
         clock: Measures the time of each stage.
-        remark: Told in one line what should be known, such as that another network than the default runs; a
-            warning if not given.
+        remark: Called with notes for the user, one line each, for instance that another network than the
+            default runs; a warning if not given.
 
     Raises:
         UsageError: an unknown name, or a device this machine does not have.

@@ -15,8 +15,8 @@ F = TypeVar("F", bound=Frame)
 def stream_isolated(pipeline: Pipeline, frames: Iterable[F]) -> Iterator[tuple[F, Poses | Exception]]:
     """Work through frames as :meth:`Pipeline.stream` does; one that raises an exception does not end it.
 
-    An exception does not say which of the frames on their way it came from, so these are done again one by
-    one before the stream goes on.
+    An exception does not say which of the frames in flight raised it, so these are repeated one by one
+    before the stream continues.
 
     Args:
         pipeline: The models.

@@ -35,13 +35,13 @@ class Engine(Protocol):
 
     Attributes:
         name: What reports call the library that computes.
-        dtypes: What it can be told to compute in.
+        dtypes: The types it can compute in.
         uses_torch: Whether torch computes, and so wants its threads.
         device: Where the network runs.
         dtype: What it computes in.
         input: What it wants its images to be.
         parallel: How many images it computes side by side, each for itself; 1 if it computes a batch as one.
-        note: What users should know of how it runs, as the rest of a sentence; None if there is nothing.
+        note: A note for users on how it runs, as the rest of a sentence; None if there is none.
     """
 
     name: str
@@ -79,8 +79,8 @@ class Engine(Protocol):
             path: Its file.
             device: Where it is to run.
             dtype: What it is to compute in.
-            cache: A folder for what takes long to make of the file; None for a file that may be another one
-                next time.
+            cache: A folder for compiled models, which take long to make; None for a file that may change
+                between runs.
 
         Raises:
             WeightsError: the file does not hold what the entry says.

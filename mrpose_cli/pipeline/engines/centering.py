@@ -19,9 +19,9 @@ _STEADY = 2.0  # means beyond so many standard deviations are taken out
 def center(graph: Any, core: Any) -> None:
     """Take the means of channels that hardly vary out of the inputs of the 1x1 convolutions.
 
-    The network's answer stays the same but for the rounding, whatever the means are; those for noise will
-    do, as such a channel depends little on what is seen. Larger kernels are left: their padding would not be
-    zero.
+    Except for rounding the network's output stays the same, whatever the means are; those for noise suffice,
+    as such a channel depends little on the input. Larger kernels are left as they are: their padding would
+    not be zero.
 
     Args:
         graph: The ``openvino.Model``, with one input; it is changed.

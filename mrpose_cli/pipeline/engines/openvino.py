@@ -34,8 +34,8 @@ _HINTS = {torch.float32: "f32", torch.bfloat16: "bf16"}
 class OpenVinoEngine:
     """A network that takes one image at a time, with as many images on their way as the cores can take.
 
-    Few cores or one compute an image: none waits for others within it, which makes one image as cheap as each
-    of many, and keeps the pace where other work takes cores away.
+    One core or a few compute an image: none waits for others within it, so that a single image costs as much
+    as each of many, and the speed holds up where other work takes cores away.
 
     Args:
         compiled: An ``openvino.CompiledModel`` with one input.
