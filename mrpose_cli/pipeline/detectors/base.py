@@ -27,7 +27,7 @@ class Detector(Protocol):
         ...
 
     def detect(self, frames: Sequence[Frame]) -> list[Detections]:
-        """Boxes of every frame, in the frames' order, best first."""
+        """Return the boxes of every frame, in the frames' order, best first."""
         ...
 
 
@@ -57,7 +57,7 @@ class WholeImage:
     engine = None
 
     def detect(self, frames: Sequence[Frame]) -> list[Detections]:
-        """One box a frame, the frame itself, with score 1."""
+        """Return one box per frame, the frame itself, with score 1."""
         ones = np.ones(1, np.float32)
         sizes = [frame.image.shape[:2] for frame in frames]
         return [Detections(np.array([[0, 0, width, height]], np.float32), ones) for height, width in sizes]

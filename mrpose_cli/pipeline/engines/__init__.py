@@ -19,7 +19,7 @@ if sys.platform == "darwin":  # where OpenVINO does not use the matrix units
 
 
 def engine_for(entry: Checkpoint, device: Device, name: str = "auto") -> type[Engine]:
-    """What runs a checkpoint on a device.
+    """Choose the engine for a checkpoint on a device.
 
     Args:
         entry: The checkpoint.

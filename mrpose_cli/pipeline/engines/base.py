@@ -22,7 +22,7 @@ Output = Tensor | tuple[Tensor, Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """What an engine wants its images to be; ``size`` is height and width, None for any."""
+    """The input images that an engine expects; ``size`` is height and width, None for any."""
 
     device: torch.device
     dtype: torch.dtype = torch.float32
@@ -55,12 +55,12 @@ class Engine(Protocol):
 
     @classmethod
     def runs(cls, entry: Checkpoint, device: torch.device) -> bool:
-        """Whether it can run a checkpoint on a device."""
+        """Return whether it can run a checkpoint on a device."""
         ...
 
     @classmethod
     def best_dtype(cls, device: torch.device) -> Dtype:
-        """What it computes in on a device unless it is told otherwise."""
+        """Return what it computes in on a device by default."""
         ...
 
     @classmethod
@@ -72,7 +72,7 @@ class Engine(Protocol):
         dtype: torch.dtype,
         cache: Path | None = None,
     ) -> Self:
-        """The network of a checkpoint, on the device and in the type if it can be had there.
+        """Load the network of a checkpoint, on the device and in the type if it can be had there.
 
         Args:
             entry: The checkpoint.
@@ -88,33 +88,33 @@ class Engine(Protocol):
         ...
 
     def __call__(self, images: Tensor) -> Output:
-        """The network's answer for images (N, 3, H, W) as ``input`` says, or as the module wants them."""
+        """Return the output for images (N, 3, H, W), as ``input`` says or as the module expects them."""
         ...
 
     def each(self, images: Sequence[Tensor]) -> list[Output]:
-        """The network's answers for images of different sizes, without N; with it, each answer has N = 1."""
+        """Return the outputs for images of different sizes, without N; with it, each output has N = 1."""
         ...
 
 
 def installed(package: str) -> bool:
-    """Whether a package can be imported, without importing it."""
+    """Return whether a package can be imported, without importing it."""
     return find_spec(package) is not None
 
 
 def outputs_of(entry: Checkpoint) -> tuple[str, ...] | None:
-    """The outputs that are asked for, of files that hold a graph; None for files of other formats."""
+    """Return the outputs that are requested of files that hold a graph; None for files of other formats."""
     if entry.format not in ("onnx", "openvino", "yolox-onnx"):
         return None
     return answers_of(entry) if isinstance(entry, PoseEntry) else ("dets", "labels")
 
 
 def answers_of(entry: PoseEntry) -> tuple[str, ...]:
-    """What a pose network's outputs are called in files that hold its graph."""
+    """Return the names of a pose network's outputs in files that hold its graph."""
     return ("simcc_x", "simcc_y") if entry.codec == "simcc" else ("heatmaps",)
 
 
 def check_fits(entry: Checkpoint, path: Path, wanted: Input) -> None:
-    """Make sure that the network in a file takes the crops that its entry says.
+    """Check that the network in a file takes the crops that its entry says.
 
     Raises:
         WeightsError: it takes others.

@@ -60,7 +60,7 @@ def _channels(values: NDArray[np.floating]) -> Any:
 
 
 def _add_to_bias(node: Any, values: NDArray[np.floating]) -> None:
-    """Add to what a convolution answers; to its bias if it has one, since the two are large and cancel."""
+    """Add to a convolution's output; to its bias if it has one, since the two are large and cancel."""
     from openvino import opset13
 
     users = list(node.output(0).get_target_inputs())  # ONNX files also ask for the shape
@@ -75,7 +75,7 @@ def _add_to_bias(node: Any, values: NDArray[np.floating]) -> None:
 
 
 def _features(graph: Any, outputs: list[Any], core: Any) -> list[NDArray[np.float32]]:
-    """What a graph has at some outputs within when it is shown noise: (1, C, h, w) float32 each."""
+    """Compute what a graph has at some inner outputs for an input of noise: (1, C, h, w) float32 each."""
     import openvino
     from openvino import opset13
 
