@@ -109,7 +109,7 @@ class PoseWriter:
 
     @classmethod
     def suffixes(cls) -> list[str]:
-        """All suffixes that the file may come to have."""
+        """Return all suffixes that the file may have in the end."""
         return [cls.suffix]
 
 

@@ -1,4 +1,4 @@
-"""Rows on their way to the disk, one JSON line each, so that a run that was killed can go on.
+"""Rows on their way to the disk, one JSON line each, so that a run that was killed can be resumed.
 
 The first line states the conditions of the run. Lines are appended and handed to the operating system one by
 one; what a killed run leaves behind is whole but for, at most, its last line, which is then done again.
@@ -82,7 +82,7 @@ def read_spool(path: Path, conditions: Mapping[str, Any]) -> Iterator[tuple[int,
 
     Args:
         path: The file.
-        conditions: Of the run that wants to go on.
+        conditions: The conditions of the run that resumes.
 
     Raises:
         UsageError: the file was made under other conditions, is damaged or cannot be read.

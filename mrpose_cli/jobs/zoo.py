@@ -1,6 +1,6 @@
 """The zoo as a list: networks, checkpoints, sizes, published figures; for the terminal, JSON and docs.
 
-``python -m mrpose_cli.jobs.zoo`` writes ``docs/zoo.md`` and the table of sizes anew; a test sees to it
+``python -m mrpose_cli.jobs.zoo`` rewrites ``docs/zoo.md`` and the table of sizes; a test sees to it
 that both are current.
 """
 

@@ -32,7 +32,7 @@ class Found:
 
 
 def name_all(found: Sequence[Found]) -> list[str]:
-    """Name photos.
+    """Name photos for outputs.
 
     A local photo is named by its path from the deepest folder that holds all folders they were reached by, a
     link by the last part of its path or, where another photo has that name, by server and whole path. What

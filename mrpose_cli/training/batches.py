@@ -40,7 +40,7 @@ class Batch:
 
 
 class Sampler:
-    """Shuffles the crops anew every epoch; which ones a step sees follows from its number alone.
+    """Shuffles the crops every epoch; which ones a step sees follows from its number alone.
 
     Args:
         rows: Indices of the crops of an epoch; those to be seen more than once are repeated.

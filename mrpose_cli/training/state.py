@@ -1,4 +1,4 @@
-"""Checkpoints of a run that is not finished: all it needs to go on as if nothing had happened."""
+"""Checkpoints of a run that is not finished: all it needs to continue as if nothing had happened."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class SourceError(Exception):
 
 
 class _BrokenTransferError(Exception):
-    """The transfer ended early; another request can go on from there."""
+    """The transfer ended early; another request can continue from there."""
 
 
 class _TooLargeError(Exception):
@@ -40,7 +40,7 @@ class _TooLargeError(Exception):
 
 
 class _NoResumeError(Exception):
-    """The server cannot go on from where the partial file ends."""
+    """The server cannot continue from the end of the partial file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class HttpSettings:
     Attributes:
         connect_timeout: Seconds until a connection must stand.
         read_timeout: Seconds without a byte until a connection counts as broken.
-        attempts: Requests per source before it is given up; all but the first go on where the last ended.
+        attempts: Requests per source before it is given up; all but the first continue where the last ended.
         pause: Seconds before the second request; it grows by as much each time.
         pace: Connections that are slower count as broken, too.
     """
@@ -65,11 +65,11 @@ class HttpSettings:
 def download(
     url: str, part: Path, limit: int, settings: HttpSettings, report: Callable[[int, int | None], None]
 ) -> None:
-    """Download ``url`` into ``part``, going on where an earlier download into it stopped.
+    """Download ``url`` into ``part``, continuing where an earlier download into it stopped.
 
     Args:
         url: Redirects are followed; proxies are taken from the environment.
-        part: Stays as it is when this is interrupted, for the next call to go on from.
+        part: Stays as it is when this is interrupted, for the next call to continue from.
         limit: The most bytes that are taken.
         settings: Timeouts and number of attempts.
         report: Called with the bytes done and, where the server states them, the bytes in all.

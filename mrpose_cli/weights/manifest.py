@@ -201,7 +201,7 @@ class Manifest(_Strict):
         return self
 
     def entries(self) -> tuple[Entry, ...]:
-        """All entries of every kind."""
+        """Return all entries of every kind."""
         return (*self.pose, *self.detector, *self.backbone)
 
 

@@ -1,4 +1,4 @@
-"""What can be asked of an evaluation, and what comes of its parts."""
+"""Options of an evaluation, and the results of its parts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was done for each photo, on the disk as it comes; a run that was killed goes on from it."""
+"""What was done for each photo, on the disk at once; a run that was killed resumes from it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run over clips is asked for, and what comes of it."""
+"""Options of a run over clips, and its results."""
 
 from __future__ import annotations
 

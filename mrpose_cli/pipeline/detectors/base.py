@@ -46,7 +46,7 @@ class FileBoxes:
         self._boxes = boxes
 
     def detect(self, frames: Sequence[Frame]) -> list[Detections]:
-        """Look the frames up."""
+        """Look up the boxes of the frames."""
         return [self._boxes.get(frame.name) or Detections.none() for frame in frames]
 
 
