@@ -54,7 +54,7 @@ class Skeleton:
         return tuple(_SIGMAS.get(joint.rsplit("_", 1)[-1], _OTHER_SIGMA) for joint in self.joints)
 
     def side(self, joint: int) -> str:
-        """``"left"``, ``"right"`` (the person's own) or ``"middle"``."""
+        """Return ``"left"``, ``"right"`` (the person's own) or ``"middle"``."""
         side = self.joints[joint].split("_", 1)[0]
         return side if side in ("left", "right") else "middle"
 
@@ -148,7 +148,7 @@ _SKELETONS = {skeleton.name: skeleton for skeleton in (COCO17, MPII16)}
 
 
 def get_skeleton(name: str) -> Skeleton:
-    """The skeleton called ``name``.
+    """Return the skeleton called ``name``.
 
     Raises:
         ManifestError: there is none of this name.

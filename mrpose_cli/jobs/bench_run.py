@@ -60,7 +60,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Network:
-    """One of the two: ``around`` puts a pipeline around an engine, ``run`` is what is timed in it."""
+    """One of the two networks: ``around`` makes a pipeline of an engine, ``run`` is what is timed."""
 
     part: Part
     entry: Checkpoint
@@ -79,14 +79,14 @@ def run_bench(
     remark: Callable[[str], None],
     progress: Progress = silent,
 ) -> BenchReport:
-    """Measure the networks, and the whole way where there are photos.
+    """Measure the networks, and complete runs where there are photos.
 
     Args:
-        job: What the user wants.
-        auto: What :attr:`BenchJob.without_flags` comes to.
+        job: The options of the run.
+        auto: The pipeline of :attr:`BenchJob.without_flags`.
         store: Where its weights were found.
-        remark: Told in one line what should be known.
-        progress: Told how it goes.
+        remark: Called with notes for the user, one line each.
+        progress: Called with the progress.
 
     Raises:
         InputError: there are no photos, or nobody is in them.
@@ -158,7 +158,7 @@ def _measure(
     remark: Callable[[str], None],
     progress: Progress,
 ) -> list[Row]:
-    """One row for each engine, type and batch size, and for what runs without flags."""
+    """Measure each engine, type and batch size, and what runs without flags; return a row for each."""
     place, entry, (usual, usual_batch) = resolve_device(job.models.device), network.entry, network.auto
     wanted = _choices(entry, place, job.models)
     if not wanted and network.part == "pose":
@@ -224,7 +224,7 @@ def _measure(
 
 
 def _turn(run: Callable[[list[Any]], Any], inputs: list[Any], batch: int, seconds: float) -> float:
-    """Milliseconds per image, over at least so many seconds."""
+    """Return milliseconds per image, measured over at least ``seconds``."""
     run(inputs[:batch])  # brings back what other variants drove out of the caches
     starts = cycle(range(0, len(inputs) - batch + 1, batch))
     calls, begin = 0, time.perf_counter()
@@ -236,7 +236,7 @@ def _turn(run: Callable[[list[Any]], Any], inputs: list[Any], batch: int, second
 
 
 def _choices(entry: Checkpoint, place: torch.device, models: ModelOptions) -> list[Choice]:
-    """What runs a network on a device: everything, or what the flags say."""
+    """Return what can run a network on a device: everything, or what the flags say."""
     return [
         (key, dtype)
         for key, engine in ENGINES.items()
@@ -258,7 +258,7 @@ def _joint_distances(expected: Any, found: Any) -> NDArray[np.floating]:
 
 
 def _side_distances(expected: Detections, found: Detections) -> NDArray[np.floating]:
-    """(P,) how far the farthest side of each box is off; NaN where there is no such box."""
+    """Return how far the farthest side of each box is off, (P,); NaN where there is no such box."""
     boxes = expected.boxes[expected.scores >= _SURE]
     if not len(found):
         return np.full(len(boxes), np.nan)
@@ -274,7 +274,7 @@ def _with_engine(detector: YoloDetector | YoloxDetector, engine: Engine) -> Yolo
 
 
 def _gpu_bytes(place: torch.device) -> int | None:
-    """What PyTorch has of a GPU's memory, from where its peak is counted on; None elsewhere."""
+    """Return the GPU memory that PyTorch holds, in bytes, and restart its peak count; None elsewhere."""
     if place.type != "cuda":
         return None
     torch.cuda.reset_peak_memory_stats(place)
@@ -288,13 +288,13 @@ def _read(sources: Sequence[Source]) -> Iterator[NDArray[np.uint8]]:
 
 
 def _spread(items: Sequence[T], most: int) -> list[T]:
-    """At most so many, from all over the sequence."""
+    """Return at most ``most`` items, spread evenly over the sequence."""
     count = min(most, len(items))
     return [items[index * len(items) // count] for index in range(count)]
 
 
 def _made_up(count: int, height: int, width: int) -> list[NDArray[np.uint8]]:
-    """Pictures of colors that flow into each other, the same ones each time."""
+    """Make images of smooth color gradients, the same ones each time."""
     noise = np.random.default_rng(0).integers(0, 256, (count, 16, 16, 3), np.uint8)
     size = width, height
     return [np.asarray(cv2.resize(one, size, interpolation=cv2.INTER_CUBIC), np.uint8) for one in noise]

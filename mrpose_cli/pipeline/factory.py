@@ -89,9 +89,9 @@ def load_pipeline(
         imgsz: Longer side of the detector's input in pixels; None for what it was trained with.
         keep_heatmaps: Return a map a person with the poses.
         store: Where weights are found; None for the user's cache.
-        clock: Where the time goes.
-        remark: Told in one line what should be known, such as that another network than the default runs; a
-            warning if not given.
+        clock: Measures the time of each stage.
+        remark: Called with notes for the user, one line each, for instance that another network than the
+            default runs; a warning if not given.
 
     Raises:
         UsageError: an unknown name, or a device this machine does not have.
@@ -131,7 +131,7 @@ def open_pipeline(
     clock: StageClock,
     remark: Callable[[str], None],
 ) -> Pipeline:
-    """Load what ``options`` name, but for a given ``detector``; otherwise as :func:`load_pipeline`."""
+    """Load what ``options`` name, with ``detector`` if given; otherwise as :func:`load_pipeline`."""
     place = resolve_device(options.device)
     entry = _entry(options, remark)
     # Wrong usage is told before anything is downloaded.
@@ -194,7 +194,7 @@ def _entry(options: ModelOptions, remark: Callable[[str], None]) -> PoseEntry:
 
 
 def resolve_device(name: str) -> torch.device:
-    """The device of a name; ``"auto"`` is CUDA, else Apple's GPU, else the CPU.
+    """Return the device of a name; ``"auto"`` is CUDA, else Apple's GPU, else the CPU.
 
     Raises:
         UsageError: the name means nothing, or this machine has no such device.
@@ -234,7 +234,7 @@ def _resolve_dtype(name: Dtype, device: torch.device, entry: Checkpoint, engine:
 
 
 def choose(entry: Checkpoint, device: torch.device, options: ModelOptions) -> Choice:
-    """What runs a checkpoint, and what it computes in. A detector follows the flags where it can.
+    """Choose the engine and dtype of a checkpoint. A detector follows the flags where it can.
 
     Raises:
         UsageError: nothing does as the flags say.
@@ -268,7 +268,7 @@ def load_engine(
     store: WeightsStore,
     remark: Callable[[str], None] = lambda note: None,
 ) -> Engine:
-    """A checkpoint's network as :func:`choose` says."""
+    """Load a checkpoint's network as :func:`choose` says."""
     kind, dtype = ENGINES[choice[0]], DTYPES[choice[1]]
     engine = kind.load(entry, path, device, dtype, store.folder_for(entry, path))
     if engine.note:
@@ -277,7 +277,7 @@ def load_engine(
 
 
 def detector_file(name: str, store: WeightsStore) -> tuple[DetectorEntry, Path]:
-    """The checkpoint of a detector with a network, and its file.
+    """Find the checkpoint of a detector with a network, and its file.
 
     Raises:
         UsageError: there is no such detector.

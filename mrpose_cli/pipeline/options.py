@@ -95,7 +95,7 @@ class ModelOptions:
     ] = None
 
     def fixed(self) -> dict[str, Any]:
-        """The flags about boxes and weights, which a resumed run keeps; files as paths."""
+        """Return the flags about boxes and weights, which a resumed run keeps; files as paths."""
         flags = flags_of(ModelOptions).items()
         kept = {name: flag for name, flag in flags if name == "weights" or flag.panel == BOXES}
         values = {flag.called(name): getattr(self, name) for name, flag in kept.items()}

@@ -202,12 +202,12 @@ class Manifest(_Strict):
         return self
 
     def entries(self) -> tuple[Entry, ...]:
-        """All entries of every kind."""
+        """Return all entries of every kind."""
         return (*self.pose, *self.detector, *self.backbone)
 
 
 def shipped_folder() -> Path:
-    """The folder of the manifest and of the weights that come with the package.
+    """Return the folder of the manifest and of the weights that come with the package.
 
     Raises:
         ManifestError: the installation has no such folder.
@@ -221,7 +221,7 @@ def shipped_folder() -> Path:
 
 
 def manifest_path() -> Path:
-    """The manifest that comes with the package."""
+    """Return the path of the manifest that comes with the package."""
     return shipped_folder() / "manifest.toml"
 
 
@@ -257,10 +257,10 @@ def _read(path: Path) -> Manifest:
 
 
 def _expanded(document: dict[str, Any]) -> dict[str, Any]:
-    """The document with conventions written into the entries that name them, and mirrors into the sources.
+    """Write the conventions into the entries that name them, and mirrors into the sources.
 
     ``[conventions.NAME]`` holds what the checkpoints of one origin have in common, so that it is stated
-    once; ``[mirrors]`` lists by the beginning of an address where else the same files may be found.
+    once; ``[mirrors]`` lists, by the beginning of an address, other places of the same files.
     """
     document = dict(document)
     conventions, mirrors = document.get("conventions", {}), document.pop("mirrors", {})
@@ -315,12 +315,12 @@ _E = TypeVar("_E", bound=Entry)
 
 
 def find_entry(name: str, manifest: Manifest | None = None) -> Entry:
-    """The entry of any kind called ``name``; raises UsageError like :func:`find_pose`."""
+    """Return the entry of any kind called ``name``; raises UsageError like :func:`find_pose`."""
     return _find(name, (manifest or load_manifest()).entries(), "checkpoint")
 
 
 def find_pose(name: str, manifest: Manifest | None = None) -> PoseEntry:
-    """The pose checkpoint called ``name``.
+    """Return the pose checkpoint called ``name``.
 
     Args:
         name: As in the manifest, for instance ``"rtmpose-s"``.
@@ -333,12 +333,12 @@ def find_pose(name: str, manifest: Manifest | None = None) -> PoseEntry:
 
 
 def find_detector(name: str, manifest: Manifest | None = None) -> DetectorEntry:
-    """The person detector called ``name``; arguments and errors as for :func:`find_pose`."""
+    """Return the person detector called ``name``; arguments and errors as for :func:`find_pose`."""
     return _find(name, (manifest or load_manifest()).detector, "detector")
 
 
 def own_detector() -> DetectorEntry:
-    """The entry of an ultralytics checkpoint of the user's own."""
+    """Make the entry for an ultralytics checkpoint of the user's own."""
     return DetectorEntry(
         name="own-detector",
         file="own.pt",
@@ -350,7 +350,7 @@ def own_detector() -> DetectorEntry:
 
 
 def find_backbone(name: str, manifest: Manifest | None = None) -> BackboneEntry:
-    """The backbone weights called ``name``; arguments and errors as for :func:`find_pose`."""
+    """Return the backbone weights called ``name``; arguments and errors as for :func:`find_pose`."""
     return _find(name, (manifest or load_manifest()).backbone, "backbone")
 
 

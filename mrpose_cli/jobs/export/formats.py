@@ -30,7 +30,7 @@ _INPUT = "images"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Traced:
-    """What is to be written.
+    """A traced network that is ready to be written.
 
     Attributes:
         module: The traced module.

@@ -41,7 +41,7 @@ _JOINTS = ("keypoints", "scores")
 
 @dataclass(frozen=True, slots=True)
 class ExportJob:
-    """What the user wants.
+    """Options of one run of ``mrpose export``.
 
     Attributes:
         source: The name of a checkpoint, or a file of the user's own.
@@ -92,12 +92,13 @@ class _Decoding(nn.Module):
 
 
 def export(job: ExportJob, store: WeightsStore, remark: Callable[[str], None] = lambda note: None) -> Export:
-    """Write a network in another format, if what is written gives the same.
+    """Write a network in another format, if the written file computes the same.
 
     Raises:
         UsageError: the file exists, something is missing or contradictory.
         WeightsError: the checkpoint cannot be had.
-        OutputError: the file cannot be written, or it gives something else; then it lies beside its place.
+        OutputError: the file cannot be written, or computes something else; then it is kept under another
+            name.
     """
     form = FORMATS[job.format]
     _check(job, form)
@@ -214,7 +215,7 @@ def _trace(module: nn.Module, entry: PoseEntry, job: ExportJob, path: Path) -> T
 
 @contextmanager
 def _beside(target: Path) -> Iterator[Path]:
-    """A path for a draft of a file, in a folder on the same disk that vanishes afterwards."""
+    """Yield a path for a draft of a file, in a folder on the same disk that is removed afterwards."""
     with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         folder = tempfile.TemporaryDirectory(prefix=".mrpose-", dir=target.parent)
@@ -223,7 +224,7 @@ def _beside(target: Path) -> Iterator[Path]:
 
 
 def _files(path: Path) -> list[Path]:
-    """The files of a format, in the order in which they go: what OpenVINO's .xml needs is there before it."""
+    """Return a format's files in the order to move them: what OpenVINO's .xml needs is there before it."""
     return [path.with_suffix(".bin"), path] if path.suffix == ".xml" else [path]
 
 

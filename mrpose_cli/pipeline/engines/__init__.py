@@ -24,7 +24,7 @@ if sys.platform == "darwin":  # where OpenVINO does not use the matrix units
 
 
 def engine_for(entry: Checkpoint, device: Device, name: EngineName = "auto") -> EngineName:
-    """What runs a checkpoint on a device, a key of :data:`ENGINES`.
+    """Choose the engine for a checkpoint on a device, a key of :data:`ENGINES`.
 
     Args:
         entry: The checkpoint.
