@@ -123,7 +123,7 @@ def _find(name: str, *, a_file: bool = False) -> Skeleton:
 
 
 def _unpaired(skeleton: Skeleton) -> list[str]:
-    """Joints whose names tell a side, and that have no counterpart."""
+    """Return joints whose names tell a side, and that have no counterpart."""
     from mrpose_cli.skeletons.names import side_and_part
 
     paired = {joint for pair in skeleton.flip_pairs for joint in pair}

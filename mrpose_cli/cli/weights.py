@@ -185,7 +185,7 @@ def _store(*, offline: bool = False, progress: Progress = silent) -> WeightsStor
 
 
 def _entries(names: list[str] | None) -> list[Entry]:
-    """The entries called ``names``, or all; an unknown name is an error before anything is done."""
+    """Return the entries called ``names``, or all; an unknown name is an error before anything is done."""
     from mrpose_cli.weights.manifest import find_entry, load_manifest
 
     if not names:

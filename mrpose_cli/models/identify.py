@@ -66,17 +66,17 @@ def identify(
     remark: Callable[[str], None] = lambda note: None,
     skeleton: Skeleton | None = None,
 ) -> PoseEntry:
-    """The entry of a weights file: what network it holds and what that network expects.
+    """Identify a weights file: return the entry with its network and what that network expects.
 
-    In this order: the metadata that :func:`convert` and ``mrpose export`` write; the manifest's row called
-    ``model``; the row whose file has this name; the network that the tensors fit, with the conventions of
-    whoever's layout the keys are in.
+    The sources, in this order: the metadata that :func:`convert` and ``mrpose export`` write; the manifest's
+    row called ``model``; the row whose file has this name; the network that the tensors fit, with the
+    conventions of the code whose layout the keys have.
 
     Args:
         path: The file.
         model: A row of the manifest, or a network of the registry.
         input_size: Height and width of the crops it was trained on; None for what is found out.
-        remark: Told in a line if the size had to be assumed.
+        remark: Called with a line if the size had to be assumed.
         skeleton: What its joints are; None for what the file or their number says.
 
     Raises:
@@ -96,7 +96,7 @@ def identify(
 
 
 def _identify(path: Path, model: str | None, skeleton: Skeleton | None) -> tuple[PoseEntry, str]:
-    """The entry, and why its input size is doubtful, in words; empty if it is not."""
+    """Return the entry, and why its input size is doubtful, in words; empty if it is not."""
     written = read_entry(path)
     if written is not None:
         if model is not None and canonical(model) not in (written.name, written.arch):
@@ -127,7 +127,7 @@ def _row(path: Path, row: PoseEntry) -> tuple[PoseEntry, str]:
 
 
 def _resized(path: Path, entry: PoseEntry, size: tuple[int, int]) -> PoseEntry:
-    """The entry for crops of another size, of which no figures are known."""
+    """Return the entry for crops of another size, for which no figures are known."""
     if size == entry.input_size:
         return entry
     if entry.format != "torch" or model_info(entry.arch).input_size is not None:
@@ -139,7 +139,7 @@ def _resized(path: Path, entry: PoseEntry, size: tuple[int, int]) -> PoseEntry:
 
 
 def read_entry(path: Path) -> PoseEntry | None:
-    """The entry in a file's metadata; None if it has none.
+    """Read the entry in a file's metadata; None if it has none.
 
     Raises:
         WeightsError: there is an entry and it is not valid.
@@ -217,7 +217,7 @@ def write_safetensors(path: Path, network: nn.Module, entry: PoseEntry) -> None:
 
 
 def load_model(source: str | Path, *, store: WeightsStore | None = None) -> nn.Module:
-    """A network with its weights, in evaluation mode, float32, on the CPU.
+    """Load a network with its weights, in evaluation mode, float32, on the CPU.
 
     Args:
         source: A weights file in any layout, or the name of a row of ``mrpose models``, which is
@@ -279,7 +279,7 @@ def _skeleton_of(path: Path, found: Recognized) -> Skeleton:
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """Height and width of ``"256x192"``.
+    """Parse height and width from ``"256x192"``.
 
     Raises:
         UsageError: the text is not of that form, or no network takes the size.
@@ -293,11 +293,11 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 def _size_in(name: str) -> tuple[int, int] | None:
-    """Height and width in a file name such as ``pose_hrnet_w32_384x288.pth``."""
+    """Find height and width in a file name such as ``pose_hrnet_w32_384x288.pth``."""
     match = re.search(r"(?<!\d)(\d{3})x(\d{3})(?!\d)", name)
     return (int(match[1]), int(match[2])) if match else None
 
 
 def file_name(path: Path) -> str:
-    """A file's name with what entries cannot have in theirs, such as spaces, replaced."""
+    """Return a file's name, with characters that entry names cannot have, such as spaces, replaced."""
     return re.sub(r"[^\w.\-+]|^\W+", "_", path.name)

@@ -105,7 +105,7 @@ class ModelOptions:
     ] = None
 
     def fixed(self) -> dict[str, Any]:
-        """The flags about boxes, weights and joints, which a resumed run keeps; files as paths."""
+        """Return the flags about boxes, weights and joints, which a resumed run keeps; files as paths."""
         flags = flags_of(ModelOptions).items()
         kept = {name: flag for name, flag in flags if name in ("weights", "joints") or flag.panel == BOXES}
         values = {flag.called(name): getattr(self, name) for name, flag in kept.items()}

@@ -12,7 +12,7 @@ from mrpose_cli.skeletons.skeleton import Skeleton
 
 
 def to_category(skeleton: Skeleton, number: int) -> dict[str, Any]:
-    """An entry of ``categories``: COCO's fields, and what else a skeleton has; joints are counted from 1."""
+    """Return an entry of ``categories``: COCO's fields, then what else a skeleton has, counted from 1."""
     return {
         "id": number,
         "name": skeleton.category,
@@ -29,7 +29,7 @@ def to_category(skeleton: Skeleton, number: int) -> dict[str, Any]:
 def from_categories(
     categories: Any, origin: str, remark: Remark = silent, *, annotations: Any = None
 ) -> Skeleton:
-    """The skeleton of a COCO file: that of its categories that have ``keypoints``.
+    """Read the skeleton of a COCO file: that of its categories that have ``keypoints``.
 
     ``flip_pairs``, ``sigmas`` and ``keypoint_colors``, which mrpose writes, are taken where they are. What is
     not there comes from the built-in skeleton with the same joints; else pairs from the names, and sigmas
@@ -38,7 +38,7 @@ def from_categories(
     Args:
         categories: The file's.
         origin: What errors and remarks begin with.
-        remark: Told in one line what had to be assumed.
+        remark: Called with what had to be assumed, in one line.
         annotations: The file's, to estimate sigmas from.
 
     Raises:
@@ -61,7 +61,7 @@ def from_categories(
 def from_category(
     row: Mapping[str, Any], origin: str, remark: Remark = silent, *, annotations: Any = None
 ) -> Skeleton:
-    """The skeleton of one category; see :func:`from_categories`."""
+    """Read the skeleton of one category; see :func:`from_categories`."""
     joints = row["keypoints"]
     names = joints if isinstance(joints, list) else []
     known = builtin_with(names)
@@ -96,7 +96,7 @@ def from_category(
 
 
 def _named(pairs: Any, joints: Sequence[Any], key: str, origin: str, remark: Remark) -> list[list[Any]]:
-    """Pairs of names for pairs of numbers, which COCO counts from 1."""
+    """Return pairs of names for pairs of numbers, which COCO counts from 1."""
     if not pairs:
         return []
     numbers = pairs if isinstance(pairs, list) else [pairs]

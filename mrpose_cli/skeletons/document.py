@@ -32,11 +32,11 @@ Remark = Callable[[str], None]
 
 
 def silent(note: str) -> None:
-    """Told what should be known of a skeleton, and tells nobody."""
+    """Take what should be known of a skeleton, and drop it."""
 
 
 def from_document(document: Mapping[str, Any], origin: str, remark: Remark = silent) -> Skeleton:
-    """The skeleton that a document describes.
+    """Build the skeleton that a document describes.
 
     ``name`` and ``joints`` must be there. ``limbs`` and ``pairs`` are pairs of names; ``pairs`` (left, right)
     adds those that names do not tell. ``colors`` is a table from ``left``, ``right``, ``middle``, joints or
@@ -45,7 +45,7 @@ def from_document(document: Mapping[str, Any], origin: str, remark: Remark = sil
     Args:
         document: As a TOML file has it.
         origin: What errors begin with.
-        remark: Told in one line where sigmas had to be assumed.
+        remark: Called with a line where sigmas had to be assumed.
 
     Raises:
         UsageError: something is wrong, in one line.
@@ -76,7 +76,7 @@ def from_document(document: Mapping[str, Any], origin: str, remark: Remark = sil
 
 
 def to_document(skeleton: Skeleton) -> dict[str, Any]:
-    """What :func:`from_document` makes the same skeleton of."""
+    """Return the document of which :func:`from_document` builds the same skeleton."""
     names, told = skeleton.joints, set(pairs_by_name(skeleton.joints))
     usual = side_colors(len(names), skeleton.flip_pairs)
     document = {
@@ -99,7 +99,7 @@ def to_document(skeleton: Skeleton) -> dict[str, Any]:
 
 
 def to_toml(skeleton: Skeleton) -> str:
-    """The same as a TOML file."""
+    """Return the text of a TOML file with the same."""
     document = to_document(skeleton)
     colors = document.pop("colors", {})
     lines = []
@@ -116,12 +116,12 @@ def to_toml(skeleton: Skeleton) -> str:
 
 
 def default_sigmas(joints: Sequence[str]) -> tuple[float, ...]:
-    """Sigmas for joints of which none are known."""
+    """Return sigmas for joints of which none are known."""
     return tuple(_SIGMAS.get(side_and_part(joint)[1], DEFAULT_SIGMA) for joint in joints)
 
 
 def assumed(origin: str, joints: Sequence[str]) -> str:
-    """What should be known where :func:`default_sigmas` are taken."""
+    """Return a note for where :func:`default_sigmas` are taken."""
     others = sum(side_and_part(joint)[1] not in _SIGMAS for joint in joints)
     taken = f"{DEFAULT_SIGMA} for {others} of {len(joints)} joints" if others else "COCO's"
     if 0 < others < len(joints):
@@ -130,12 +130,12 @@ def assumed(origin: str, joints: Sequence[str]) -> str:
 
 
 def to_hex(color: Color) -> str:
-    """``"#ff8c00"``."""
+    """Return ``"#ff8c00"``."""
     return "#{:02x}{:02x}{:02x}".format(*color)
 
 
 def read_hex(text: Any) -> Color | None:
-    """RGB of ``"#ff8c00"``; None if it is something else."""
+    """Return RGB of ``"#ff8c00"``; None if it is something else."""
     if not (isinstance(text, str) and re.fullmatch("#[0-9a-fA-F]{6}", text)):
         return None
     red, green, blue = bytes.fromhex(text[1:])
@@ -183,7 +183,7 @@ class _Check:
         return tuple(names)
 
     def pairs(self, key: str, given: Any, joints: tuple[str, ...]) -> Pairs:
-        """Pairs of indices, each once."""
+        """Return pairs of indices, each once."""
         if not isinstance(given, list) or len(given) > _MOST_LIMBS:
             raise self.error(f"{key} should be a list of pairs of joints")
         places = {name: place for place, name in enumerate(joints)}
@@ -203,7 +203,7 @@ class _Check:
         return tuple(found)
 
     def flip_pairs(self, given: Any, joints: tuple[str, ...]) -> Pairs:
-        """Those that names tell, and the given ones."""
+        """Return the pairs that names tell, and the given ones."""
         told = pairs_by_name(joints)
         partner = {joint: other for pair in told for joint, other in (pair, pair[::-1])}
         pairs = dict.fromkeys(told)

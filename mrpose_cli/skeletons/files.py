@@ -14,7 +14,7 @@ from mrpose_cli.skeletons.skeleton import Skeleton
 
 
 def find_skeleton(name: str, remark: Remark = silent) -> Skeleton:
-    """A skeleton by its name, or by the path of a file that :func:`read_skeleton` reads.
+    """Find a skeleton by its name, or read one from a file as :func:`read_skeleton` does.
 
     Raises:
         UsageError: there is none, or the file is wrong.
@@ -26,7 +26,7 @@ def find_skeleton(name: str, remark: Remark = silent) -> Skeleton:
 
 
 def read_skeleton(path: Path, remark: Remark = silent) -> Skeleton:
-    """The skeleton in a TOML file, or in the categories of a COCO JSON file.
+    """Read the skeleton in a TOML file, or in the categories of a COCO JSON file.
 
     Raises:
         UsageError: it cannot be read, or something in it is wrong; in one line.

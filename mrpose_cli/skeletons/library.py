@@ -22,7 +22,7 @@ NAMES = (
 
 
 def get_skeleton(name: str) -> Skeleton:
-    """The built-in skeleton called ``name``; its file is read when it is first asked for.
+    """Return the built-in skeleton called ``name``; its file is read when it is first asked for.
 
     Raises:
         UsageError: there is none of this name.
@@ -41,5 +41,5 @@ def _builtin(name: str) -> Skeleton:
 
 
 def builtin_with(joints: Sequence[Any]) -> Skeleton | None:
-    """The built-in skeleton with exactly these joints."""
+    """Return the built-in skeleton with exactly these joints."""
     return next((one for one in map(get_skeleton, NAMES) if list(one.joints) == list(joints)), None)

@@ -22,7 +22,7 @@ _OTHER |= {right: left for left, right in _OTHER.items()}
 
 
 def side_and_part(name: str) -> tuple[Side, str]:
-    """The side that a name tells, and what is left in lower case: left and "bigtoe" of ``Big_Toe.L``."""
+    """Split a name into its side and what is left, in lower case: left and "bigtoe" of ``Big_Toe.L``."""
     side: Side = "middle"
     for habit in _HABITS:
         found = habit.search(name)
@@ -34,12 +34,12 @@ def side_and_part(name: str) -> tuple[Side, str]:
 
 
 def same_joint(first: str, second: str) -> bool:
-    """Whether two names mean the same joint, however they write sides and words."""
+    """Return whether two names mean the same joint, however they write sides and words."""
     return first == second or side_and_part(first) == side_and_part(second)
 
 
 def pairs_by_name(joints: Sequence[str]) -> tuple[tuple[int, int], ...]:
-    """Indices of the joints (left, right) whose names differ by the side alone."""
+    """Return indices of the joints (left, right) whose names differ by the side alone."""
     index = {name.casefold(): place for place, name in enumerate(joints)}
     pairs: dict[int, int] = {}
     for place, name in enumerate(joints):
@@ -53,7 +53,7 @@ def pairs_by_name(joints: Sequence[str]) -> tuple[tuple[int, int], ...]:
 
 
 def _mirrored(name: str) -> Iterator[tuple[Side, str]]:
-    """The side that a name may tell, and what the joint of the other side would be called."""
+    """Yield sides that a name may tell, each with the name that the joint of the other side would have."""
     for habit in (*_HABITS, _RUN_TOGETHER):
         for found in habit.finditer(name):
             word = found[1]

@@ -13,7 +13,7 @@ _SMALLEST = 0.001
 
 
 def estimate_sigmas(annotations: Any, joints: int) -> tuple[list[float], int] | None:
-    """Sigmas as COCO defines them, the spread of labels relative to the square root of the object's area.
+    """Estimate sigmas as COCO defines them, the spread of labels over the square root of the area.
 
     Labels of one image whose boxes nearly coincide are taken for labels of one object; exact copies are left
     out.
@@ -42,7 +42,7 @@ def estimate_sigmas(annotations: Any, joints: int) -> tuple[list[float], int] | 
 
 
 def _by_image(annotations: Any, joints: int) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """Joints (n, K, 3) and boxes (n, 4), x y w h, of the images with several labels."""
+    """Return joints (n, K, 3) and boxes (n, 4), x y w h, of the images with several labels."""
     images: dict[int, list[tuple[list[float], list[float]]]] = {}
     for row in annotations if isinstance(annotations, list) else []:
         if not isinstance(row, dict) or row.get("iscrowd"):
@@ -64,7 +64,7 @@ def _numbers(values: Any, count: int) -> TypeGuard[list[float]]:
 
 
 def _groups(points: NDArray[np.float64], boxes: NDArray[np.float64]) -> list[list[int]]:
-    """Labels of one object each, two or more."""
+    """Return labels of one object each, two or more."""
     low, high = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
     common = np.minimum(high[:, None], high[None]) - np.maximum(low[:, None], low[None])
     shared = np.clip(common, 0, None).prod(-1)

@@ -45,20 +45,20 @@ class Skeleton:
 
     @property
     def mirror_order(self) -> tuple[int, ...]:
-        """For each joint the index of the one that takes its place in a mirror."""
+        """For each joint, the index of the one that takes its place in a mirror."""
         order = list(range(len(self.joints)))
         for left, right in self.flip_pairs:
             order[left], order[right] = right, left
         return tuple(order)
 
     def limb_color(self, first: int, second: int) -> Color:
-        """The color of the two joints that a limb connects; where they differ, that of the middle."""
+        """Return the color of the two joints that a limb connects; where they differ, that of the middle."""
         one, other = self.colors[first], self.colors[second]
         return one if one == other else SIDE_COLORS["middle"]
 
 
 def side_colors(joints: int, flip_pairs: Pairs) -> tuple[Color, ...]:
-    """The colors of joints of which nothing else is said."""
+    """Return the colors of joints for which none are given."""
     colors = [SIDE_COLORS["middle"]] * joints
     for left, right in flip_pairs:
         colors[left], colors[right] = SIDE_COLORS["left"], SIDE_COLORS["right"]

@@ -194,7 +194,7 @@ class PoseEntry(Entry):
         return self
 
     def read_as(self, skeleton: Skeleton, *, own: bool = False) -> PoseEntry:
-        """The entry for another skeleton of the same output, of which no figures are known.
+        """Return the entry for another skeleton of the same output, of which no figures are known.
 
         Args:
             skeleton: One of ``also``.
@@ -216,7 +216,8 @@ class DetectorEntry(Entry):
     """A person detector's checkpoint."""
 
     kind: Literal["detector"] = "detector"
-    format: Literal["ultralytics", "yolox-onnx"]
+    format: Literal["torch", "onnx"]
+    arch: Name = Field(description="a key of DETECTORS in pipeline/factory.py")
     input_size: Size = Field(description="height, width; the default --imgsz is the larger")
 
 
@@ -247,12 +248,12 @@ class Manifest(_Strict):
         return self
 
     def entries(self) -> tuple[Entry, ...]:
-        """All entries of every kind."""
+        """Return all entries of every kind."""
         return (*self.pose, *self.detector, *self.backbone)
 
 
 def shipped_folder() -> Path:
-    """The folder of the manifest and of the weights that come with the package.
+    """Return the folder of the manifest and of the weights that come with the package.
 
     Raises:
         ManifestError: the installation has no such folder.
@@ -266,7 +267,7 @@ def shipped_folder() -> Path:
 
 
 def manifest_path() -> Path:
-    """The manifest that comes with the package."""
+    """Return the path of the manifest that comes with the package."""
     return shipped_folder() / "manifest.toml"
 
 
@@ -302,10 +303,10 @@ def _read(path: Path) -> Manifest:
 
 
 def _expanded(document: dict[str, Any]) -> dict[str, Any]:
-    """The document with conventions written into the entries that name them, and mirrors into the sources.
+    """Write the conventions into the entries that name them, and mirrors into the sources.
 
     ``[conventions.NAME]`` holds what the checkpoints of one origin have in common, so that it is stated
-    once; ``[mirrors]`` lists by the beginning of an address where else the same files may be found.
+    once; ``[mirrors]`` lists, by the beginning of an address, other places of the same files.
     """
     document = dict(document)
     conventions, mirrors = document.get("conventions", {}), document.pop("mirrors", {})
@@ -360,12 +361,12 @@ _E = TypeVar("_E", bound=Entry)
 
 
 def find_entry(name: str, manifest: Manifest | None = None) -> Entry:
-    """The entry of any kind called ``name``; raises UsageError like :func:`find_pose`."""
+    """Return the entry of any kind called ``name``; raises UsageError like :func:`find_pose`."""
     return _find(name, (manifest or load_manifest()).entries(), "checkpoint")
 
 
 def find_pose(name: str, manifest: Manifest | None = None) -> PoseEntry:
-    """The pose checkpoint called ``name``.
+    """Return the pose checkpoint called ``name``.
 
     Args:
         name: As in the manifest, for instance ``"rtmpose-s"``.
@@ -378,19 +379,24 @@ def find_pose(name: str, manifest: Manifest | None = None) -> PoseEntry:
 
 
 def find_detector(name: str, manifest: Manifest | None = None) -> DetectorEntry:
-    """The person detector called ``name``; arguments and errors as for :func:`find_pose`."""
+    """Return the person detector called ``name``; arguments and errors as for :func:`find_pose`."""
     return _find(name, (manifest or load_manifest()).detector, "detector")
 
 
 def own_detector() -> DetectorEntry:
-    """The entry of an ultralytics checkpoint of the user's own."""
+    """Make the entry for an ultralytics checkpoint of the user's own."""
     return DetectorEntry(
-        name="own-detector", file="own.pt", format="ultralytics", input_size=(640, 640), licence="unknown"
+        name="own-detector",
+        file="own.pt",
+        format="torch",
+        arch="yolo",
+        input_size=(640, 640),
+        licence="unknown",
     )
 
 
 def find_backbone(name: str, manifest: Manifest | None = None) -> BackboneEntry:
-    """The backbone weights called ``name``; arguments and errors as for :func:`find_pose`."""
+    """Return the backbone weights called ``name``; arguments and errors as for :func:`find_pose`."""
     return _find(name, (manifest or load_manifest()).backbone, "backbone")
 
 
