@@ -16,7 +16,7 @@ SMALL = 2000
 
 _EPOCHS = 30.0
 _VALIDATIONS = 25  # of a run on small data, about
-_SEEN = (4_000, 12_000)  # crops that a run on small data sees, at least and at most
+_SEEN = (3_000, 8_000)  # crops that a run on small data sees, at least and at most
 _SMALL_EPOCHS = 60.0
 # Found by experiments on 50, 200 and 1,000 crops, see docs/training.md.
 _ON_SMALL_DATA: dict[str, Any] = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -148,7 +148,10 @@ def _from_weights(
         weights = load_checkpoint(entry.arch, path, entry.joints, entry.input_size).state_dict()
     except (WeightsError, UsageError):
         return _from_backbone(network, path, path.name)
-    if weights.keys() != own.keys() or entry.codec == "simcc":
+    by_joint = _rows_by_joint(own, config, len(skeleton.joints))
+    if weights.keys() != own.keys() or any(
+        weights[key].shape != own[key].shape for key in own.keys() - by_joint
+    ):
         if entry.codec == "simcc":  # nothing but its backbone is of use to a network of heatmaps
             return _from_backbone(network, path, path.name)
         raise WeightsError(f"{path.name} holds {entry.name}, which is not the network to be trained")
@@ -157,7 +160,7 @@ def _from_weights(
     if entry.skeleton.joints == skeleton.joints:
         network.load_state_dict(weights)
         return Start(network, f"{origin}, all of it")
-    taken = _adopt(network, config, weights, skeleton.joints, entry.skeleton.joints)
+    taken = _adopt(own, weights, by_joint, skeleton.joints, entry.skeleton.joints)
     fresh = [joint for joint in skeleton.joints if joint not in taken]
     words = f"{origin}, with a new last layer"
     if taken:
@@ -165,11 +168,18 @@ def _from_weights(
     return Start(network, words)
 
 
+def _rows_by_joint(own: Mapping[str, Tensor], config: TrainConfig, joints: int) -> set[str]:
+    """Return the tensors whose shapes follow from the number of joints."""
+    with torch.device("meta"):
+        larger = create_model(config.model, joints + 1, config.size).state_dict()
+    return {key for key, value in own.items() if larger[key].shape != value.shape}
+
+
 @torch.no_grad()
 def _adopt(
-    network: nn.Module,
-    config: TrainConfig,
+    network: Mapping[str, Tensor],
     weights: Mapping[str, Tensor],
+    by_joint: Collection[str],
     own: Sequence[str],
     other: Sequence[str],
 ) -> list[str]:
@@ -178,27 +188,24 @@ def _adopt(
     What has a row a joint keeps its fresh rows, but for joints that both have by name.
 
     Args:
-        network: To be filled.
-        config: Which network it is.
+        network: The tensors to be filled.
         weights: Of the other network.
+        by_joint: Tensors whose shapes follow from the number of joints.
         own: The network's joints.
         other: The first of those that the weights are for.
 
     Returns:
         The joints that both have.
     """
-    with torch.device("meta"):  # what changes with the number of joints
-        larger = create_model(config.model, len(own) + 1, config.size).state_dict()
-    same = {
-        place: next((i for i, theirs in enumerate(other) if same_joint(joint, theirs)), None)
-        for place, joint in enumerate(own)
-    }
-    rows = {place: theirs for place, theirs in same.items() if theirs is not None}
-    for key, value in network.state_dict().items():
-        given = weights[key]
-        if larger[key].shape == value.shape:
-            value.copy_(given)
-        elif given.shape[1:] == value.shape[1:]:
+    rows = {}
+    for place, joint in enumerate(own):
+        theirs = next((i for i, name in enumerate(other) if same_joint(joint, name)), None)
+        if theirs is not None:
+            rows[place] = theirs
+    for key, value in network.items():
+        if key not in by_joint:
+            value.copy_(weights[key])
+        elif weights[key].shape[1:] == value.shape[1:]:
             for place, theirs in rows.items():
-                value[place] = given[theirs]
+                value[place] = weights[key][theirs]
     return [own[place] for place in rows]

@@ -61,7 +61,7 @@ def test_rtmpose_gives_its_backbone(weights: Callable[[str], Path], tmp_path: Pa
     path = weights("rtmpose-s")
     model, other = "mrfea2-cspnext-s", "mrfea2-cspnext-t"
     auto = build(TrainConfig(model=model, init="rtmpose-s"), COCO17, STORE)
-    assert auto.words == "the backbone in rtmpose-s (203 tensors), a fresh head"
+    assert auto.words == f"the backbone in {path.name} (203 tensors), a fresh head"
     assert auto.folded
     convert(path, tmp_path / "converted.safetensors")
     for init in (str(path), str(tmp_path / "converted.safetensors")):
@@ -116,7 +116,7 @@ def test_networks_without_heatmaps_are_refused() -> None:
 def test_the_entry_is_complete() -> None:
     entry = describe(TrainConfig(model="mrfea1-res50", input_size="384x288"), COCO17)
     assert entry.name == entry.arch == "mrfea1-r50" and entry.input_size == (384, 288)
-    assert entry.file == "mrfea1-r50_coco_384x288.safetensors"
+    assert entry.file == "mrfea1-r50_coco17_384x288.safetensors"
     assert (entry.joints, entry.color, entry.codec, entry.flip_test) == (17, "rgb", "udp", True)
     with pytest.raises(UsageError, match="height x width"):
         describe(TrainConfig(input_size="256"), COCO17)
