@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from mrpose_cli.evaluation.annotations import ImageRow
 from mrpose_cli.formats.reader import Box, Category, Flag, Id, Row, Visible, read_json, read_rows
 from mrpose_cli.skeletons import COCO17, Skeleton, from_categories
 from mrpose_cli.skeletons.document import Remark, silent
-from mrpose_cli.training.photos import Labelled, LabelledPhotos, settle_skeleton
+from mrpose_cli.training.photos import AnyPath, Labelled, LabelledPhotos, settle_skeleton
 
 
 class _Annotation(Row):
@@ -27,7 +27,12 @@ class _Annotation(Row):
 
 
 def read_coco(
-    path: Path, images: Path | None, given: Skeleton | None = None, remark: Remark = silent
+    path: AnyPath,
+    images: AnyPath | None,
+    given: Skeleton | None = None,
+    remark: Remark = silent,
+    *,
+    held: bool | None = None,
 ) -> LabelledPhotos:
     """Read a COCO keypoint file; crowds and people without keypoints are left out.
 
@@ -36,10 +41,12 @@ def read_coco(
         images: The folder of its photos; None for the file's own.
         given: What its joints are; None for what its categories say.
         remark: Called with what had to be assumed.
+        held: Whether its photos are held out for validation; None if that is to be drawn.
 
     Raises:
         UsageError: it is no such file.
     """
+    path = cast(Path, path)  # nothing that is called here needs more than a name and bytes
     content = read_json(path, "the annotation file")
     rows = content.get("annotations") if isinstance(content, dict) else None
     if not isinstance(rows, list) or not isinstance(content.get("images"), list):
@@ -48,7 +55,8 @@ def read_coco(
     sizes = {row.id: row for row in read_rows(path, "images", content["images"], ImageRow, unique=("id",))}
     if wanted is not None:  # labels of another kind are nobody's joints
         rows[:] = [row for row in rows if not isinstance(row, dict) or row.get("category_id") in wanted]
-    folder, people = images or path.parent, []
+    folder: AnyPath = images or path.parent
+    people = []
     for row in read_rows(path, "annotations", rows, _Annotation, unique=("id",)):
         image = sizes.get(row.image_id)
         if image is None:
@@ -71,6 +79,7 @@ def read_coco(
                 box=box,
                 joints=joints,
                 area=row.area or row.bbox[2] * row.bbox[3],  # some tools write 0
+                held=held,
             )
         )
     return LabelledPhotos(path.name, "coco", skeleton, people)

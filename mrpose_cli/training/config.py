@@ -38,7 +38,8 @@ class TrainConfig:
     data: Annotated[
         tuple[Path, ...],
         Flag(
-            "Crop shards (.zip), folders of them, COCO person_keypoints JSON files.",
+            "Crop shards (.zip) or folders of them; COCO keypoint files; YOLO-pose folders or their "
+            "data.yaml; CVAT's exports of COCO keypoints, zip files or folders.",
             _DATA,
             free=True,
             metavar="DATA...",
@@ -61,7 +62,7 @@ class TrainConfig:
     ] = None
     human_sets: Annotated[
         str, Flag("Sets whose human labels are used, as shell patterns; * for all.", _DATA)
-    ] = "coco*,julito"
+    ] = "coco*,yolo,julito"
     pseudo_weight: Annotated[
         float,
         Flag(
