@@ -222,7 +222,8 @@ class TrainConfig:
         Raises:
             UsageError: fields conflict, or there is no such network.
         """
-        from mrpose_cli.models.registry import model_info
+        from mrpose_cli.models.registry import canonical, model_info
+        from mrpose_cli.weights.manifest import find_pose
 
         if not self.data:
             raise UsageError("what to train on? Pass crop shards or COCO keypoint files")
@@ -235,6 +236,8 @@ class TrainConfig:
             raise UsageError(f"{parameter('val_ann')} and {parameter('val_images')} go together")
         _ = self.size
         model_info(self.model)
+        if self.teacher is not None and not Path(self.teacher).expanduser().is_file():
+            find_pose(canonical(self.teacher))
 
     def to_plain(self) -> dict[str, Any]:
         """Convert to JSON's types, for checkpoints."""

@@ -49,6 +49,9 @@ def test_five_joints_go_from_labels_to_a_photo(tmp_path: Path, samples: Path) ->
     [*_, last] = [line for line in read_log(out) if line["event"] == "validation"]
     assert 0 <= last["pck"] == last["pck_human"] <= 100
 
+    sheet = read_image(out / "held-out.jpg").image
+    assert sheet.shape[1] > 400
+
     image = str(samples / "camera.png")
     result = CliRunner().invoke(
         app, ["image", image, "--weights", str(out / "best.safetensors"), "--whole-image", "-o", str(drawn)]
