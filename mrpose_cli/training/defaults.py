@@ -60,5 +60,5 @@ def settle(
         chosen["epochs"] = _EPOCHS
     given = {one.name for one in fields(config) if getattr(config, one.name) != one.default} | set(explicit)
     if given & LENGTHS:
-        given |= {"epochs", "val_every"}
+        given |= {"epochs", "val_every", "patience"}  # who says how long means it
     return replace(config, **{name: value for name, value in chosen.items() if name not in given})
