@@ -30,6 +30,10 @@ from mrpose_cli.weights.store import WeightsStore
 
 DEFAULT_MODEL = "rtmpose-s"
 SHIPPED_MODEL = "mrfea2-cspnext-s"  # comes with mrpose, and runs where the default cannot be had
+DETECTORS: dict[str, type[YoloDetector | YoloxDetector]] = {
+    "yolo": YoloDetector,
+    "yolox": YoloxDetector,
+}
 DTYPES: dict[Dtype, torch.dtype] = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 # Crops per forward pass and frames per pass of the detector, unless the user says otherwise. Engines that
 # compute images side by side get so many for each that none of them waits long for the last ones.
@@ -287,13 +291,7 @@ def _load_detector(
         entry = find_detector(name)
         path = store.resolve(entry)
     engine = _load_engine(entry, path, device, options, store, remark)
-    if entry.format == "yolox-onnx":
-        return YoloxDetector(engine, name=name, confidence=options.confidence, clock=clock)
-    return YoloDetector(
-        engine,
-        name=name,
-        confidence=options.confidence,
-        iou=options.iou,
-        size=options.imgsz or max(entry.input_size),
-        clock=clock,
+    size = options.imgsz or max(entry.input_size)
+    return DETECTORS[entry.arch](
+        engine, name=name, confidence=options.confidence, iou=options.iou, size=size, clock=clock
     )

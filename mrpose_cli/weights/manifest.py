@@ -170,7 +170,8 @@ class DetectorEntry(Entry):
     """A person detector's checkpoint."""
 
     kind: Literal["detector"] = "detector"
-    format: Literal["ultralytics", "yolox-onnx"]
+    format: Literal["torch", "onnx"]
+    arch: Name = Field(description="a key of DETECTORS in pipeline/factory.py")
     input_size: Size = Field(description="height, width; the default --imgsz is the larger")
 
 
@@ -339,7 +340,12 @@ def find_detector(name: str, manifest: Manifest | None = None) -> DetectorEntry:
 def own_detector() -> DetectorEntry:
     """The entry of an ultralytics checkpoint of the user's own."""
     return DetectorEntry(
-        name="own-detector", file="own.pt", format="ultralytics", input_size=(640, 640), licence="unknown"
+        name="own-detector",
+        file="own.pt",
+        format="torch",
+        arch="yolo",
+        input_size=(640, 640),
+        licence="unknown",
     )
 
 

@@ -11,6 +11,7 @@ import pytest
 import mrpose_cli
 from mrpose_cli.errors import ManifestError, UsageError
 from mrpose_cli.models import list_models
+from mrpose_cli.pipeline.factory import DETECTORS
 from mrpose_cli.weights.manifest import (
     UrlSource,
     WheelSource,
@@ -43,7 +44,8 @@ DETECTOR = """
 name = "finder"
 file = "finder.pt"
 licence = "MIT"
-format = "ultralytics"
+format = "torch"
+arch = "yolo"
 input_size = [640, 640]
 """
 
@@ -232,6 +234,10 @@ def test_shipped_detectors_start_with_the_default() -> None:
     detectors = load_manifest().detector
     assert detectors[0].name == "yolo26n"
     assert all(entry.sources for entry in detectors)
+
+
+def test_every_shipped_detector_has_its_class() -> None:
+    assert {entry.arch for entry in load_manifest().detector} == set(DETECTORS)
 
 
 def test_conventions_are_written_into_the_rows_that_name_them(tmp_path: Path) -> None:

@@ -25,6 +25,8 @@ class YoloxDetector:
         engine: Gives rows x1 y1 x2 y2 score (1, P, 5) and classes (1, P).
         name: What the detector is called in reports.
         confidence: Boxes below are dropped, 0..1.
+        iou: Not used: the threshold is fixed in the graph.
+        size: Not used: so is the input's size.
         clock: Where the time goes.
 
     Raises:
@@ -37,6 +39,8 @@ class YoloxDetector:
         *,
         name: str,
         confidence: float = 0.25,
+        iou: float | None = None,
+        size: int | None = None,
         clock: StageClock | None = None,
     ) -> None:
         self.name = name

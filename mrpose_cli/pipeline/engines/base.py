@@ -103,7 +103,7 @@ def installed(package: str) -> bool:
 
 def outputs_of(entry: Checkpoint) -> tuple[str, ...] | None:
     """The outputs that are asked for, of files that hold a graph; None for files of other formats."""
-    if entry.format not in ("onnx", "openvino", "yolox-onnx"):
+    if entry.format == "torch":
         return None
     return answers_of(entry) if isinstance(entry, PoseEntry) else ("dets", "labels")
 

@@ -81,8 +81,7 @@ class OnnxEngine:
     @classmethod
     def runs(cls, entry: Checkpoint, device: torch.device) -> bool:
         """ONNX files; on the CPU alone those that torch computes, too, which is faster everywhere else."""
-        wanted = entry.format in ("onnx", "yolox-onnx")
-        wanted = wanted and (device.type == "cpu" or not TorchEngine.runs(entry, device))
+        wanted = entry.format == "onnx" and (device.type == "cpu" or not TorchEngine.runs(entry, device))
         return wanted and installed("onnxruntime")
 
     @classmethod

@@ -35,7 +35,7 @@ class TorchEngine:
         """What is in files for torch, and RTMPose, of whose ONNX files it takes the weights."""
         if isinstance(entry, PoseEntry) and entry.format == "onnx":
             return entry.codec == "simcc"
-        return entry.format in ("torch", "ultralytics")
+        return entry.format == "torch"
 
     @classmethod
     def best_dtype(cls, device: torch.device) -> Dtype:
