@@ -213,7 +213,7 @@ def settle(
 def _resolved(
     entry: PoseEntry, options: ModelOptions, store: WeightsStore, remark: Callable[[str], None]
 ) -> tuple[PoseEntry, Path]:
-    """The file of a checkpoint; where the default cannot be had, that of the network that comes with mrpose."""
+    """The file of a checkpoint; where there is none for the default, that of our own network."""
     try:
         return entry, store.resolve(entry, options.weights)
     except WeightsError:
