@@ -41,7 +41,7 @@ class Held(Generic[T]):
     _budget: Budget
 
     def take(self) -> Photo:
-        """The photo, once, so that nothing else holds it."""
+        """Take the photo out, once, so that nothing else keeps it alive."""
         photo, self.photo = self.photo, None
         assert photo is not None
         return photo
@@ -85,7 +85,7 @@ class PhotoStream(Generic[T]):
         self._ended = False
 
     def posed(self) -> Generator[tuple[Held[T], Poses], None, None]:
-        """The photos that could be done; the caller releases each."""
+        """Yield the photos with their poses; the caller releases each photo."""
         photos = read_ahead(enumerate(self._items), self._load, workers=_READERS, ahead=_AHEAD, tick=_TICK)
         with few_threads(self._pipeline), closing(photos), closing(self._budget):
             while not self._ended:

@@ -18,7 +18,7 @@ def is_address(text: str) -> bool:
 
 
 def connect(address: str) -> tuple[Any, str]:
-    """The file system of an address, and the path within it.
+    """Find the file system of an address, and the path within it.
 
     Raises:
         UsageError: there is none that can be used.
@@ -34,7 +34,7 @@ def connect(address: str) -> tuple[Any, str]:
 
 
 def open_address(location: str) -> Any:
-    """A file to read from: of this machine, or behind an address.
+    """Open a file for reading, by its path or address.
 
     Raises:
         OSError: it cannot be opened; what libraries of stores raise may be of other kinds.
@@ -46,7 +46,7 @@ def open_address(location: str) -> Any:
 
 
 def read_address(address: str, *, max_bytes: int) -> bytes:
-    """What lies at an address.
+    """Read the file at an address.
 
     Raises:
         InputError: it cannot be read, or is larger; the message does not repeat the address.
@@ -67,5 +67,5 @@ def read_address(address: str, *, max_bytes: int) -> bytes:
 
 
 def reason(error: Exception) -> str:
-    """What a library says of an error, in one line."""
+    """Put an exception's message into one line."""
     return " ".join(str(error).split()) or type(error).__name__

@@ -45,6 +45,16 @@ class ModelOptions:
             metavar="HxW",
         ),
     ] = None
+    joints: Annotated[
+        str | None,
+        Flag(
+            "The skeleton of the output: one of `mrpose skeletons list` (rtmpose-s also gives halpe26, with "
+            "feet), or what your own file does not say, as a TOML or COCO JSON file. [default: the model's]",
+            MODELS,
+            names=("--joints", "--skeleton"),
+            metavar="NAME|FILE",
+        ),
+    ] = None
     flip: Annotated[
         bool | None,
         Flag("Flip test: average with the mirrored crop. [default: as the checkpoint was published]", MODELS),
@@ -98,11 +108,11 @@ class ModelOptions:
     ] = None
 
     def fixed(self) -> dict[str, Any]:
-        """The flags about boxes and weights, which a resumed run keeps; files as paths."""
-        return self._values(lambda name, flag: name == "weights" or flag.panel == BOXES)
+        """Return the flags about boxes, weights and joints, which a resumed run keeps; files as paths."""
+        return self._values(lambda name, flag: name in ("weights", "joints") or flag.panel == BOXES)
 
     def decisive(self) -> dict[str, Any]:
-        """The flags that decide what is found, on whatever machine; files as paths."""
+        """Return the flags that decide what is found, on whatever machine; files as paths."""
         return self._values(lambda name, flag: not flag.free)
 
     def _values(self, wanted: Callable[[str, Flag], bool]) -> dict[str, Any]:
@@ -110,6 +120,8 @@ class ModelOptions:
         values = {flag.called(name): getattr(self, name) for name, flag in kept.items()}
         if self.detector.endswith(".pt"):
             values["--detector"] = Path(self.detector)
+        if self.joints and Path(self.joints).is_file():
+            values["--joints"] = Path(self.joints)
         return values
 
 

@@ -21,7 +21,7 @@ from mrpose_cli.pipeline.pipeline import Pipeline
 
 
 def posed_clip(item: Item, task: Task, pipeline: Pipeline, stop: threading.Event) -> Iterator[Picture]:
-    """The frames of a clip; one more that says so where it breaks off.
+    """Yield the frames of a clip, and where it breaks off a last picture that says so.
 
     Args:
         item: The clip, and which part of it.
@@ -57,7 +57,7 @@ def posed_clip(item: Item, task: Task, pipeline: Pipeline, stop: threading.Event
 
 @contextmanager
 def _at_hand(location: str) -> Iterator[Path | str]:
-    """A clip where FFmpeg can search it: a path, a link, or a copy of what a store holds."""
+    """Give a location that FFmpeg can seek in: a path, a link, or a local copy of a stored object."""
     if not is_address(location):
         yield Path(location)
         return

@@ -43,7 +43,7 @@ class Crew:
         shards: What is to be done.
         place: Where the parts go.
         workers: How many there are.
-        progress: Told how it goes.
+        progress: Called with the progress.
         remark: Told of workers that die.
         report: What was done so far.
     """
@@ -67,7 +67,7 @@ class Crew:
         self._notes.keep([], [])
 
     def ask(self, worker: Hashable) -> Answer:
-        """What a worker is to do next."""
+        """Answer a worker that asks what to do next."""
         if self._first is None:
             self._first = time.perf_counter()
         return self.dispatcher.next(worker)
@@ -91,7 +91,7 @@ class Crew:
         self.progress("shards", report.shards, len(self.shards), facts=facts)
 
     def mourn(self, worker: Hashable, how: str) -> None:
-        """A worker died."""
+        """Take note that a worker died."""
         self.report.deaths += 1
         had = self.dispatcher.running
         given_up = self.dispatcher.died(worker)

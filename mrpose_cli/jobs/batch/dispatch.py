@@ -51,7 +51,7 @@ class Dispatcher:
         return sorted(shard for shards in self._open.values() for shard in shards)
 
     def next(self, worker: Hashable) -> Answer:
-        """What a worker that asks is to do next."""
+        """Choose what a worker does next."""
         mine = self._open.setdefault(worker, set())
         if mine and (worker in self._alone or not self._fresh):
             return Rest.FINISH if worker in self._alone or self._suspects else Rest.END
@@ -67,11 +67,11 @@ class Dispatcher:
         return shard
 
     def done(self, worker: Hashable, shard: int) -> None:
-        """A part is there."""
+        """Take note that a part is written."""
         self._open[worker].discard(shard)
 
     def died(self, worker: Hashable) -> list[int]:
-        """A worker is gone.
+        """Take note that a worker died.
 
         Returns:
             The shards that are left out because of it.

@@ -102,7 +102,7 @@ class Inputs:
         return None
 
     def _stored(self, address: str) -> Iterator[Item]:
-        """What lies at an address: one file, a folder, or what a pattern stands for."""
+        """Yield what is at an address: one file, or the files of a folder or pattern."""
         fs, path = connect(address)
         try:
             if is_pattern(path):
@@ -134,7 +134,7 @@ def _is_wanted(path: str) -> bool:
 
 
 def _fixed(parts: tuple[str, ...]) -> Iterator[str]:
-    """The parts of a pattern before the first that stands for several."""
+    """Yield the parts of a pattern before the first wildcard."""
     for part in parts:
         if is_pattern(part):
             return
@@ -142,7 +142,7 @@ def _fixed(parts: tuple[str, ...]) -> Iterator[str]:
 
 
 def _listed(entries: Iterable[str], address: str) -> Iterator[Item]:
-    """The entries of a list: addresses, and paths from the list's own folder. They are not looked at."""
+    """Yield the entries of a list: addresses, and paths relative to the list's folder; none is opened."""
     base = "" if is_address(address) else str(Path(address).absolute().parent)
     for entry in entries:
         location = entry

@@ -64,7 +64,7 @@ class RunNotes:
         self._written = 0.0
 
     def add(self, done: ShardDone) -> None:
-        """A part is there."""
+        """Take note of a part that is written."""
         self._note.done.append((done.shard, done.pictures, done.persons, done.failed, round(done.seconds, 3)))
 
     def keep(self, running: Sequence[int], left_out: Sequence[int], *, ended: bool = False) -> None:
@@ -88,7 +88,7 @@ class RunNotes:
 
 
 def read_notes(place: Place) -> list[Note]:
-    """The notes of all runs."""
+    """Read the notes of all runs."""
 
     def one(name: str) -> Note | None:
         data = read(place, f"{FOLDER}/{name}")

@@ -32,7 +32,7 @@ class Place(Protocol):
     address: str
 
     def names(self, folder: str) -> set[str]:
-        """The names of the files in a folder; none if there is no such folder.
+        """List the names of the files in a folder; none if there is no such folder.
 
         Raises:
             OutputError: it cannot be read.
@@ -40,7 +40,7 @@ class Place(Protocol):
         ...
 
     def open(self, name: str) -> BinaryIO:
-        """A file to read from anywhere in it.
+        """Open a file for random access.
 
         Raises:
             FileNotFoundError: there is none.
@@ -74,7 +74,7 @@ class Place(Protocol):
 
 
 def open_place(address: str) -> Place:
-    """The place of an address; nothing is read or written yet.
+    """Open the place of an address; nothing is read or written yet.
 
     Raises:
         UsageError: nothing can be written there.
@@ -85,7 +85,7 @@ def open_place(address: str) -> Place:
 
 
 def read(place: Place, name: str) -> bytes | None:
-    """A whole file; None if there is none."""
+    """Read a whole file; None if there is none."""
     try:
         with place.open(name) as file:
             return file.read()
@@ -94,7 +94,7 @@ def read(place: Place, name: str) -> bytes | None:
 
 
 def in_threads(function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
-    """A function's answers for some items, in order; what lies far away is read side by side."""
+    """Yield a function's results for some items, in order, computed in several threads."""
     with ThreadPoolExecutor(_READERS) as pool:
         yield from pool.map(function, items)
 

@@ -66,7 +66,7 @@ class Plan:
     _open: dict[int, pq.ParquetFile] = field(default_factory=dict, repr=False, compare=False)
 
     def read(self, shard: int) -> list[Item]:
-        """The items of a shard, in order.
+        """Read the items of a shard, in order.
 
         Raises:
             OutputError: they cannot be read.
@@ -82,24 +82,24 @@ class Plan:
         return [Item(**row) for row in rows]
 
     def missing(self, share: Iterable[int]) -> list[int]:
-        """The shards of a share that have no part yet."""
+        """List the shards of a share that have no part yet."""
         parts = self.place.names(PARTS)
         return [shard for shard in share if part_name(shard) not in parts]
 
 
 def part_name(shard: int) -> str:
-    """What a shard's part is called."""
+    """Name a shard's part."""
     return f"part-{shard:07}.parquet"
 
 
 def shard_of(name: str) -> int | None:
-    """Whose part a file is; None if it is none."""
+    """Tell whose part a file is by its name; None if it is none."""
     number = name.removeprefix("part-").removesuffix(".parquet")
     return int(number) if number.isdecimal() and name == part_name(int(number)) else None
 
 
 def read_plan(place: Place) -> Plan | None:
-    """The plan that is there, if any.
+    """Read the plan; None if there is none.
 
     Raises:
         UsageError: it is of another version, or damaged.

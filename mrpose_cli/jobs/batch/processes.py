@@ -35,7 +35,7 @@ class Share:
 
 
 def shares(workers: int, gpus: int) -> list[Share]:
-    """The machine, shared out."""
+    """Divide this machine among workers."""
     cores = available_cores()
     groups: list[tuple[int, ...]] = [tuple(cores[number::workers]) for number in range(workers)]
     return [
@@ -45,7 +45,7 @@ def shares(workers: int, gpus: int) -> list[Share]:
 
 
 def available_cores() -> list[int]:
-    """The cores that this process may use."""
+    """List the cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return sorted(os.sched_getaffinity(0))
     return list(range(os.cpu_count() or 1))
@@ -111,7 +111,7 @@ class _Pool:
             seat.last_words = str(message)
 
     def _gone(self, seat: _Seat) -> None:
-        """A process is over, because nothing is left or because it died."""
+        """Take note that a process ended, because nothing is left or because it died."""
         assert seat.process is not None and seat.pipe is not None
         seat.pipe.close()
         seat.pipe = None
@@ -175,7 +175,7 @@ def run_processes(task: Task, crew: Crew, seats: Sequence[Share], stop: threadin
 
 
 def _serve(pipe: Connection, task: Task, share: Share, first: bool) -> None:
-    """What a process does."""
+    """Run a worker; the main function of a process."""
     follow_the_parent()
     _confine(share)
     lock = threading.Lock()

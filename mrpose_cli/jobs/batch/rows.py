@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from mrpose_cli.poses import Poses
-from mrpose_cli.skeletons import Skeleton, get_skeleton
+from mrpose_cli.skeletons import Skeleton, from_document, to_document
 
 SCHEMA_VERSION = 1
 _KEY = "mrpose"  # of what a part says of itself, as JSON, in the file's metadata
@@ -62,7 +62,7 @@ class Summary:
 
 
 def schema(joints: int) -> pa.Schema:
-    """The columns, for a skeleton of so many joints; ``docs/batch.md`` explains them."""
+    """Build the columns for so many joints; ``docs/batch.md`` explains them."""
     real = pa.float32()
     return pa.schema(
         [
@@ -128,15 +128,13 @@ class PartBuilder:
             self._write()
 
     def close(self) -> bytes:
-        """The file."""
+        """Finish the file and return it."""
         if self._waiting:
             self._write()
         told = {
             "schema_version": SCHEMA_VERSION,
             **self._about,
-            "skeleton": self._skeleton.name,
-            "joints": list(self._skeleton.joints),
-            "limbs": [list(limb) for limb in self._skeleton.limbs],
+            "skeleton": to_document(self._skeleton),
             **asdict(self.summary),
         }
         self._writer.add_key_value_metadata({_KEY: json.dumps(told, sort_keys=True)})
@@ -159,7 +157,7 @@ def _table(pictures: Sequence[Picture], skeleton: Skeleton, model: str) -> pa.Ta
     number = np.arange(total) - np.repeat(np.cumsum(rows) - rows, rows)
 
     def joined(values: Iterable[NDArray[Any]], shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
-        """What the people have, in the rows of people."""
+        """Put the values of people into the rows of people."""
         array = np.zeros((total, *shape), dtype)
         given = [value for value in values if len(value)]
         if given:
@@ -203,7 +201,7 @@ def _fixed(values: NDArray[Any], size: int, mask: Any = None) -> Any:
 
 
 def read_about(file: BinaryIO) -> dict[str, Any]:
-    """What a part says of itself.
+    """Read the metadata of a part.
 
     Raises:
         ValueError: it is no part.
@@ -212,14 +210,14 @@ def read_about(file: BinaryIO) -> dict[str, Any]:
 
 
 def read_part(file: BinaryIO) -> tuple[dict[str, Any], list[Picture]]:
-    """What a part says of itself, and its pictures.
+    """Read the metadata of a part and its pictures.
 
     Raises:
         ValueError: it is no part.
     """
     part = pq.ParquetFile(file)
     about = _about(part)
-    return about, list(_pictures(part.read().combine_chunks(), get_skeleton(about["skeleton"])))
+    return about, list(_pictures(part.read().combine_chunks(), from_document(about["skeleton"], "the part")))
 
 
 def _about(part: pq.ParquetFile) -> dict[str, Any]:

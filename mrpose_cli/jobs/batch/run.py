@@ -25,7 +25,7 @@ _CORES_EACH = 4  # of a worker on the CPU, unless the user says how many workers
 
 @dataclass(frozen=True, slots=True)
 class BatchJob:
-    """What the user wants.
+    """The options of the run.
 
     Attributes:
         inputs: Photos, clips, tars, folders, patterns, lists and addresses, as typed; none to go on with what
@@ -55,7 +55,7 @@ class BatchJob:
     retry: bool = False
 
     def settings(self) -> dict[str, Any]:
-        """What the rows depend on but for the inputs, by flag; of files their SHA-256."""
+        """Return the flags that rows depend on, with the SHA-256 of files in place of their paths."""
         flags = {
             **self.models.decisive(),
             "--recursive": self.recursive,
@@ -75,7 +75,7 @@ def prepare(job: BatchJob, remark: Callable[[str], None]) -> tuple[Plan, list[tu
     """Find the plan, or make it.
 
     Args:
-        job: What the user wants.
+        job: The options of the run.
         remark: Told in one line what should be known.
 
     Returns:
@@ -101,7 +101,15 @@ def prepare(job: BatchJob, remark: Callable[[str], None]) -> tuple[Plan, list[tu
 
     named, hashes = settle(job.models, WeightsStore(offline=job.models.offline), remark)
     found = Inputs(job.inputs, recursive=job.recursive, out=job.out)
-    plan = make_plan(place, inputs, size=job.shard_size, settings=settings, models=hashes, model=named.model)
+    plan = make_plan(
+        place,
+        found,
+        size=job.shard_size,
+        inputs=job.inputs,
+        settings=settings,
+        models=hashes,
+        model=named.model,
+    )
     problems = [(problem.name, problem.message) for problem in found.problems]
     if plan is None:
         reasons = "; ".join(f"{name}: {message}" for name, message in problems)
@@ -120,11 +128,11 @@ def run_batch(
     """Do shards on this machine.
 
     Args:
-        job: What the user wants.
+        job: The options of the run.
         plan: The plan.
         shards: Those of it that are to be done.
         stop: Ends the run at once when it is set; the next one goes on.
-        progress: Told how it goes.
+        progress: Called with the progress.
         remark: Told in one line what should be known.
 
     Raises:
@@ -141,7 +149,7 @@ def run_batch(
 
 
 def task_of(job: BatchJob, plan: Plan) -> Task:
-    """What every worker is told."""
+    """Return what every worker is told."""
     models = job.models
     if plan.model is not None and models.weights is None:
         models = replace(models, model=plan.model)
@@ -157,7 +165,7 @@ def task_of(job: BatchJob, plan: Plan) -> Task:
 
 
 def to_do(plan: Plan, share: range, *, retry: bool) -> list[int]:
-    """The shards of a share that have no part yet, and with ``retry`` those in whose parts something failed.
+    """List the shards of a share without a part, and with ``retry`` those with failed inputs.
 
     Raises:
         OutputError: it cannot be told.

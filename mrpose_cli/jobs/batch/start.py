@@ -46,7 +46,7 @@ def work_on(
 
 
 def load(task: Task, plan: Plan, remark: Callable[[str], None]) -> Pipeline:
-    """The models of a plan.
+    """Load the models of a plan.
 
     Raises:
         MrposeError: they cannot be had, or are others.

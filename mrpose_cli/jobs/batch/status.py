@@ -133,7 +133,7 @@ def status(plan: Plan, now: Callable[[], float] = time.time) -> Status:
 
 
 def survey(plan: Plan, notes: Sequence[Note] | None = None) -> dict[int, ShardState]:
-    """The shards whose parts are there; what no run noted is read from the parts themselves.
+    """List the shards that are done; what no run noted is read from the parts themselves.
 
     Raises:
         OutputError: they cannot be read.

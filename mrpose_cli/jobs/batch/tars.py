@@ -17,7 +17,7 @@ _AHEAD: Final = 64 * 2**20  # bytes that are read before they are used
 
 
 def photos_in(location: str) -> Generator[tuple[str, bytes], None, None]:
-    """The photos of a tar with their names; what is none is passed over.
+    """Yield the photos of a tar with their names; other members are skipped.
 
     Args:
         location: A path or an address.

@@ -48,12 +48,12 @@ class _Open:
     examples: list[tuple[str, str]] = field(default_factory=list)
 
     def place(self) -> int:
-        """The place of the next picture."""
+        """Reserve the place of the next picture."""
         self.given += 1
         return self.given - 1
 
     def put(self, place: int, picture: Picture) -> None:
-        """A picture is done, or has failed."""
+        """Put a picture, done or failed, into its place."""
         if picture.error is not None and len(self.examples) < _EXAMPLES:
             self.examples.append((picture.name, picture.error))
         self.ready[place] = picture
@@ -162,7 +162,7 @@ class Worker:
         return following
 
     def _within(self, shard: int, items: list[Item]) -> Iterator[_Todo]:
-        """The photos of a shard that are to be done; what is kept of an earlier part needs not."""
+        """Yield the photos of a shard that are to be done, without those kept from an earlier part."""
         opened = self._opened(shard)
         kept = self._kept(shard)
         for item in items:
@@ -188,7 +188,7 @@ class Worker:
         return _Open(shard, builder, time.perf_counter())
 
     def _kept(self, shard: int) -> dict[tuple[str, str], Picture]:
-        """What an earlier run did well, where only the rest is to be done."""
+        """Read the pictures of an earlier part that did not fail, if they are to be kept."""
         data = read(self._plan.place, f"{PARTS}/{part_name(shard)}") if self._task.retry else None
         if data is None:
             return {}

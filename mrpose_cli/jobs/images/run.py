@@ -54,16 +54,16 @@ def run_images(
     stop: threading.Event,
     progress: Progress = silent,
 ) -> ImageReport:
-    """Work through the photos; one that fails is reported and the rest goes on.
+    """Process the photos; one that fails is reported and the rest continues.
 
-    Whatever ends the run before its end, the JSON files hold what was done, and a later run can go on.
+    However the run ends, the JSON files hold what was done, and a later run can resume it.
 
     Args:
-        job: What the user wants.
+        job: The options of the run.
         plan: What :func:`mrpose_cli.jobs.images.plan.prepare` made of it.
         pipeline: The models.
-        stop: Ends the run when it is set; what was begun is finished.
-        progress: Told how it goes.
+        stop: Ends the run when it is set; photos in progress are finished.
+        progress: Called with the progress.
 
     Raises:
         UsageError: the run cannot be resumed.
@@ -85,7 +85,7 @@ def run_images(
 
 
 def _settings(job: ImageJob) -> dict[str, Any]:
-    """The flags, with what files hold in place of where they are."""
+    """Return the flags, with the contents of files in place of their paths."""
     return {
         flag: sha256_of(value) if isinstance(value, Path) else value for flag, value in job.settings.items()
     }
@@ -163,7 +163,7 @@ class _Run:
         self.tally.add()
 
     def _write(self, held: Held[_Todo], poses: Poses) -> None:
-        """Write what comes of a photo; run by a thread."""
+        """Write the outputs of a photo; run by a thread."""
         name = held.item.source.name
         try:
             if not self.full.is_set():
@@ -215,7 +215,7 @@ class _Run:
         )
 
     def _put_together(self, report: ImageReport) -> None:
-        """Write the files of poses from what is spooled, and fill the report with it."""
+        """Write the files of poses from the spooled rows, and fill in the report."""
         info, writers = conditions(self.pipeline), list[PoseWriter]()
         with ExitStack() as stack:
             for form in self.job.formats:

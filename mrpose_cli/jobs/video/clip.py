@@ -46,15 +46,15 @@ def run_clip(
     progress: Progress,
     window: PreviewWindow | None,
 ) -> ClipRow:
-    """Work through one clip.
+    """Process one clip.
 
     Args:
-        job: What the user wants.
+        job: The options of the run.
         out: Output folder.
         source: The clip.
         pipeline: The models.
         stop: Ends the clip when it is set.
-        progress: Told how it goes.
+        progress: Called with the progress.
         window: Shows the frames; None for no window.
 
     Raises:
@@ -110,7 +110,7 @@ def _write(
     clock: StageClock,
     window: PreviewWindow | None,
 ) -> tuple[ClipFrame | None, bool]:
-    """Write the frames as they come; the last one, and whether there might have been more."""
+    """Write the frames as they come; return the last one, and whether there might have been more."""
     last: ClipFrame | None = None
     for frame, poses, canvas in drawn:
         outputs.add(frame, poses, (frame.image.shape[0], frame.image.shape[1]), canvas)
@@ -132,7 +132,7 @@ def _drawn(
     follower: Follower[ClipFrame] | None,
     stop: threading.Event,
 ) -> Generator[Drawn, None, None]:
-    """The clip's frames with their people, followed and drawn, in order."""
+    """Yield the clip's frames with their people, tracked and drawn, in order."""
     limit = 0 if clip.info.live else WAITING_BYTES
 
     def paint() -> Iterator[Drawn]:

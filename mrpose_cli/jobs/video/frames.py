@@ -24,7 +24,7 @@ _WAITING_FRAMES = 128  # a batch of the pose network sets as many free at once
 
 
 def pipeline_for(pipeline: Pipeline, every: int, *, live: bool) -> Pipeline:
-    """The pipeline that detects on each Nth frame.
+    """Return the pipeline that detects on each Nth frame.
 
     Args:
         pipeline: The models.
@@ -38,7 +38,7 @@ def pipeline_for(pipeline: Pipeline, every: int, *, live: bool) -> Pipeline:
 
 
 def follower_for(following: Following | None, *, live: bool) -> Follower[ClipFrame] | None:
-    """Who follows people from frame to frame; None if nobody does."""
+    """Return what tracks people from frame to frame; None without tracking."""
     if following is None:
         return None
     # Bridging holds frames back, and who looks at a camera wants to see what is.
@@ -49,7 +49,7 @@ def follower_for(following: Following | None, *, live: bool) -> Follower[ClipFra
 def posed_frames(
     clip: AnyClip, pipe: Pipeline, follower: Follower[ClipFrame] | None, stop: threading.Event
 ) -> Generator[tuple[ClipFrame, Poses], None, None]:
-    """A clip's frames with their people, followed, in order.
+    """Yield a clip's frames with their people, tracked, in order.
 
     Args:
         clip: The clip.
@@ -77,7 +77,7 @@ def posed_frames(
 
 
 def weight_of(frame: ClipFrame) -> int:
-    """What a frame counts where it waits, bytes."""
+    """Return a frame's weight in a queue, bytes."""
     return max(frame.image.nbytes, WAITING_BYTES // _WAITING_FRAMES)
 
 

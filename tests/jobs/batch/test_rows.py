@@ -56,7 +56,7 @@ def part(given: list[Picture], skeleton: Skeleton = COCO17) -> bytes:
 def test_pictures_come_back_as_they_were(skeleton: Skeleton) -> None:
     given = pictures(skeleton)
     about, found = read_part(io.BytesIO(part(given, skeleton)))
-    assert about["joints"] == list(skeleton.joints)
+    assert about["skeleton"]["joints"] == list(skeleton.joints)
     assert (about["pictures"], about["persons"], about["failed"]) == (4, 5, 2)
     for one, other in zip(given, found, strict=True):
         for name in ("source", "name", "size", "frame", "time", "error"):
