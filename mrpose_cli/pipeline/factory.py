@@ -54,6 +54,7 @@ def load_pipeline(
     model: str | None = None,
     detector: str | Detector = ModelOptions.detector,
     *,
+    classes: str = ModelOptions.classes,
     weights: Path | str | None = None,
     input_size: tuple[int, int] | None = None,
     joints: str | Path | None = None,
@@ -78,6 +79,7 @@ def load_pipeline(
             where that cannot be had, for the network that comes with mrpose.
         detector: A detector of ``mrpose weights list``, the path of an ultralytics ``.pt`` file,
             ``"whole-image"``, or a :class:`Detector` of your own.
+        classes: What the detector is asked for, such as ``"dog,horse"``, or ``"all"``.
         weights: A file of the user's own, in any layout that ``mrpose weights convert`` understands.
         input_size: Height and width of the crops that ``weights`` was trained on; None for what it says.
         joints: A skeleton by name, such as ``"halpe26"`` of ``"rtmpose-s"``, or for a file that does not say
@@ -109,6 +111,7 @@ def load_pipeline(
         joints=None if joints is None else str(joints),
         flip=flip,
         detector=detector if isinstance(detector, str) else detector.name,
+        classes=classes,
         confidence=confidence,
         iou=iou,
         imgsz=imgsz,
@@ -346,8 +349,15 @@ def _load_detector(
     if name == WHOLE_IMAGE:
         return WholeImage()
     entry, path = detector_file(name, store)
+    entry = entry.model_copy(update={"classes": options.class_names})
     engine = load_engine(entry, path, device, choose(entry, device, options), store, remark)
     size = options.imgsz or max(entry.input_size)
     return DETECTORS[entry.arch](
-        engine, name=name, confidence=options.confidence, iou=options.iou, size=size, clock=clock
+        engine,
+        name=name,
+        confidence=options.confidence,
+        iou=options.iou,
+        size=size,
+        clock=clock,
+        classes=entry.classes,
     )

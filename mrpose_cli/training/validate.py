@@ -104,7 +104,7 @@ def score(
         people.append({**row, "keypoints": truth.ravel(), "num_keypoints": int(known.sum())})
         answer = np.concatenate([points[crop], scores[crop, :, None]], 1)
         found.append({"image_id": crop, "area": area, "keypoints": answer.ravel(), "score": persons[crop]})
-    those, these = Truth.of(people), Found.of(found)
+    those, these = Truth.of(people, COCO17), Found.of(found, len(COCO17.joints))
     pairs = pair_up(those, these)
     oks = pairs.oks()
     precision = average_precision(those, these, pairs, oks, View(those.ignored))
