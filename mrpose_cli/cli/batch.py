@@ -117,7 +117,7 @@ def run(
         int | None,
         typer.Option(
             min=1,
-            help="Processes on this machine. [default: one for each GPU, else one for four cores]",
+            help="Processes, or Ray actors at most. [default: one for each GPU, else one for four cores]",
             show_default=False,
             rich_help_panel=_WHO,
         ),
@@ -137,6 +137,24 @@ def run(
             metavar="I/N",
             help="Do every Nth shard only, from I (0 to N-1). [default: as SLURM, torchrun, MPI, "
             "Kubernetes or SkyPilot number this run; else all]",
+            show_default=False,
+            rich_help_panel=_WHO,
+        ),
+    ] = None,
+    ray: Annotated[
+        bool,
+        typer.Option(
+            "--ray",
+            help="Let actors of a Ray cluster do it: that of RAY_ADDRESS, else this machine's cores. Needs "
+            "mrpose[ray].",
+            rich_help_panel=_WHO,
+        ),
+    ] = False,
+    ray_address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Of the Ray cluster, such as auto or ray://head:10001; implies --ray.",
             show_default=False,
             rich_help_panel=_WHO,
         ),
@@ -179,6 +197,8 @@ def run(
         from mrpose_cli.jobs.batch.run import BatchJob, prepare, run_batch, to_do
         from mrpose_cli.tracking.follow import Following
 
+        if (ray or ray_address) and find_spec("ray") is None:
+            raise UsageError("--ray needs Ray: pip install 'mrpose[ray]'")
         portion = portion_of_shards(shard, os.environ)
         job = BatchJob(
             inputs=inputs or [],
@@ -192,6 +212,8 @@ def run(
             shard_size=shard_size,
             workers=workers,
             retry=retry_failed,
+            ray=ray,
+            ray_address=ray_address,
         )
         plan, problems = prepare(job, remark)
         for name, reason in problems:
@@ -242,7 +264,7 @@ def status(
 
         state = status_of(_plan_in(folder))
         if as_json:
-            say(json.dumps(asdict(state), indent=1))
+            typer.echo(json.dumps(asdict(state), indent=1))
         else:
             _print_status(state)
         if state.done < state.shards or state.failed:

@@ -40,6 +40,8 @@ class BatchJob:
         shard_size: Photos in a shard; None for what suits their number.
         workers: Processes on this machine; None for one a GPU, or one for some cores.
         retry: Do again what failed before.
+        ray: Workers are actors of a Ray cluster.
+        ray_address: Of the cluster; None for that of ``RAY_ADDRESS``, or one of this machine alone.
     """
 
     inputs: Sequence[str]
@@ -53,6 +55,8 @@ class BatchJob:
     shard_size: int | None = None
     workers: int | None = None
     retry: bool = False
+    ray: bool = False
+    ray_address: str | None = None
 
     def settings(self) -> dict[str, Any]:
         """Return the flags that rows depend on, with the SHA-256 of files in place of their paths."""
@@ -125,7 +129,7 @@ def run_batch(
     progress: Progress = silent,
     remark: Callable[[str], None] = lambda text: None,
 ) -> BatchReport:
-    """Do shards on this machine.
+    """Do shards in processes of this machine, or in actors of a Ray cluster.
 
     Args:
         job: The options of the run.
@@ -138,12 +142,20 @@ def run_batch(
     Raises:
         MrposeError: the models cannot be loaded, or parts not be written.
     """
-    seats = _seats(job, max(len(shards), 1))
     plan.place.sweep(PARTS)
-    crew = Crew(shards, plan.place, len(seats), progress, remark)
+    task = task_of(job, plan)
+
+    def crew_of(workers: int) -> Crew:
+        return Crew(shards, plan.place, workers, progress, remark)
+
     if not shards:
-        return crew.close(interrupted=False)
-    return run_processes(task_of(job, plan), crew, seats, stop)
+        return crew_of(0).close(interrupted=False)
+    if job.ray or job.ray_address:
+        from mrpose_cli.jobs.batch.cluster import run_ray
+
+        return run_ray(task, crew_of, job.ray_address, job.workers, stop)
+    seats = _seats(job, len(shards))
+    return run_processes(task, crew_of(len(seats)), seats, stop)
 
 
 def task_of(job: BatchJob, plan: Plan) -> Task:
