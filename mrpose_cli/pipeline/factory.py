@@ -152,7 +152,10 @@ def open_pipeline(
                 f"{parameter('dtype')} {faster} is faster"
             )
         )
-    entry, path = _resolved(entry, options, store, remark)
+    wanted = entry
+    entry, path = _resolved(wanted, options, store)
+    if entry.name != wanted.name:
+        remark(_instead(wanted, entry))
     finder = detector or _load_detector(options, store, place, clock, remark)
     estimator = PoseEstimator(
         load_engine(entry, path, place, choose(entry, place, options), store, remark),
@@ -211,7 +214,10 @@ def settle(
         UsageError: an unknown name.
         WeightsError: a checkpoint cannot be had.
     """
-    entry, path = _resolved(_entry(options, remark), options, store, remark)
+    wanted = _entry(options, remark)
+    entry, path = _resolved(wanted, options, store)
+    if entry.name != wanted.name:
+        remark(_instead(wanted, entry))
     files = {"model": path}
     if options.detector != WHOLE_IMAGE:
         _, files["detector"] = detector_file(options.detector, store)
@@ -219,9 +225,7 @@ def settle(
     return named, {name: file_sha256(file) for name, file in files.items()}
 
 
-def _resolved(
-    entry: PoseEntry, options: ModelOptions, store: WeightsStore, remark: Callable[[str], None]
-) -> tuple[PoseEntry, Path]:
+def _resolved(entry: PoseEntry, options: ModelOptions, store: WeightsStore) -> tuple[PoseEntry, Path]:
     """Return the checkpoint and its file; where the default cannot be had, those of our own network."""
     try:
         return entry, store.resolve(entry, options.weights)
@@ -230,13 +234,16 @@ def _resolved(
         named = options.model or options.weights  # who names a network or a file gets no other
         if named or store.locate(shipped) is None:
             raise
-    remark(
-        f"{shipped.name}, which comes with mrpose, runs in place of {entry.name}, which cannot be had "
-        f"(`mrpose weights pull {entry.name}` says why)"
-    )
     if options.joints:
         shipped = shipped.read_as(entry.skeleton)
     return shipped, store.resolve(shipped)
+
+
+def _instead(wanted: PoseEntry, entry: PoseEntry) -> str:
+    return (
+        f"{entry.name}, which comes with mrpose, runs in place of {wanted.name}, which cannot be had "
+        f"(`mrpose weights pull {wanted.name}` says why)"
+    )
 
 
 def resolve_device(name: str) -> torch.device:
