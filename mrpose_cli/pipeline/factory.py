@@ -135,6 +135,7 @@ def open_pipeline(
     store: WeightsStore,
     clock: StageClock,
     remark: Callable[[str], None],
+    prompt: bool = False,
 ) -> Pipeline:
     """Load what ``options`` name, with ``detector`` if given; otherwise as :func:`load_pipeline`."""
     place = resolve_device(options.device)
@@ -162,9 +163,9 @@ def open_pipeline(
         if options.joints:
             shipped = shipped.read_as(entry.skeleton)
         entry, path = shipped, store.resolve(shipped)
-    finder = detector or _load_detector(options, store, place, clock, remark)
+    finder = detector or _load_detector(options, store, place, clock, remark, prompt)
     estimator = PoseEstimator(
-        load_engine(entry, path, place, choose(entry, place, options), store, remark),
+        load_engine(entry, path, place, choose(entry, place, options), store, remark, prompt=prompt),
         entry,
         flip=entry.flip_test if options.flip is None else options.flip,
         keep_maps=keep_heatmaps,
@@ -276,10 +277,12 @@ def load_engine(
     choice: Choice,
     store: WeightsStore,
     remark: Callable[[str], None] = lambda note: None,
+    *,
+    prompt: bool = False,
 ) -> Engine:
     """Load a checkpoint's network as :func:`choose` says."""
     kind, dtype = ENGINES[choice[0]], DTYPES[choice[1]]
-    engine = kind.load(entry, path, device, dtype, store.folder_for(entry, path))
+    engine = kind.load(entry, path, device, dtype, store.folder_for(entry, path), prompt=prompt)
     if engine.note:
         remark(f"{entry.name} {engine.note}")
     return engine
@@ -307,12 +310,13 @@ def _load_detector(
     device: torch.device,
     clock: StageClock,
     remark: Callable[[str], None],
+    prompt: bool,
 ) -> Detector:
     name = options.detector
     if name == WHOLE_IMAGE:
         return WholeImage()
     entry, path = detector_file(name, store)
-    engine = load_engine(entry, path, device, choose(entry, device, options), store, remark)
+    engine = load_engine(entry, path, device, choose(entry, device, options), store, remark, prompt=prompt)
     size = options.imgsz or max(entry.input_size)
     return DETECTORS[entry.arch](
         engine, name=name, confidence=options.confidence, iou=options.iou, size=size, clock=clock
