@@ -130,11 +130,17 @@ class Comparison:
     """Returns the network's answers, and compares a file's answers to the same crops with them."""
 
     def __init__(
-        self, network: nn.Module, file: Callable[[Tensor], Output], entry: PoseEntry, *, decoded: bool
+        self,
+        network: nn.Module,
+        file: Callable[[Tensor], Output],
+        entry: PoseEntry,
+        *,
+        decoded: bool,
+        bars: Bars = EXACT,
     ) -> None:
         self.found = Parity()
         self.file = file
-        self._network, self._entry, self._decoded = network, entry, decoded
+        self._network, self._entry, self._decoded, self._bars = network, entry, decoded, bars
 
     def __call__(self, crops: Tensor) -> Output:
         """Return the network's answer for normalized crops (N, 3, H, W)."""
@@ -149,7 +155,7 @@ class Comparison:
             compared = list(zip(_parts(output), _parts(answer), strict=True))
         moved = (places - keypoints).norm(dim=-1)
         sure = confident(scores, self._entry)
-        undecided = sure & (moved > EXACT.pixels)
+        undecided = sure & (moved > self._bars.pixels)
         if undecided.any():
             undecided &= self._ties(output, places)
         counted = moved[sure & ~undecided]
@@ -174,7 +180,7 @@ class Comparison:
                 for part in _parts(output)
             ]
             near = joints_of((noisy[0], noisy[1]) if len(noisy) > 1 else noisy[0], self._entry)[0]
-            ties |= (near - places).norm(dim=-1) <= EXACT.pixels
+            ties |= (near - places).norm(dim=-1) <= self._bars.pixels
         return ties
 
 

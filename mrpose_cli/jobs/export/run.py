@@ -162,7 +162,7 @@ def export(
         traced = _trace(module, written, job, path)
     with _beside(target) as draft:
         _write(form, traced, draft)
-        parity = Comparison(network, form.open(draft, traced), written, decoded=job.keypoints)
+        parity = Comparison(network, form.open(draft, traced), written, decoded=job.keypoints, bars=bars)
         _compare(parity, job, store, entry, file, remark)
         problem = parity.found.problem(bars)
         kept = target.with_name(f"{target.stem}-differs{target.suffix}") if problem else target
