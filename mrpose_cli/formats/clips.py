@@ -180,7 +180,7 @@ def _together(
     joints = _names(path, counts, names)
     place = {int(number): index for index, number in enumerate(numbers)}
     people.sort(key=lambda item: item[0])
-    keypoints = np.array([person.keypoints for _, person in people]).reshape(-1, len(joints), 3)
+    keypoints = np.array([person.keypoints for _, person in people]).reshape(len(people), len(joints), 3)
     scores = [_scores(path, person, len(joints)) for _, person in people]
     boxes = np.array([person.bbox for _, person in people]).reshape(-1, 4)
     boxes[:, 2:] += boxes[:, :2]
@@ -193,7 +193,7 @@ def _together(
         places=np.array([place[number] for number, _ in people], np.intp),
         ids=np.array([person.track_id for _, person in people], np.int64),
         keypoints=np.clip(keypoints[:, :, :2], -LARGEST, LARGEST),
-        scores=np.array(scores).reshape(-1, len(joints)),
+        scores=np.array(scores).reshape(len(people), len(joints)),
         boxes=boxes,
         box_scores=np.array([p.score if p.box_score is None else p.box_score for _, p in people]),
         bridged=np.array([person.bridged for _, person in people], bool),

@@ -25,6 +25,7 @@ from mrpose_cli.jobs.common import DEFAULT_OUT, RunReport
 from mrpose_cli.media.inputs import PHOTO_SUFFIXES, VIDEO_SUFFIXES, Kind, expand
 from mrpose_cli.motion.motion import Motion, analyze
 from mrpose_cli.motion.options import MotionOptions
+from mrpose_cli.motion.scale import scale_of
 from mrpose_cli.motion.tracks import Clock, make_track
 from mrpose_cli.poses import Poses
 from mrpose_cli.progress import Progress, Tally, silent
@@ -189,8 +190,8 @@ def check(options: MotionOptions, formats: Sequence[str]) -> None:
     Raises:
         UsageError: they do not, or it is not.
     """
-    options.wanted()
-    options.meters()
+    options.check()
+    scale_of(options)
     needed = {"xlsx": ("XLSX files", "xlsxwriter"), "c3d": ("C3D files", "ezc3d")}
     for what, package in [needed[name] for name in formats if name in needed] + [("movement files", "scipy")]:
         try:
@@ -245,9 +246,9 @@ def run_motion(job: MotionJob, plan: MotionPlan, progress: Progress = silent) ->
 def _run_one(job: MotionJob, source: MotionSource, base: Path, progress: Progress) -> MotionRow:
     row = MotionRow(source.name)
     clip = read_clip(source.path)
-    clock = Clock.of(clip.times, clip.frames) if len(clip.times) else None
-    if clock is None:
+    if not len(clip.times):
         raise InputError("there are no frames in it")
+    clock = Clock.of(clip.times, clip.frames)
     motions = _motions(job.options, clip, clock, row, progress)
     about = _about(job.options, source, clock, motions)
     row.people = about["people"]
@@ -290,7 +291,7 @@ def _motions(
     rate = 1 / float(clock.times[1] - clock.times[0]) if len(clock.times) > 1 else 0.0
     if options.cutoff and not options.cleaning.filters(rate):
         row.notes.append(f"not filtered: {rate:.3g} frames/s do not carry {options.cutoff:g} Hz")
-    wanted, scale = options.wanted(), options.meters()
+    wanted, scale = options.wanted(), scale_of(options)
     numbers = sorted(set(ids[ids > 0].tolist()))
     if wanted is not None and (strangers := wanted - set(numbers)):
         listed = ", ".join(map(str, numbers)) or "none"
@@ -306,7 +307,7 @@ def _motions(
             continue
         seen, first = np.unique(clip.places[people], return_index=True)
         people = people[first]
-        if wanted is None and clip.times[seen[-1]] - clip.times[seen[0]] < options.least:
+        if wanted is None and clip.times[seen[-1]] - clip.times[seen[0]] < options.min_seconds:
             brief += 1
             continue
         track = make_track(
@@ -317,10 +318,10 @@ def _motions(
             row.notes.append(f"person {number} stays in pixels: no frame shows a leg and the trunk")
         motions.append(motion)
     if brief:
-        row.notes.append(f"{brief} people were in sight for less than {options.least:g} s")
+        row.notes.append(f"{brief} people were in sight for less than {options.min_seconds:g} s")
     if not motions:
         raise InputError(
-            f"nobody in it is in sight for {options.least:g} s; see {parameter('min_seconds')}"
+            f"nobody in it is in sight for {options.min_seconds:g} s; see {parameter('min_seconds')}"
             if brief
             else "there is nobody in it"
         )

@@ -13,37 +13,14 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from mrpose_cli.motion.options import Cleaning
 from mrpose_cli.motion.tracks import Track
-from mrpose_cli.skeletons import KEYPOINT_THRESHOLD
 
 _MAD = 1.4826  # standard deviations of a normal distribution in one median absolute deviation
 _SLACK = 0.005  # of the person's extent: joints that stand still have no deviation to speak of
 # Two passes square the gain, so that each has its own cutoff at a higher frequency; Winter, "Biomechanics and
 # Motor Control of Human Movement" (3rd ed.), 2.4.4.
 _TWO_PASSES = (2**0.5 - 1) ** 0.25
-
-
-@dataclass(frozen=True, slots=True)
-class Cleaning:
-    """How joints are cleaned.
-
-    Attributes:
-        threshold: Joints that score less are unknown.
-        window: Steps that an outlier is judged by, itself in the middle; 0 for no judging.
-        deviations: How many standard deviations from their median it is off.
-        gap: Seconds; longer gaps are not filled.
-        cutoff: Hz; what changes this fast keeps 71 % of its amplitude, faster less; 0 for no filter.
-    """
-
-    threshold: float = KEYPOINT_THRESHOLD
-    window: int = 7
-    deviations: float = 3.0
-    gap: float = 0.3
-    cutoff: float = 6.0
-
-    def filters(self, rate: float) -> bool:
-        """Whether a clip of this many steps a second can be and is filtered."""
-        return 0 < self.cutoff < rate / 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mrpose_cli.motion.angles import angular_velocities, measure_angles, speeds
-from mrpose_cli.motion.clean import Cleaned, Cleaning, clean
+from mrpose_cli.motion.clean import Cleaned, clean
+from mrpose_cli.motion.options import Cleaning, Facing
 from mrpose_cli.motion.scale import Axes, Scale
 from mrpose_cli.motion.tracks import Track
-from mrpose_cli.motion.views import Facing, View, find_view, middle
+from mrpose_cli.motion.views import View, find_view, middle
 
 
 @dataclass(frozen=True, slots=True, eq=False)

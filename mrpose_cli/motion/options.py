@@ -1,21 +1,43 @@
-"""What is asked of movement files: one field, one default, one flag each."""
+"""What is asked of movement files: one field, one default, one flag each. It imports no arrays."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from mrpose_cli.errors import UsageError, parameter
 from mrpose_cli.flag import Flag
-from mrpose_cli.motion.clean import Cleaning
-from mrpose_cli.motion.scale import Scale
-from mrpose_cli.motion.views import Facing
 from mrpose_cli.skeletons import KEYPOINT_THRESHOLD
 
 MOVEMENT = "Movement"
 METERS = "Meters"
+Facing = Literal["auto", "right", "left", "front"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaning:
+    """How joints are cleaned.
+
+    Attributes:
+        threshold: Joints that score less are unknown.
+        window: Steps that an outlier is judged by, itself in the middle; 0 for no judging.
+        deviations: How many standard deviations from their median it is off.
+        gap: Seconds; longer gaps are not filled.
+        cutoff: Hz; what changes this fast keeps 71 % of its amplitude, faster less; 0 for no filter.
+    """
+
+    threshold: float = KEYPOINT_THRESHOLD
+    window: int = 7
+    deviations: float = 3.0
+    gap: float = 0.3
+    cutoff: float = 6.0
+
+    def filters(self, rate: float) -> bool:
+        """Whether a clip of this many steps a second can be and is filtered."""
+        return 0 < self.cutoff < rate / 2
+
+
 _USUAL = Cleaning()
 
 
@@ -27,14 +49,8 @@ class MotionOptions:
         str,
         Flag("Track ids, such as 1,3. [default: all who are long enough in sight]", MOVEMENT, metavar="IDS"),
     ] = ""
-    least: Annotated[
-        float,
-        Flag(
-            "Leave out people who are in sight for less than so many seconds.",
-            MOVEMENT,
-            0,
-            names=("--min-seconds",),
-        ),
+    min_seconds: Annotated[
+        float, Flag("Leave out people who are in sight for less than so many seconds.", MOVEMENT, 0)
     ] = 0.5
     facing: Annotated[
         Facing,
@@ -42,18 +58,19 @@ class MotionOptions:
             "How people are seen: from the side, facing right or left, or from the front or back.", MOVEMENT
         ),
     ] = "auto"
-    threshold: Annotated[
-        float, Flag("Joints below this score are unknown.", MOVEMENT, 0, 1, names=("--min-score",))
-    ] = KEYPOINT_THRESHOLD
+    min_score: Annotated[float, Flag("Joints below this score are unknown.", MOVEMENT, 0, 1)] = (
+        KEYPOINT_THRESHOLD
+    )
     hampel: Annotated[
         int,
         Flag(
             "Frames around a joint by whose median outliers are told (3 deviations off); 0 for off.",
             MOVEMENT,
             0,
+            999,
         ),
     ] = _USUAL.window
-    gap: Annotated[float, Flag("Fill gaps of up to so many seconds.", MOVEMENT, 0)] = _USUAL.gap
+    gap: Annotated[float, Flag("Fill gaps of up to so many seconds.", MOVEMENT, 0, 3600)] = _USUAL.gap
     cutoff: Annotated[
         float, Flag("Low-pass joints at so many Hz (Butterworth, zero-phase, -3 dB); 0 for off.", MOVEMENT, 0)
     ] = _USUAL.cutoff
@@ -70,7 +87,18 @@ class MotionOptions:
     @property
     def cleaning(self) -> Cleaning:
         """How joints are cleaned."""
-        return Cleaning(self.threshold, self.hampel, gap=self.gap, cutoff=self.cutoff)
+        return Cleaning(self.min_score, self.hampel, gap=self.gap, cutoff=self.cutoff)
+
+    def check(self) -> None:
+        """See that all of it means something.
+
+        Raises:
+            UsageError: something does not.
+        """
+        for name, value in vars(self).items():
+            if isinstance(value, float) and not math.isfinite(value):
+                raise UsageError(f"{parameter(name)} takes a number, not {value}")
+        self.wanted()
 
     def wanted(self) -> frozenset[int] | None:
         """Track ids; None for all.
@@ -84,52 +112,3 @@ class MotionOptions:
         if not all(part.isdecimal() and len(part) < 19 for part in parts):
             raise UsageError(f"{parameter('people')} takes track ids such as 1,3, not '{self.people}'")
         return frozenset(map(int, parts))
-
-    def meters(self) -> Scale:
-        """How pixels become meters.
-
-        Raises:
-            UsageError: what is given is not a height, not a ruler, or more than one of them.
-        """
-        if sum(map(bool, (self.height, self.scale, self.ruler))) > 1:
-            names = ", ".join(map(parameter, ("height", "scale", "ruler")))
-            raise UsageError(f"{names} contradict each other; pass one of them")
-        if self.ruler:
-            return Scale(_ruler(self.ruler))
-        if self.height and "=" not in self.height:
-            return Scale(height=_meters(self.height, "height"))
-        return Scale(self.scale, _heights(self.height) if self.height else {})
-
-
-def _heights(text: str) -> Mapping[int, float]:
-    heights = {}
-    for part in text.split(","):
-        number, _, meters = part.partition("=")
-        if not number.strip().isdecimal():
-            raise UsageError(f"{parameter('height')} takes 1.75 or 1=1.75,2=1.62, not '{text}'")
-        heights[int(number)] = _meters(meters, "height")
-    return heights
-
-
-def _ruler(text: str) -> float:
-    points, _, meters = text.partition("=")
-    try:
-        x1, y1, x2, y2 = map(float, points.split(","))
-    except ValueError:
-        raise UsageError(
-            f"{parameter('ruler')} takes two points and meters, such as 100,420,540,418=2.5, not '{text}'"
-        ) from None
-    length = math.hypot(x2 - x1, y2 - y1)
-    if not 0 < length < math.inf:
-        raise UsageError(f"{parameter('ruler')} needs two different points, not '{text}'")
-    return length / _meters(meters, "ruler")
-
-
-def _meters(text: str, name: str) -> float:
-    try:
-        meters = float(text)
-    except ValueError:
-        meters = 0.0
-    if not 0 < meters < math.inf:
-        raise UsageError(f"{parameter(name)} takes meters above 0, such as 1.75, not '{text}'")
-    return meters

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mrpose_cli.errors import UsageError, parameter
+from mrpose_cli.motion.options import MotionOptions
 from mrpose_cli.motion.tracks import Track
 from mrpose_cli.motion.views import middle
 
@@ -89,3 +92,53 @@ def pixels_of_height(track: Track) -> float | None:
     if not len(known):
         return None
     return float(np.percentile(known, _STRETCHED)) / (_SHOULDER - _ANKLE)
+
+
+def scale_of(options: MotionOptions) -> Scale:
+    """How pixels become meters.
+
+    Raises:
+        UsageError: what is given is no height, no ruler, or more than one of them.
+    """
+    if sum(map(bool, (options.height, options.scale, options.ruler))) > 1:
+        names = ", ".join(map(parameter, ("height", "scale", "ruler")))
+        raise UsageError(f"{names} contradict each other; pass one of them")
+    if options.ruler:
+        return Scale(_ruler(options.ruler))
+    if options.height and "=" not in options.height:
+        return Scale(height=_meters(options.height, "height"))
+    return Scale(options.scale, _heights(options.height) if options.height else {})
+
+
+def _heights(text: str) -> Mapping[int, float]:
+    heights = {}
+    for part in text.split(","):
+        number, _, meters = part.partition("=")
+        if not number.strip().isdecimal():
+            raise UsageError(f"{parameter('height')} takes 1.75 or 1=1.75,2=1.62, not '{text}'")
+        heights[int(number)] = _meters(meters, "height")
+    return heights
+
+
+def _ruler(text: str) -> float:
+    points, _, meters = text.partition("=")
+    try:
+        x1, y1, x2, y2 = map(float, points.split(","))
+    except ValueError:
+        raise UsageError(
+            f"{parameter('ruler')} takes two points and meters, such as 100,420,540,418=2.5, not '{text}'"
+        ) from None
+    length = math.hypot(x2 - x1, y2 - y1)
+    if not 0 < length < math.inf:
+        raise UsageError(f"{parameter('ruler')} needs two different points, not '{text}'")
+    return length / _meters(meters, "ruler")
+
+
+def _meters(text: str, name: str) -> float:
+    try:
+        meters = float(text)
+    except ValueError:
+        meters = 0.0
+    if not 0 < meters < math.inf:
+        raise UsageError(f"{parameter(name)} takes meters above 0, such as 1.75, not '{text}'")
+    return meters

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mrpose_cli.errors import InputError
+
+_SPARSE = 200  # steps a frame; arrays of all steps fit into memory
 _OFF_BEAT = 0.25  # of a step; clocks of containers that count milliseconds stay below that
 
 
@@ -63,6 +66,9 @@ class Clock:
         Args:
             times: (F,) seconds of the clip's frames, growing.
             frames: (F,) their numbers, growing.
+
+        Raises:
+            InputError: there would be far more steps than frames.
         """
         if len(times) < 2:
             return cls(times, frames, np.arange(len(times)))
@@ -74,6 +80,8 @@ class Clock:
             step = float(times[-1] - times[0]) / int(steps[-1])
             regular = bool(np.abs(times[0] + steps * step - times).max() <= _OFF_BEAT * step)
         count = int(steps[-1]) if regular else int(np.floor((times[-1] - times[0]) / step + 1e-9))
+        if count > _SPARSE * len(times):
+            raise InputError("most of its frames are missing; its times cannot be those of a clip")
         even = times[0] + np.arange(count + 1) * step
         numbers = np.round(np.interp(even, times, frames)).astype(np.int64)
         return cls(even, numbers, steps if regular else None)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mrpose_cli.motion.options import Facing
 from mrpose_cli.motion.tracks import Track
 
-Facing = Literal["auto", "right", "left", "front"]
 SIDE, FRONT = "side", "front"
 
 _TURNED = 0.15  # trunk lengths by which feet or face must point to a side

@@ -14,8 +14,8 @@ from mrpose_cli.formats.clips import ClipPoses
 from mrpose_cli.formats.movement import columns, describe, meanings, write_csv, write_xlsx
 from mrpose_cli.formats.openpose import write_openpose
 from mrpose_cli.formats.opensim import coordinates, write_mot, write_trc
-from mrpose_cli.motion.clean import Cleaning
 from mrpose_cli.motion.motion import Motion, analyze
+from mrpose_cli.motion.options import Cleaning
 from mrpose_cli.motion.scale import Scale
 from mrpose_cli.motion.tracks import Clock
 

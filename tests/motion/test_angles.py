@@ -7,8 +7,8 @@ import pytest
 from figure import NAMES, figure
 
 from mrpose_cli.motion.angles import ANGLES, angular_velocities, measure_angles, speeds
-from mrpose_cli.motion.clean import Cleaning
 from mrpose_cli.motion.motion import analyze
+from mrpose_cli.motion.options import Cleaning
 from mrpose_cli.motion.views import find_view
 
 STEPS = 60

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from figure import figure
 
-from mrpose_cli.motion.clean import Cleaning, clean, fill_gaps, find_outliers, low_pass
+from mrpose_cli.motion.clean import clean, fill_gaps, find_outliers, low_pass
+from mrpose_cli.motion.options import Cleaning
 
 
 def sine(hertz: float, rate: float = 100.0, seconds: float = 10.0) -> np.ndarray:
