@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -16,11 +17,10 @@ from pydantic import Field, ValidationError
 from mrpose_cli.errors import InputError, UsageError
 from mrpose_cli.formats.reader import LARGEST, Box, Count, Id, Number, Row, find_person, read_json, read_rows
 from mrpose_cli.formats.writer import PERSON
-from mrpose_cli.skeletons import COCO17, MPII16
+from mrpose_cli.skeletons import NAMES, Skeleton, from_categories, from_category, get_skeleton
 
 SUFFIXES = (".json", ".jsonl", ".csv")
 _WHAT = "the result"
-_BY_COUNT = {len(skeleton.joints): skeleton.joints for skeleton in (COCO17, MPII16)}  # JSON lines name none
 _CSV_HEAD = ("frame_index", "timestamp", "track_id", "score", "x", "y", "width", "height")
 
 
@@ -30,7 +30,7 @@ class ClipPoses:
 
     Attributes:
         name: What the clip is called, for files about it.
-        joints: Names of the K joints.
+        skeleton: Of the K joints.
         times: (F,) seconds of the frames, growing.
         frames: (F,) their numbers, growing.
         height: Of the picture in pixels; 0 if the file does not say.
@@ -44,7 +44,7 @@ class ClipPoses:
     """
 
     name: str
-    joints: tuple[str, ...]
+    skeleton: Skeleton
     times: NDArray[np.float64]
     frames: NDArray[np.int64]
     height: int
@@ -76,7 +76,7 @@ class _Person(Row):
 
 
 def clip_name(path: Path) -> str:
-    """What the clip of a result is called: ``walk`` for ``walk.json`` and ``walk.partial.jsonl``."""
+    """Return what the clip of a result is called: ``walk`` for ``walk.json`` and ``walk.partial.jsonl``."""
     return path.stem.removesuffix(".partial")
 
 
@@ -101,6 +101,7 @@ def _read_dataset(path: Path) -> ClipPoses:
     images = content["images"]
     if images and not (isinstance(images[0], dict) and "timestamp" in images[0]):
         raise InputError(f"{path} holds photos, not the frames of a clip; pass what mrpose video wrote")
+    categories = copy(content.get("categories"))  # whose list is emptied as it is read
     person = find_person(path, content)
     frames = list(read_rows(path, "images", images, _Frame, unique=("id", "frame_index")))
     grouped: dict[int, list[_Person]] = {frame.id: [] for frame in frames}
@@ -109,8 +110,10 @@ def _read_dataset(path: Path) -> ClipPoses:
         if row.image_id not in grouped:
             raise InputError(f"{path} has somebody in image {row.image_id}, which is not in its images")
         grouped[row.image_id].append(row)
-    names = tuple(person.keypoints) if person and person.keypoints else None
-    return _together(path, ((frame, grouped[frame.id]) for frame in frames), names)
+    skeleton = None
+    if person is not None and person.keypoints:
+        skeleton = from_categories(categories, str(path))
+    return _together(path, ((frame, grouped[frame.id]) for frame in frames), skeleton)
 
 
 def _read_lines(path: Path) -> ClipPoses:
@@ -150,7 +153,8 @@ def _read_csv(path: Path) -> ClipPoses:
             except (ValueError, IndexError, ValidationError):
                 raise InputError(f"{path}: line {number} is not a row of mrpose video --csv") from None
 
-    return _together(path, rows(), names)
+    category = {"name": "person", "keypoints": list(names)}
+    return _together(path, rows(), from_category(category, str(path)))
 
 
 def _text(path: Path) -> str:
@@ -163,7 +167,7 @@ def _text(path: Path) -> str:
 
 
 def _together(
-    path: Path, rows: Iterable[tuple[_Frame, Sequence[_Person]]], names: tuple[str, ...] | None
+    path: Path, rows: Iterable[tuple[_Frame, Sequence[_Person]]], skeleton: Skeleton | None
 ) -> ClipPoses:
     """Arrays of all rows, in order of time."""
     frames: dict[int, _Frame] = {}
@@ -177,7 +181,8 @@ def _together(
     if np.any(np.diff(times) <= 0) or np.any(np.diff(numbers) <= 0):
         raise InputError(f"{path} has frames whose numbers and times do not grow together")
     counts = {len(person.keypoints) for _, person in people}
-    joints = _names(path, counts, names)
+    skeleton = _skeleton(path, counts, skeleton)
+    joints = skeleton.joints
     place = {int(number): index for index, number in enumerate(numbers)}
     people.sort(key=lambda item: item[0])
     keypoints = np.array([person.keypoints for _, person in people]).reshape(len(people), len(joints), 3)
@@ -186,7 +191,7 @@ def _together(
     boxes[:, 2:] += boxes[:, :2]
     return ClipPoses(
         name=clip_name(path),
-        joints=joints,
+        skeleton=skeleton,
         times=times,
         frames=numbers,
         height=max((frame.height for frame in ordered), default=0),
@@ -200,16 +205,20 @@ def _together(
     )
 
 
-def _names(path: Path, counts: set[int], names: tuple[str, ...] | None) -> tuple[str, ...]:
+def _skeleton(path: Path, counts: set[int], skeleton: Skeleton | None) -> Skeleton:
+    """Return the skeleton of people with so many numbers; JSON lines do not say which it is."""
     if len(counts) > 1 or any(count % 3 for count in counts):
         raise InputError(f"{path} has people with different numbers of joints")
-    if names is None:
-        names = _BY_COUNT.get(next(iter(counts)) // 3, ()) if counts else ()
-        if counts and not names:
+    if skeleton is None:
+        joints = next(iter(counts)) // 3 if counts else None
+        known = [one for one in map(get_skeleton, NAMES) if one.category == "person"]
+        fitting = [one for one in known if joints in (None, len(one.joints))]
+        if not fitting:
             raise InputError(f"{path} does not say what its joints are; pass the clip's JSON")
-    if counts and 3 * len(names) not in counts:
-        raise InputError(f"{path} names {len(names)} joints, and its people have others")
-    return names
+        skeleton = fitting[0]
+    if counts and 3 * len(skeleton.joints) not in counts:
+        raise InputError(f"{path} names {len(skeleton.joints)} joints, and its people have others")
+    return skeleton
 
 
 def _scores(path: Path, person: _Person, joints: int) -> list[float]:

@@ -88,7 +88,7 @@ def write_about(path: Path, about: Mapping[str, Any]) -> None:
 
 
 def columns(motion: Motion) -> dict[str, list[Any]]:
-    """A person's table, by title; None where nothing is known."""
+    """Return a person's table, by title; None where nothing is known."""
     track, axes = motion.track, motion.axes
     places, fast = axes.upright(track.joints), motion.speeds * axes.size
     digits = DIGITS[axes.unit]
@@ -112,7 +112,7 @@ def columns(motion: Motion) -> dict[str, list[Any]]:
 
 
 def describe(motion: Motion) -> dict[str, Any]:
-    """What is to be known of a person's movement, for JSON."""
+    """Return what is to be known of a person's movement, for JSON."""
     track, cleaned = motion.track, motion.cleaned
     joints = len(motion.raw.names)
     missing_share = np.isnan(track.joints[:, :joints]).any(2).mean()
@@ -136,7 +136,7 @@ def describe(motion: Motion) -> dict[str, Any]:
 
 
 def meanings(motions: Sequence[Motion]) -> dict[str, str]:
-    """What the angles of these people are, by name."""
+    """Say what the angles of these people are, by name."""
     measured = {name for motion in motions for name in motion.angles}
     fronts = {motion.view.name == FRONT for motion in motions}
     found = {}
@@ -148,7 +148,7 @@ def meanings(motions: Sequence[Motion]) -> dict[str, str]:
 
 
 def missing(what: str, package: str) -> UsageError:
-    """The error for a library that is not installed."""
+    """Return the error for a library that is not installed."""
     return UsageError(f"{what} need {package}; install it with: pip install 'mrpose[motion]'")
 
 
@@ -171,7 +171,7 @@ def _cells(values: NDArray[np.float64], digits: int) -> list[float | None]:
 
 
 def _lines(about: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """A nested object as names and texts; lists are left to the sheets."""
+    """Return a nested object as names and texts; lists are left to the sheets."""
     found: list[tuple[str, str]] = []
     for name, value in about.items():
         if isinstance(value, Mapping):

@@ -70,7 +70,7 @@ def write_mot(path: Path, motion: Motion) -> None:
 
 
 def coordinates(motion: Motion) -> dict[str, NDArray[np.float64]]:
-    """The columns of a MOT file, (T,) each: degrees, and meters where these are known.
+    """Return the columns of a MOT file, (T,) each: degrees, and meters where these are known.
 
     Whoever faces left is turned around, so that forward stays forward; the pelvis, which the trunk is one
     with, is tilted about the axis that points at the camera.

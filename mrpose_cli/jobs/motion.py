@@ -29,7 +29,6 @@ from mrpose_cli.motion.scale import scale_of
 from mrpose_cli.motion.tracks import Clock, make_track
 from mrpose_cli.poses import Poses
 from mrpose_cli.progress import Progress, Tally, silent
-from mrpose_cli.skeletons import Skeleton
 from mrpose_cli.tracking.tracker import Tracker
 from mrpose_cli.version import __version__
 
@@ -48,10 +47,10 @@ _PER_PERSON = {"trc": write_trc, "mot": write_mot, "c3d": write_c3d, "svg": writ
 
 
 def parse_formats(text: str) -> tuple[str, ...]:
-    """The formats in ``csv,trc``, or all of them for ``all``, in their own order.
+    """Return the formats in ``csv,trc``, or all of them for ``all``, in their own order.
 
     Raises:
-        UsageError: there is none of a name, or a library that it needs is not installed.
+        UsageError: there is none of a name.
     """
     names = {part.strip().lower() for part in text.split(",")}
     if names == {"all"}:
@@ -219,7 +218,7 @@ def _beside(base: Path, ending: str) -> Path:
 
 
 def _all_outputs(base: Path, formats: Sequence[str]) -> list[Path]:
-    """What lies there of a clip's movement, and what does not but would."""
+    """List what lies there of a clip's movement, and the names that are known already."""
     found = [_beside(base, ".motion.json")]
     found += [_beside(base, f".motion.{name}") for name in ("csv", "xlsx") if name in formats]
     found += [_beside(base, "_json")] if "openpose" in formats else []
@@ -311,7 +310,7 @@ def _motions(
             brief += 1
             continue
         track = make_track(
-            number, clock, clip.times, seen, clip.keypoints[people], clip.scores[people], clip.joints
+            number, clock, clip.times, seen, clip.keypoints[people], clip.scores[people], clip.skeleton.joints
         )
         motion = analyze(track, options.cleaning, options.facing, scale, clip.height)
         if motion.axes.unit == "px" and (scale.height or number in scale.heights):
@@ -331,16 +330,16 @@ def _motions(
 def _followed(clip: ClipPoses) -> Any:
     """Track ids, (P,), by the tracker of `mrpose video --track`."""
     tracker, ids = Tracker(), np.zeros(len(clip.ids), np.int64)
-    skeleton = Skeleton("clip", clip.joints, ())
+    edges = np.searchsorted(clip.places, np.arange(len(clip.times) + 1))
     for place, moment in enumerate(clip.times.tolist()):
-        people = np.flatnonzero(clip.places == place)
+        people = np.arange(edges[place], edges[place + 1])
         poses = Poses(
             keypoints=clip.keypoints[people].astype(np.float32),
             scores=clip.scores[people].astype(np.float32),
             boxes=clip.boxes[people].astype(np.float32),
             box_scores=clip.box_scores[people].astype(np.float32),
             person_scores=clip.box_scores[people].astype(np.float32),
-            skeleton=skeleton,
+            skeleton=clip.skeleton,
         )
         ids[people] = tracker.update(poses, moment)
     return ids

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from mrpose_cli.atomic import replacing
 from mrpose_cli.errors import InputError, OutputError
+from mrpose_cli.media.addresses import WEB, read_address
 from mrpose_cli.media.photo import Photo
 
 if TYPE_CHECKING:
@@ -52,15 +53,15 @@ def read_image(
     max_download: int = MAX_DOWNLOAD,
     admit: Callable[[int], None] | None = None,
 ) -> Photo:
-    """Reads one photo from a file or a link. May be called from several threads at once.
+    """Read one photo from a file, a link or another address. May be called from several threads at once.
 
     Args:
         source: where the photo is.
         upright: turn it as its EXIF tag says. Datasets whose annotations are in stored pixels, like COCO,
             are read without.
-        timeout: for a link, the seconds that its server may take to answer, or be too slow.
+        timeout: for a link, the seconds after which a server that does not answer, or is too slow, fails.
         max_download: for a link, the most bytes to download.
-        admit: told how many bytes the pixels will take before they are decoded; may wait.
+        admit: called with the bytes that the pixels will take, before they are decoded; may wait.
 
     Returns:
         The photo.
@@ -73,17 +74,19 @@ def read_image(
     location = source if isinstance(source, Path) else source.location
     if isinstance(location, Path):
         data = _read_file(location)
-    else:
+    elif location.lower().startswith(WEB):
         from mrpose_cli.media.fetch import fetch
 
         data = fetch(location, timeout=timeout, max_bytes=max_download)
+    else:
+        data = read_address(location, max_bytes=max_download)
     if not data:
         raise InputError("the file is empty")
     return decode(data, upright=upright, admit=admit)
 
 
 def write_image(path: Path, image: NDArray[np.uint8], *, like: Photo | None = None) -> None:
-    """Writes a picture, whole or not at all, in the format of the path's suffix.
+    """Write an image, whole or not at all, in the format of the path's suffix.
 
     Missing folders are made. An existing file is replaced: whether it may be is the caller's decision.
 
@@ -106,7 +109,7 @@ def write_image(path: Path, image: NDArray[np.uint8], *, like: Photo | None = No
 
 
 def overlay_name(name: str, photo: Photo) -> str:
-    """Names the picture that is drawn over a photo.
+    """Name the overlay of a photo.
 
     Args:
         name: the photo's name, as in `Source.name`.
@@ -124,7 +127,7 @@ def overlay_name(name: str, photo: Photo) -> str:
 
 
 def possible_overlays(name: str) -> tuple[str, str]:
-    """What `overlay_name` may give for a photo of this name."""
+    """Return what `overlay_name` may give for a photo of this name."""
     return name, f"{name}.png"
 
 

@@ -69,7 +69,7 @@ _SEGMENTS = {
 
 
 def measure_angles(track: Track, view: View) -> dict[str, Series]:
-    """The angles that the skeleton allows, in degrees, in the order of ``ANGLES``; NaN where unknown."""
+    """Measure the angles that the skeleton allows, in degrees, in ``ANGLES``' order; NaN where unknown."""
     found: dict[str, Series] = {}
     down = _segment(middle(track, "shoulder"), middle(track, "hip"))  # (T, 2), as the trunk hangs
     if down is not None:
@@ -120,7 +120,7 @@ def inclination(lines: Points, forward: NDArray[np.float64]) -> Series:
 
 
 def wrap(degrees: Series, lowest: float = -180.0) -> Series:
-    """The same directions, between ``lowest`` and a full turn above."""
+    """Put directions between ``lowest`` and a full turn above."""
     return np.asarray((degrees - lowest) % 360 + lowest)
 
 

@@ -126,7 +126,7 @@ def fill_gaps(points: NDArray[np.float64], longest: int) -> NDArray[np.float64]:
 
 
 def low_pass(points: NDArray[np.float64], rate: float, cutoff: float) -> NDArray[np.float64]:
-    """A Butterworth filter of second order run forwards and backwards: fourth order, no delay.
+    """Run a Butterworth filter of second order forwards and backwards: fourth order, no delay.
 
     Args:
         points: (T, 2); NaN where unknown, and what lies between is filtered on its own. Less than four values

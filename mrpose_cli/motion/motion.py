@@ -66,7 +66,7 @@ def analyze(
 
 
 def _with_middle(track: Track) -> Track:
-    """The same with ``mid_hip``, by whose speed people are said to move, where there are hips."""
+    """Add ``mid_hip``, by whose speed people are said to move, where there are hips."""
     hips = middle(track, "hip")
     if hips is None or "mid_hip" in track.names:
         return track

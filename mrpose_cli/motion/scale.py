@@ -65,7 +65,7 @@ class Scale:
     height: float | None = None
 
     def axes(self, track: Track, bottom: float) -> Axes:
-        """The axes for somebody, cleaned, in a picture of this height; pixels if nothing else is known."""
+        """Return the axes for somebody, cleaned, in a picture of this height; pixels if nothing is known."""
         height = self.heights.get(track.number, self.height)
         tall = None if height is None else pixels_of_height(track)
         return Axes(tall / height if tall and height else self.per_meter, bottom)

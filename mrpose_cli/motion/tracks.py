@@ -61,7 +61,7 @@ class Clock:
 
     @classmethod
     def of(cls, times: NDArray[np.float64], frames: NDArray[np.int64]) -> Clock:
-        """The clock of a clip; frames that are missing get their step.
+        """Make the clock of a clip; frames that are missing get their step.
 
         Args:
             times: (F,) seconds of the clip's frames, growing.

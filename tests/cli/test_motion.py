@@ -16,11 +16,11 @@ from mrpose_cli.formats.lines import CsvWriter, JsonlWriter
 from mrpose_cli.formats.writer import DatasetWriter, PoseWriter, person_rows
 from mrpose_cli.motion.tracks import Track
 from mrpose_cli.poses import Poses
-from mrpose_cli.skeletons import COCO17, Skeleton
+from mrpose_cli.skeletons import COCO17, Skeleton, from_category
 
 Run = Callable[..., Result]
 RATE, STEPS = 25, 100
-FEET = Skeleton("figure", NAMES, ((0, 1), (9, 11)))
+FEET = from_category({"name": "person", "keypoints": list(NAMES)}, "figure")
 WRITERS: dict[str, type[PoseWriter]] = {"json": DatasetWriter, "jsonl": JsonlWriter, "csv": CsvWriter}
 
 

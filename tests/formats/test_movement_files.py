@@ -18,6 +18,7 @@ from mrpose_cli.motion.motion import Motion, analyze
 from mrpose_cli.motion.options import Cleaning
 from mrpose_cli.motion.scale import Scale
 from mrpose_cli.motion.tracks import Clock
+from mrpose_cli.skeletons import from_category
 
 STEPS, BOTTOM = 50, 720
 
@@ -169,7 +170,7 @@ def test_openpose_files_are_counted_by_step_and_hold_everybody(tmp_path: Path) -
     times = np.array([0.0, 0.1, 0.3, 0.4])  # a frame is missing
     clip = ClipPoses(
         "cam1",
-        NAMES,
+        from_category({"name": "person", "keypoints": list(NAMES)}, "figure"),
         times,
         np.array([10, 11, 13, 14]),
         720,
