@@ -54,8 +54,8 @@ def train(
 
     Takes COCO keypoint files with their photos, YOLO-pose folders, CVAT's exports, and crop shards. What the
     joints are is read from them. It starts from the weights that come with mrpose, so that a few dozen photos
-    are enough to begin with. Writes best.safetensors (for `mrpose image --weights`), held-out.jpg (labels beside
-    predictions, to look at), CARD.md, log.jsonl, curve.svg, and last.pt, from which --resume goes on.
+    are enough to begin with. Writes best.safetensors (for `mrpose image --weights`), held-out.jpg (labels
+    beside predictions, to look at), CARD.md, log.jsonl, curve.svg, and last.pt, from which --resume goes on.
 
     **Examples**
 
