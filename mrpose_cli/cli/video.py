@@ -176,7 +176,7 @@ def video(
         str,
         typer.Option(
             metavar="NAMES",
-            help="Also write angles and movement files, as `mrpose motion --formats` does, which has options: "
+            help="Also write angles and movement files, as `mrpose motion` does, which has options: "
             "csv, xlsx, trc, mot, c3d, openpose, svg, png or all; implies --track.",
             show_default=False,
             rich_help_panel=options.OUTPUT,
