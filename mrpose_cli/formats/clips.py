@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -15,8 +14,17 @@ from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 
 from mrpose_cli.errors import InputError, UsageError
-from mrpose_cli.formats.reader import LARGEST, Box, Count, Id, Number, Row, find_person, read_json, read_rows
-from mrpose_cli.formats.writer import PERSON
+from mrpose_cli.formats.reader import (
+    LARGEST,
+    Box,
+    Count,
+    Id,
+    Number,
+    Row,
+    read_categories,
+    read_json,
+    read_rows,
+)
 from mrpose_cli.skeletons import NAMES, Skeleton, from_categories, from_category, get_skeleton
 
 SUFFIXES = (".json", ".jsonl", ".csv")
@@ -101,18 +109,15 @@ def _read_dataset(path: Path) -> ClipPoses:
     images = content["images"]
     if images and not (isinstance(images[0], dict) and "timestamp" in images[0]):
         raise InputError(f"{path} holds photos, not the frames of a clip; pass what mrpose video wrote")
-    categories = copy(content.get("categories"))  # whose list is emptied as it is read
-    person = find_person(path, content)
+    with_joints = {category.id for category in read_categories(path, content) if category.keypoints}
     frames = list(read_rows(path, "images", images, _Frame, unique=("id", "frame_index")))
     grouped: dict[int, list[_Person]] = {frame.id: [] for frame in frames}
     rows = content.get("annotations", [])
-    for row in read_rows(path, "annotations", rows, _Person, category=person.id if person else PERSON):
+    for row in read_rows(path, "annotations", rows, _Person, categories=with_joints or None):
         if row.image_id not in grouped:
             raise InputError(f"{path} has somebody in image {row.image_id}, which is not in its images")
         grouped[row.image_id].append(row)
-    skeleton = None
-    if person is not None and person.keypoints:
-        skeleton = from_categories(categories, str(path))
+    skeleton = from_categories(content["categories"], str(path)) if with_joints else None
     return _together(path, ((frame, grouped[frame.id]) for frame in frames), skeleton)
 
 

@@ -22,7 +22,8 @@ from mrpose_cli.motion.motion import analyze
 from mrpose_cli.motion.options import MotionOptions
 from mrpose_cli.motion.tracks import Clock, make_track
 from mrpose_cli.skeletons import COCO17, MPII16
-from mrpose_cli.training.photos import CocoPhotos
+from mrpose_cli.training.coco import read_coco
+from mrpose_cli.training.photos import PhotoCrops
 
 MUTATIONS = 10_000 if CHOSEN == "long" else 500  # of each kind of file
 
@@ -119,7 +120,7 @@ def photos(folder: Path) -> Read:
     for image in ("000000000139.jpg", "b/2.jpg"):
         (folder / image).parent.mkdir(exist_ok=True)
         (folder / image).touch()
-    return lambda path: CocoPhotos(path, folder, (256, 192))
+    return lambda path: PhotoCrops(read_coco(path, folder), (256, 192))
 
 
 def joint_set(folder: Path) -> Read:
