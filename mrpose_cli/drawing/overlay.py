@@ -117,13 +117,12 @@ def _draw_skeleton(
         for a, b in limbs:
             _line(canvas, points[a], points[b], _OUTLINE, width + 2)
     for a, b in limbs:
-        sides = {skeleton.side(a), skeleton.side(b)}
-        _line(canvas, points[a], points[b], _COLORS[sides.pop() if len(sides) == 1 else "middle"], width)
+        _line(canvas, points[a], points[b], limb_color(skeleton, (a, b)), width)
     radius = max(width * 0.9, 1.5)
     for joint in np.flatnonzero(shown):
         if width > 1:
             _disc(canvas, points[joint], _OUTLINE, radius + 1)
-        _disc(canvas, points[joint], _COLORS[skeleton.side(int(joint))], radius)
+        _disc(canvas, points[joint], joint_color(skeleton, int(joint)), radius)
 
 
 def _line(
@@ -140,6 +139,17 @@ def _disc(
     canvas: NDArray[np.uint8], center: NDArray[np.float32], color: tuple[int, int, int], radius: float
 ) -> None:
     cv2.circle(canvas, fixed(center), round(radius * (1 << SHIFT)), color, cv2.FILLED, cv2.LINE_AA, SHIFT)
+
+
+def joint_color(skeleton: Skeleton, joint: int) -> tuple[int, int, int]:
+    """The RGB color of a joint, by its side."""
+    return _COLORS[skeleton.side(joint)]
+
+
+def limb_color(skeleton: Skeleton, limb: tuple[int, int]) -> tuple[int, int, int]:
+    """The RGB color of what connects two joints: their side's, or the middle's where they differ."""
+    sides = {skeleton.side(joint) for joint in limb}
+    return _COLORS[sides.pop() if len(sides) == 1 else "middle"]
 
 
 def id_color(number: int) -> tuple[int, int, int]:

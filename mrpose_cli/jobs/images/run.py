@@ -17,7 +17,7 @@ from mrpose_cli.drawing import draw_poses
 from mrpose_cli.errors import DiskFullError, OutputError, parameter
 from mrpose_cli.evaluation.annotations import sha256_of
 from mrpose_cli.formats.writer import PoseWriter, person_rows
-from mrpose_cli.jobs.common import conditions, few_threads, reason_of
+from mrpose_cli.jobs.common import conditions, few_threads, folder_of, reason_of
 from mrpose_cli.jobs.images.plan import (
     SPOOL_FILE,
     ImageJob,
@@ -272,7 +272,8 @@ class _Run:
 
     def _put_together(self, report: ImageReport) -> None:
         """Write the files of poses from what is spooled, and fill the report with it."""
-        info, writers = conditions(self.pipeline), list[PoseWriter]()
+        info = {**conditions(self.pipeline), **folder_of(self.plan.sources, self.plan.out)}
+        writers: list[PoseWriter] = []
         with ExitStack() as stack:
             for form in self.job.formats:
                 writers.append(form(self.plan.out / form.file, self.pipeline.estimator.skeleton, info))

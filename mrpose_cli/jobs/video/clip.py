@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mrpose_cli.background import in_background
 from mrpose_cli.drawing import Painter
 from mrpose_cli.errors import OutputError
-from mrpose_cli.jobs.common import conditions, reason_of
+from mrpose_cli.jobs.common import conditions, reason_of, seen_from
 from mrpose_cli.jobs.video.options import ClipRow, ClipSource, VideoJob
 from mrpose_cli.jobs.video.outputs import ClipOutputs
 from mrpose_cli.media.video.clip import ClipFrame
@@ -67,6 +67,8 @@ def run_clip(
         pipe = _pipeline_for(job, pipeline, clip.info.live)
         follower = _follower(job, clip)
         info = {**conditions(pipe), **_about(job, source, clip)}
+        if isinstance(source.location, Path):
+            info["clip"] |= seen_from((out / source.base).parent, source.location, "path")
         outputs = ClipOutputs(
             job, out / source.base, source.name, clip, pipe.estimator.skeleton, info, pipe.clock
         )

@@ -1,0 +1,78 @@
+"""``mrpose view``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mrpose_cli.cli.console import errors_reported, remark, say
+
+
+def view(
+    result: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RESULT",
+            help="A folder that mrpose wrote, its poses.json, .jsonl or report.json, or any COCO keypoint JSON.",
+            show_default=False,
+        ),
+    ],
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            help="The folder of the photos, or the clip. [default: where the result says they are]",
+            show_default=False,
+        ),
+    ] = None,
+    ann: Annotated[
+        Path | None,
+        typer.Option(help="COCO annotations to compare with.", show_default=False),
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=65_535, help="The port, for a tunnel. [default: any]", show_default=False
+        ),
+    ] = None,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")] = True,
+) -> None:
+    """Look at what came out: photos or clips with their people, what is suspicious first.
+
+    Serves a page on this machine until Ctrl-C. Flags that are set there are saved in flags.json beside the
+    result, which itself is never changed.
+
+    **Examples**
+
+    - `mrpose view mrpose-out/`
+
+    - `mrpose view mrpose-eval/ --images val2017/ --ann person_keypoints_val2017.json`
+
+    - `mrpose view any_coco.json --images photos/`
+
+    - `mrpose view mrpose-out/ --port 8000 --no-browser` and, elsewhere, `ssh -L 8000:localhost:8000 HOST`
+
+    The exit code is 0 after Ctrl-C, 1 on failure, 2 for wrong usage.
+    """
+    with errors_reported():
+        from mrpose_cli.view.find import Request, find_results
+        from mrpose_cli.view.server import Server
+        from mrpose_cli.view.session import Session
+
+        session = Session.at(result, find_results(Request(result, images, ann)))
+        opened = session.shown(0).opened
+        for note in filter(None, (opened.source, *opened.notes)):
+            remark(note)
+        server = Server(session, port or 0)
+        say(f"{server.address}  (Ctrl-C ends it)")
+        try:
+            if browser:
+                import webbrowser
+
+                webbrowser.open(server.address)
+            server.serve_forever()
+        except KeyboardInterrupt:
+            pass
+        finally:
+            server.server_close()

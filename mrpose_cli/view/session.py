@@ -1,0 +1,293 @@
+"""What the page asks for: results in the form that it reads, and flags in the form that it writes."""
+
+from __future__ import annotations
+
+import json
+import struct
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mrpose_cli.drawing import id_color, joint_color, limb_color
+from mrpose_cli.errors import UsageError
+from mrpose_cli.formats.flags import FLAGS_FILE, PersonFlag, change_flags, flag_name, read_flags
+from mrpose_cli.skeletons import KEYPOINT_THRESHOLD, Skeleton
+from mrpose_cli.version import __version__
+from mrpose_cli.view.find import Opened
+from mrpose_cli.view.result import People, Result
+from mrpose_cli.view.suspicion import REASONS, SURE, Suspicion, mirror_pairs, suspect, with_truth
+from mrpose_cli.view.tracks import MOMENTS, Track, find_tracks
+from mrpose_cli.view.truth import FAR
+
+MOST = 1024
+"""Images whose people one request may ask for."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shown:
+    """A result with what was found out about it.
+
+    Attributes:
+        opened: The result.
+        suspicion: Of photos.
+        tracks: Of clips.
+    """
+
+    opened: Opened
+    suspicion: Suspicion
+    tracks: Sequence[Track]
+
+    @classmethod
+    def of(cls, opened: Opened) -> Shown:
+        """Look at a result."""
+        result, truth = opened.result, opened.truth
+        suspicion = suspect(result.people, result.skeletons)
+        if truth is not None:
+            suspicion = with_truth(result.people, suspicion, truth.oks, truth.missed, FAR)
+        return cls(opened, suspicion, find_tracks(result) if result.kind == "clip" else ())
+
+
+@dataclass(slots=True, eq=False)
+class Session:
+    """The results that a page shows, read when they are looked at first.
+
+    Attributes:
+        results: Names of the results, and what reads them.
+        flags: The file of flags.
+    """
+
+    results: Sequence[tuple[str, Callable[[], Opened]]]
+    flags: Path
+    _shown: dict[int, Shown] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @classmethod
+    def at(cls, path: Path, results: Sequence[tuple[str, Callable[[], Opened]]]) -> Session:
+        """A session for a result's file or folder, with its flags beside the result."""
+        return cls(results, (path if path.is_dir() else path.parent) / FLAGS_FILE)
+
+    def shown(self, number: int) -> Shown:
+        """A result by its number.
+
+        Raises:
+            UsageError: it cannot be read.
+            IndexError: there is none of this number.
+        """
+        with self._lock:
+            if number not in self._shown:
+                if not 0 <= number < len(self.results):
+                    raise IndexError(number)
+                self._shown[number] = Shown.of(self.results[number][1]())
+            return self._shown[number]
+
+    def meta(self) -> dict[str, Any]:
+        """What there is to be seen."""
+        return {
+            "version": __version__,
+            "results": [name for name, _ in self.results],
+            "flags": str(self.flags),
+            "threshold": KEYPOINT_THRESHOLD,
+            "sure": SURE,
+            "reasons": [{"key": key, "text": text} for key, text, _ in REASONS],
+            "moments": MOMENTS,
+        }
+
+    def change(self, content: Any) -> list[dict[str, Any]]:
+        """Add and remove flags as the page says; all of them.
+
+        Raises:
+            UsageError: it says something else.
+            OutputError: the file cannot be written.
+        """
+        if not isinstance(content, dict):
+            raise UsageError("flags should be an object")
+        add, remove = (
+            [PersonFlag.model_validate(row) for row in content.get(key, ())] for key in ("add", "remove")
+        )
+        with self._lock:
+            return _rows(change_flags(self.flags, add, remove))
+
+    def all_flags(self) -> list[dict[str, Any]]:
+        """All flags, as the page has them."""
+        return _rows(read_flags(self.flags))
+
+
+def _rows(flags: Iterable[PersonFlag]) -> list[dict[str, Any]]:
+    return [flag.model_dump(exclude_none=True) for flag in flags]
+
+
+def index(shown: Shown, flags: Path) -> bytes:
+    """All of a result but the joints: a header in JSON with the names of columns, then the columns.
+
+    Args:
+        shown: The result.
+        flags: The file of flags, from whose folder the result is named there.
+    """
+    opened, result = shown.opened, shown.opened.result
+    images, people = result.images, result.people
+    header: dict[str, Any] = {
+        "kind": result.kind,
+        "file": flag_name(result.path, flags),
+        "names": images.names,
+        "notes": opened.notes,
+        "upright": result.upright,
+        "drawn": opened.drawn,
+        "clip": opened.clip is not None,
+        "clipName": opened.clip.name if opened.clip else "",
+        "truth": opened.truth.name if opened.truth else None,
+        "skeletons": [_skeleton(one) for one in result.skeletons],
+        "tracks": [_track(track) for track in shown.tracks],
+        "scored": bool(len(people)) and not bool((people.joints[..., 2] == 1).sum() == _there(people).sum()),
+    }
+    columns: dict[str, NDArray[Any]] = {
+        "ids": images.ids.astype(np.float64),
+        "width": images.sizes[:, 0],
+        "height": images.sizes[:, 1],
+        "count": np.diff(people.first).astype(np.int32),
+        "suspicion": shown.suspicion.rank,
+        "reasons": shown.suspicion.images,
+        **_extremes(people),
+    }
+    if opened.truth is not None:
+        columns["oks"] = _lowest(people, np.nan_to_num(opened.truth.oks, nan=np.inf))
+    if result.kind == "clip":
+        columns |= {"frames": images.frames.astype(np.float64), "times": images.times}
+    header["columns"] = [
+        {"name": name, "type": values.dtype.str[1:], "length": len(values)} for name, values in columns.items()
+    ]
+    text = json.dumps(header).encode()
+    text += b" " * (-(len(text) + 4) % 8)
+    parts = [struct.pack("<I", len(text)), text]
+    for values in columns.values():
+        data = np.ascontiguousarray(values, values.dtype.newbyteorder("<")).tobytes()
+        parts.append(data + b"\0" * (-len(data) % 8))
+    return b"".join(parts)
+
+
+def _there(people: People) -> NDArray[np.bool_]:
+    return ~np.isnan(people.joints[..., 2])
+
+
+def _extremes(people: People) -> dict[str, NDArray[np.float32]]:
+    joints = np.where(_there(people), people.joints[..., 2], np.inf)
+    lowest = joints.min(1) if joints.shape[1] else np.full(len(people), np.inf)
+    return {"score": _lowest(people, people.scores), "joint": _lowest(people, lowest)}
+
+
+def _lowest(people: People, values: NDArray[Any]) -> NDArray[np.float32]:
+    """(N,) the lowest of the values of each image's people; NaN without people."""
+    lowest = np.full(len(people.first) - 1, np.inf, np.float32)
+    np.minimum.at(lowest, people.images, values.astype(np.float32))
+    return np.where(np.isinf(lowest), np.nan, lowest).astype(np.float32)
+
+
+def _skeleton(skeleton: Skeleton) -> dict[str, Any]:
+    return {
+        "name": skeleton.name,
+        "joints": skeleton.joints,
+        "colors": [_css(joint_color(skeleton, joint)) for joint in range(len(skeleton.joints))],
+        "limbs": [[*limb, _css(limb_color(skeleton, limb))] for limb in skeleton.limbs],
+        "pairs": mirror_pairs(skeleton),
+        "angles": _angles(skeleton),
+    }
+
+
+def _css(color: tuple[int, int, int]) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*color)
+
+
+def _angles(skeleton: Skeleton) -> list[dict[str, Any]]:
+    """Angles at joints that have two neighbors along limbs of the same side: knees, elbows, ..."""
+    places = {name: place for place, name in enumerate(skeleton.joints)}
+    chains = (
+        *(("knee", "hip", "ankle"), ("elbow", "shoulder", "wrist")),
+        *(("hip", "shoulder", "knee"), ("shoulder", "hip", "elbow")),
+    )
+    found = []
+    for side in ("left", "right"):
+        for names in chains:
+            at, one, other = (f"{side}_{name}" for name in names)
+            if {at, one, other} <= places.keys():
+                found.append({"name": at, "joints": [places[one], places[at], places[other]]})
+    return found
+
+
+def _track(track: Track) -> dict[str, Any]:
+    return {
+        "id": track.id,
+        "color": _css(id_color(track.id)),
+        "spans": track.spans,
+        "moments": track.moments,
+    }
+
+
+def people_of(shown: Shown, images: Iterable[int]) -> list[dict[str, Any]]:
+    """The people of images, and those who are annotated there."""
+    truth = shown.opened.truth
+    rows = []
+    for image in images:
+        row: dict[str, Any] = {"people": _people(shown, image)}
+        if truth is not None:
+            row["truth"] = _plain(truth.people, image)
+        rows.append(row)
+    return rows
+
+
+def _people(shown: Shown, image: int) -> list[dict[str, Any]]:
+    result, truth = shown.opened.result, shown.opened.truth
+    rows = _plain(result.people, image)
+    for person, row in zip(result.people.of(image), rows, strict=True):
+        row["why"] = int(shown.suspicion.people[person])
+        if truth is not None and truth.match[person] >= 0:
+            row["oks"] = round(float(truth.oks[person]), 4)
+            row["match"] = int(truth.match[person] - truth.people.first[image])
+            row["near"] = _numbers(truth.joints[person], 3)
+    return rows
+
+
+def _plain(people: People, image: int) -> list[dict[str, Any]]:
+    rows = []
+    for person in people.of(image):
+        row = {
+            "id": int(people.ids[person]),
+            "k": int(people.skeletons[person]),
+            "s": round(float(people.scores[person]), 4),
+            "b": _numbers(people.boxes[person], 2),
+            "j": _numbers(people.joints[person].ravel(), 3),
+        }
+        if people.tracks[person]:
+            row["t"] = int(people.tracks[person])
+        if people.bridged[person]:
+            row["bridged"] = True
+        if people.crowd[person]:
+            row["crowd"] = True
+        rows.append(row)
+    return rows
+
+
+def _numbers(values: NDArray[np.float32], digits: int) -> list[float | None]:
+    rounded = np.round(values.astype(np.float64), digits)
+    if np.isfinite(rounded).all():
+        return rounded.tolist()
+    return [None if value != value else value for value in rounded.tolist()]
+
+
+def track_joints(shown: Shown, number: int) -> bytes:
+    """A track's joints: how many frames and joints, the frames (int32), then x, y, score (float32).
+
+    Raises:
+        IndexError: there is no such track.
+    """
+    result: Result = shown.opened.result
+    track = next((track for track in shown.tracks if track.id == number), None)
+    if track is None:
+        raise IndexError(number)
+    joints = result.people.joints[track.people]
+    head = np.array([len(track.frames), joints.shape[1]], "<i4")
+    frames, skeleton = track.frames.astype("<i4"), result.people.skeletons[track.people[:1]].astype("<i4")
+    return b"".join((head.tobytes(), skeleton.tobytes(), frames.tobytes(), joints.astype("<f4").tobytes()))
