@@ -23,7 +23,7 @@ _SUFFIXES = {".jpg", ".jpeg", ".png"}
 
 
 def photos(folder: Path, count: int | None) -> list[Path]:
-    """The first photos of a folder, by name."""
+    """Return the first photos of a folder, by name."""
     return sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)[:count]
 
 

@@ -16,7 +16,7 @@ DISK_FULL = frozenset(getattr(errno, name) for name in ("ENOSPC", "EDQUOT") if h
 
 @contextlib.contextmanager
 def replacing(path: Path, mode: str = "xb") -> Iterator[IO[Any]]:
-    """A file that takes ``path``'s place when the block ends well, and vanishes when it does not.
+    """Yield a file that replaces ``path`` when the block succeeds and is removed when it fails.
 
     Missing folders are made. An existing file is replaced: whether it may be is the caller's decision.
 

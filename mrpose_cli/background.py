@@ -52,7 +52,7 @@ class _Channel(Generic[T]):
         self._error: BaseException | None = None
 
     def fill(self, items: Iterable[T]) -> None:
-        """Run by the thread."""
+        """Put the items into the queue; run by the thread."""
         error: BaseException | None = None
         source = iter(items)
         try:
@@ -69,7 +69,7 @@ class _Channel(Generic[T]):
             self._changed.notify_all()
 
     def _put(self, item: T) -> bool:
-        """Hand an item over; False once nobody reads any more."""
+        """Hand an item over; return False once nobody reads any more."""
         weight = self._weigh(item)
         with self._changed:
             self._changed.wait_for(
@@ -97,7 +97,7 @@ class _Channel(Generic[T]):
             raise self._error
 
     def leave(self) -> None:
-        """Nobody reads any more."""
+        """Stop reading, so that the thread ends."""
         with self._changed:
             self._left = True
             self._waiting.clear()

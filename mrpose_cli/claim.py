@@ -105,7 +105,7 @@ class Claim:
 
 
 def is_free(folder: Path) -> bool:
-    """Whether nothing has been written into a folder yet; it need not exist."""
+    """Return whether nothing has been written into a folder yet; it need not exist."""
     return not folder.exists() or (folder.is_dir() and all(entry.name == _LOCK for entry in folder.iterdir()))
 
 

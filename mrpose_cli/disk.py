@@ -51,7 +51,7 @@ class Reserve:
         self._missing = size - held
 
     def grow(self, size: int) -> None:
-        """Hold at least this many bytes, less what was missing at first; without room for them, be spent.
+        """Hold at least this many bytes, less what was missing at first; mark as spent if they do not fit.
 
         What is held then is kept for whoever ends the run, who is not alone in writing.
         """
@@ -66,12 +66,12 @@ class Reserve:
             self.spent = True
 
     def spend(self) -> bool:
-        """Give the space to whoever just found the disk full; False if there is none left to give."""
+        """Free the space for the caller that found the disk full; return False if none is left to free."""
         self.spent = True
         return self.release()
 
     def release(self) -> bool:
-        """Let the space go; True if there was any."""
+        """Free the space; return True if there was any."""
         if self._file is None:
             return False
         self._file.close()
@@ -80,7 +80,7 @@ class Reserve:
         return True
 
     def _fill(self, size: int) -> bool:
-        """Make the file larger; False if the disk has no room for that.
+        """Grow the file; return False if the disk has no room for that.
 
         Raises:
             OSError: something else is wrong.
@@ -143,19 +143,19 @@ class SteadyFile(io.RawIOBase):
         return self._file.seek(offset, whence)
 
     def tell(self) -> int:
-        """The position."""
+        """Return the position."""
         return self._file.tell()
 
     def readable(self) -> bool:
-        """True: what was written can be read."""
+        """Return True: what was written can be read."""
         return True
 
     def writable(self) -> bool:
-        """True."""
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
-        """True."""
+        """Return True."""
         return True
 
     def truncate(self, size: int | None = None, /) -> int:

@@ -57,7 +57,7 @@ class Pace:
 
 
 def make_client(**settings: Any) -> httpx.Client:
-    """An HTTP client for :func:`answer`.
+    """Make an HTTP client for :func:`answer`.
 
     Args:
         **settings: As for ``httpx.Client``.
@@ -77,7 +77,7 @@ def make_client(**settings: Any) -> httpx.Client:
 def answer(
     client: httpx.Client, url: str, pace: Pace, headers: Mapping[str, str] | None = None
 ) -> Iterator[httpx.Response]:
-    """The answer to a GET request, its body not read yet, after redirects whose bodies are never read.
+    """Yield the response to a GET request before its body is read; bodies of redirects are never read.
 
     Raises:
         httpx.HTTPError, httpx.InvalidURL: there is none; ``httpx.ReadTimeout`` if its headers drip.

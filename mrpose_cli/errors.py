@@ -13,13 +13,13 @@ def parameter(name: str) -> str:
 
 
 class Message(str):
-    """Text that names parameters as Python has them, ``overwrite``, and knows how to name their flags."""
+    """Text that names parameters as Python does, ``overwrite``, and can name their flags instead."""
 
     __slots__ = ("as_flags",)
     as_flags: str
 
     def __new__(cls, text: str) -> Message:
-        """Take text with what :func:`parameter` gave in it; ``as_flags`` is the same for the command line."""
+        """Take text that contains results of :func:`parameter`; ``as_flags`` holds it with flags instead."""
         if isinstance(text, Message):
             return text
         message = super().__new__(cls, _MARKED.sub(r"`\1`", text))
@@ -28,18 +28,18 @@ class Message(str):
 
 
 class MrposeError(Exception):
-    """Something the user can act on; the command line prints its message and no traceback."""
+    """An error the user can act on; the command line prints its message and no traceback."""
 
     def __init__(self, message: str) -> None:
         super().__init__(Message(message))
 
 
 class UsageError(MrposeError):
-    """The command was asked for something that cannot be; exit code 2."""
+    """The command was asked for something impossible; exit code 2."""
 
 
 def contradiction(one: str, other: str) -> UsageError:
-    """The error for two parameters of which only one may be given."""
+    """Make the error for two parameters of which only one may be given."""
     return UsageError(f"{parameter(one)} and {parameter(other)} contradict each other; pass one of them")
 
 

@@ -17,7 +17,7 @@ class Flag:
         high: The greatest.
         free: Whether it may be changed when a run is resumed.
         names: What it is called on the command line; the field's name if not given.
-        metavar: What stands for its value in the help.
+        metavar: Placeholder for its value in the help.
     """
 
     help: str
@@ -29,11 +29,11 @@ class Flag:
     metavar: str | None = None
 
     def called(self, field: str) -> str:
-        """The name on the command line, for a field's name."""
+        """Return the name on the command line, for a field's name."""
         return self.names[0] if self.names else f"--{field.replace('_', '-')}"
 
 
 def flags_of(kind: type[Any]) -> dict[str, Flag]:
-    """How each field of a dataclass is shown, by the field's name."""
+    """Return how each field of a dataclass is shown, by the field's name."""
     hints = get_type_hints(kind, include_extras=True)
     return {name: next(m for m in hint.__metadata__ if isinstance(m, Flag)) for name, hint in hints.items()}

@@ -55,7 +55,7 @@ def terminations_interrupt() -> Iterator[None]:
 
 
 def _terminations() -> list[signal.Signals]:
-    """The signals that ask a process to end; SIGHUP only where it is not ignored."""
+    """Return the signals that ask a process to end; SIGHUP only where it is not ignored."""
     numbers = [signal.SIGTERM]
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
         numbers.append(signal.SIGHUP)

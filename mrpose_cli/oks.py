@@ -14,7 +14,7 @@ def joint_similarity(
     areas: NDArray[np.floating],
     skeleton: Skeleton = COCO17,
 ) -> NDArray[np.float64]:
-    """OKS's term of each joint; OKS is the mean over the joints that count.
+    """Compute OKS's term of each joint; OKS is the mean over the joints that count.
 
     Args:
         first: (..., K, 2) pixels.

@@ -39,7 +39,7 @@ class Detections:
 
     @classmethod
     def none(cls) -> Detections:
-        """A frame without people."""
+        """Return the detections of a frame without people."""
         return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
 
     def __len__(self) -> int:
@@ -48,7 +48,7 @@ class Detections:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PersonHeatmaps:
-    """What a network saw, one map a person: the highest value over all joints.
+    """A network's heatmaps, one map per person: the highest value over all joints.
 
     Attributes:
         maps: (P, h, w) float32; the scale of the values is the network's own.
@@ -93,7 +93,7 @@ class Poses:
 
     @classmethod
     def empty(cls, skeleton: Skeleton = COCO17) -> Poses:
-        """A frame without people."""
+        """Return the poses of a frame without people."""
         joints, none = len(skeleton.joints), np.zeros(0, np.float32)
         scores, boxes = np.zeros((0, joints), np.float32), np.zeros((0, 4), np.float32)
         return cls(np.zeros((0, joints, 2), np.float32), scores, boxes, none, none, skeleton)
@@ -102,7 +102,7 @@ class Poses:
         return len(self.keypoints)
 
     def take(self, people: Sequence[int] | NDArray[np.intp] | NDArray[np.bool_]) -> Poses:
-        """Some of the people, by their places or by a mask (P,), in that order."""
+        """Return some of the people, by their indices or by a mask (P,), in that order."""
         index = np.arange(len(self))[np.asarray(people, None if len(people) else np.intp)]
         heatmaps = self.heatmaps
         if heatmaps is not None:
@@ -111,7 +111,7 @@ class Poses:
         return replace(self, heatmaps=heatmaps, **taken)
 
     def append(self, others: Poses) -> Poses:
-        """These people, then others of the same frame, who bring no heatmaps.
+        """Return these people, then others of the same frame, without the others' heatmaps.
 
         Raises:
             ValueError: the skeletons differ, or only one of the two has ids or tells who is bridged.
@@ -123,6 +123,6 @@ class Poses:
         return replace(self, **joined)
 
     def _arrays(self) -> dict[str, Any]:
-        """What has a row for each person, heatmaps aside."""
+        """Return the arrays that have a row for each person, without heatmaps."""
         values = ((field.name, getattr(self, field.name)) for field in fields(self))
         return {name: value for name, value in values if isinstance(value, np.ndarray)}

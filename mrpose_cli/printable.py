@@ -8,7 +8,7 @@ _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\
 
 
 def printable(text: object) -> str:
-    r"""The text in one line, with escapes such as ``\x1b`` for what a terminal would not show but obey.
+    r"""Return the text in one line, with escapes such as ``\x1b`` for what a terminal would obey, not show.
 
     >>> printable("a\x1b[31m\n")
     'a\\x1b[31m\\n'

@@ -7,12 +7,12 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Whom to tell; called as often as there is news, from one thread at a time."""
+    """A receiver of progress; called as often as there is news, from one thread at a time."""
 
     def __call__(
         self, what: str, done: int, total: int | None, /, *, persons: int = 0, facts: str = ""
     ) -> None:
-        """Hear how it goes.
+        """Receive the progress.
 
         Args:
             what: What is worked on; another name, or ``done`` at 0, begins another piece of work.
@@ -24,7 +24,7 @@ class Progress(Protocol):
 
 
 def silent(what: str, done: int, total: int | None, /, *, persons: int = 0, facts: str = "") -> None:
-    """Keep it to oneself."""
+    """Ignore the progress."""
 
 
 @dataclass(slots=True)
@@ -41,7 +41,7 @@ class Tally:
         self.progress(self.what, 0, self.total)
 
     def add(self, persons: int = 0, facts: str = "") -> None:
-        """One more unit is done, with so many people."""
+        """Count one more unit, with so many people."""
         self.done += 1
         self.persons += persons
         self.progress(self.what, self.done, self.total, persons=self.persons, facts=facts)

@@ -34,18 +34,18 @@ class Ranks:
         return self.rank == 0
 
     def share(self, items: Sequence[T]) -> Sequence[T]:
-        """This process's part of the work."""
+        """Return this process's part of the work."""
         return items[self.rank :: self.size]
 
     def wait(self) -> None:
-        """Go on when all processes have come here."""
+        """Wait until all processes have come here."""
         if self.size > 1:
             import torch.distributed as dist
 
             dist.barrier()
 
     def agree(self, decide: Callable[[], T]) -> T:
-        """What the first process decides, on all of them."""
+        """Return the first process's decision, on all of them."""
         if self.size == 1:
             return decide()
         import torch.distributed as dist
@@ -55,7 +55,7 @@ class Ranks:
         return decision[0]  # type: ignore[return-value]
 
     def gathered(self, item: T) -> list[T]:
-        """What each process has, on all of them."""
+        """Return what each process has, on all of them."""
         items = [item] * self.size
         if self.size > 1:
             import torch.distributed as dist
@@ -65,7 +65,7 @@ class Ranks:
 
 
 def local_rank() -> int | None:
-    """This process's number on its machine; None if ``torchrun`` has not started several."""
+    """Return this process's number on its machine; None if ``torchrun`` has not started several."""
     if os.environ.get("WORLD_SIZE", "1") == "1" or "MASTER_ADDR" not in os.environ:
         return None
     return int(os.environ.get("LOCAL_RANK", "0"))
@@ -73,10 +73,10 @@ def local_rank() -> int | None:
 
 @contextmanager
 def joined(backend: str = "gloo", patience: timedelta = _PATIENCE) -> Iterator[Ranks]:
-    """The ranks of this run: those of ``torchrun``, or this process alone.
+    """Yield the ranks of this run: those of ``torchrun``, or this process alone.
 
     Args:
-        backend: What carries tensors between them. For short messages gloo does on any machine.
+        backend: What carries tensors between them. For short messages gloo suffices, on any machine.
         patience: How long a process waits for another.
     """
     local = local_rank()

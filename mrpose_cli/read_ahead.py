@@ -49,7 +49,7 @@ def read_ahead(
     processes: bool = False,
     tick: float | None = None,
 ) -> Generator[tuple[T, R | Exception] | None, None, None]:
-    """Loads sources in the background and hands them out in their order.
+    """Load sources in the background and yield them in their order.
 
     While the caller works on one result, at most `ahead` further ones are loaded or being loaded. `sources`
     is drawn from only as far as that. Closing the generator early drops what has not begun and does not wait
@@ -106,7 +106,7 @@ def read_ahead(
 
 
 class _Threads(Executor):
-    """A pool whose threads the end of the program does not wait for: a server may be slow for minutes."""
+    """A pool whose threads do not delay the end of the program: a server may be slow for minutes."""
 
     def __init__(self, workers: int) -> None:
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
@@ -128,7 +128,7 @@ class _Threads(Executor):
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Drop what has not begun, and let the threads end."""
+        """Drop what has not begun, and let the threads finish."""
         while True:
             try:
                 self._jobs.get_nowait()
@@ -144,7 +144,7 @@ class _Threads(Executor):
 
 
 def _follow_the_parent() -> None:
-    """Runs first in a worker process: Ctrl-C is the parent's to handle, and its death is ours."""
+    """Leave Ctrl-C to the parent, and die with it; runs first in a worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_the_parent, daemon=True).start()
 

@@ -18,7 +18,7 @@ class BackgroundWriter:
     """
 
     def __init__(self, workers: int = 1, pending: int = 8) -> None:
-        """Makes a writer.
+        """Make a writer.
 
         Args:
             workers: number of threads, at least 1.
@@ -34,7 +34,7 @@ class BackgroundWriter:
         return list(self._errors)
 
     def submit(self, label: str, job: Callable[[*Ts], object], *args: *Ts) -> None:
-        """Queues a job; blocks while `pending` jobs wait.
+        """Queue a job; blocks while `pending` jobs wait.
 
         Args:
             label: what the job writes, for `errors`.
@@ -53,7 +53,7 @@ class BackgroundWriter:
         future.add_done_callback(partial(self._finish, label))
 
     def close(self) -> list[tuple[str, BaseException]]:
-        """Waits for all jobs.
+        """Wait for all jobs.
 
         Returns:
             The label and the exception of each job that failed, in the order they failed.

@@ -19,6 +19,7 @@ def test_a_wheel_finds_its_own_weights_folder(tmp_path: Path) -> None:
     assert "mrpose_cli/shipped_weights/manifest.toml" in names
     assert "mrpose_cli/shipped_weights/mrfea2-cspnext-s_coco_256x192.safetensors" in names
     assert "mrpose_cli/shipped_weights/mrfea2-cspnext-s_coco_256x192.md" in names
+    assert "mrpose_cli/skeletons/halpe26.toml" in names
     assert "mrpose_cli/py.typed" in names
     assert not [name for name in names if name.startswith(("tests/", "samples/"))]
 

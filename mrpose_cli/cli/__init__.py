@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mrpose_cli.cli import bench, export, image, models, train, video, view, weights
+from mrpose_cli.cli import bench, export, image, models, skeletons, train, video, view, weights
 from mrpose_cli.cli import eval as evaluation
 from mrpose_cli.version import __version__
 
@@ -44,4 +44,5 @@ app.command("export")(export.export)
 app.command("models")(models.models)
 app.command("bench")(bench.bench)
 app.command("train")(train.train)
+app.add_typer(skeletons.app, name="skeletons")
 app.add_typer(weights.app, name="weights")

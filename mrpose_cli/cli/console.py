@@ -38,12 +38,12 @@ def complain(message: object, about: str = "") -> None:
 
 
 def warn(message: object) -> None:
-    """Print to stderr what makes results doubtful."""
+    """Print a warning about doubtful results to stderr."""
     _tell("warning", message)
 
 
 def remark(message: object) -> None:
-    """Print to stderr what is no error and yet should be known."""
+    """Print a note to stderr that is worth knowing and not an error."""
     _tell("note", message)
 
 
@@ -52,7 +52,7 @@ def _tell(kind: str, message: object, about: str = "") -> None:
 
 
 def name_flags(message: object) -> str:
-    """A message in one line, with flags for the parameters it names."""
+    """Return a message as one line, with flags for the parameters it names."""
     if isinstance(message, MrposeError):
         message = message.args[0]
     return printable(message.as_flags if isinstance(message, Message) else message)
@@ -75,7 +75,7 @@ def errors_reported() -> Iterator[None]:
 
 
 def end_interrupted(remedy: str = "", *, aloud: bool = True) -> NoReturn:
-    """Leave after Ctrl-C, saying what becomes of what was done."""
+    """Exit after Ctrl-C, saying what happens to the work that is done."""
     if aloud:
         complain(f"interrupted; {remedy}" if remedy else "interrupted")
     raise typer.Exit(INTERRUPTED) from None
@@ -101,7 +101,7 @@ def finish(report: RunReport, *, failed: bool, interrupted: str, full: str = "")
 
 
 def explain_import_error(error: ImportError) -> str:
-    """What to do about a library that does not load; OpenCV wants desktop libraries slim machines lack."""
+    """Say what to do about a library that does not load; OpenCV needs libraries that slim machines lack."""
     text = str(error)
     if any(library in text for library in ("libGL", "libgthread", "libglib", "libxcb", "libSM", "libXext")):
         return (
@@ -113,13 +113,13 @@ def explain_import_error(error: ImportError) -> str:
 
 
 def table_console() -> Console:
-    """Where tables go: stdout, as wide as the terminal; wide enough for any name where there is none."""
+    """Return the console for tables: stdout, as wide as the terminal, or wide enough for any name."""
     console = _console()
     return console if console.is_terminal else _console(width=160)
 
 
 def bar_console() -> Console:
-    """Where progress bars go: stderr."""
+    """Return the console for progress bars: stderr."""
     return _console(stderr=True)
 
 
@@ -128,7 +128,7 @@ def _console(*, stderr: bool = False, width: int | None = None) -> Console:
     from rich.text import Text
 
     class Plain(Console):
-        """Takes no string for markup or emoji codes: a photo may be called ``a[/b].jpg``."""
+        """A console that never reads text as markup or emoji codes: a photo may be called ``a[/b].jpg``."""
 
         def render_str(self, text: str, **options: Any) -> Text:
             return super().render_str(printable(text), **{**options, "markup": False, "emoji": False})
@@ -137,7 +137,7 @@ def _console(*, stderr: bool = False, width: int | None = None) -> Console:
 
 
 def bar_column(template: str) -> ProgressColumn:
-    """A column of a progress bar with plain text, for instance ``{task.description}``."""
+    """Make a progress bar column of plain text, for instance ``{task.description}``."""
     from rich.progress import ProgressColumn, Task
     from rich.text import Text
 
@@ -150,12 +150,12 @@ def bar_column(template: str) -> ProgressColumn:
 
 @contextmanager
 def progress_bar(unit: str = "", *, quiet: bool = False) -> Iterator[Progress]:
-    """A bar on stderr with throughput and ETA; nothing where that is not a terminal.
+    """Yield a progress bar on stderr with throughput and ETA; hidden where stderr is not a terminal.
 
     Args:
-        unit: What is counted, in the plural: "bytes", or what has people in it; nothing if the work tells its
-            rate itself.
-        quiet: No bar at all.
+        unit: Plural name of what is counted: ``"bytes"``, or a unit that contains people; empty if the work
+            reports its rate itself.
+        quiet: Show no bar at all.
     """
     from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, TaskID, TimeRemainingColumn
     from rich.progress import Progress as Bars

@@ -36,6 +36,17 @@ InputSize = Annotated[
         rich_help_panel=MODELS,
     ),
 ]
+Joints = Annotated[
+    str | None,
+    typer.Option(
+        "--joints",
+        "--skeleton",
+        metavar="NAME|FILE",
+        help="What the joints are, if the file does not say it: one of `mrpose skeletons list`, or a file.",
+        show_default=False,
+        rich_help_panel=MODELS,
+    ),
+]
 Recursive = Annotated[bool, typer.Option("--recursive", "-r", help="Include subfolders.")]
 WholeImage = Annotated[
     bool, typer.Option("--whole-image", help="Treat every picture as one person.", rich_help_panel=BOXES)

@@ -94,14 +94,14 @@ def train(
 
 
 def _given(ctx: typer.Context, name: str) -> bool:
-    """Whether a flag was on the command line."""
+    """Return whether a flag was on the command line."""
     source = ctx.get_parameter_source(name)
     return source is not None and source.name == "COMMANDLINE"
 
 
 @contextmanager
 def _told(*, quiet: bool) -> Iterator[Progress]:
-    """A bar with crops a second, loss, AP and time left on stderr; lines where that is not a terminal."""
+    """Yield a bar on stderr with crops per second, loss, AP and time left; lines if it is not a terminal."""
     if quiet or bar_console().is_terminal:
         with progress_bar(quiet=quiet) as bar:
             yield bar

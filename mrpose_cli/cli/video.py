@@ -27,7 +27,7 @@ _PARTS = re.compile(r"(?:(?P<h>[\d.]+)h)?(?:(?P<m>[\d.]+)m)?(?:(?P<s>[\d.]+)s)?"
 
 
 def seconds(text: str) -> Fraction:
-    """A time as people write it: ``90``, ``90s``, ``1m30s``, ``1:30``, ``00:01:30.5``.
+    """Parse a time as people write it: ``90``, ``90s``, ``1m30s``, ``1:30``, ``00:01:30.5``.
 
     Raises:
         UsageError: it is none.

@@ -19,7 +19,7 @@ from mrpose_cli.cli.console import (
     say,
     table_console,
 )
-from mrpose_cli.cli.options import InputSize
+from mrpose_cli.cli.options import InputSize, Joints
 from mrpose_cli.errors import UsageError, WeightsError
 from mrpose_cli.progress import Progress, silent
 
@@ -148,6 +148,7 @@ def convert(
         ),
     ] = None,
     input_size: InputSize = None,
+    joints: Joints = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")] = False,
 ) -> None:
     """Turn a checkpoint into a safetensors file that says itself what it is and what it expects.
@@ -162,15 +163,18 @@ def convert(
     with errors_reported():
         from mrpose_cli.models.identify import convert as write_converted
         from mrpose_cli.models.identify import parse_size
+        from mrpose_cli.skeletons import find_skeleton
 
         if target.exists() and not overwrite:
             raise UsageError(f"{target} exists; replace it with --overwrite")
         size = None if input_size is None else parse_size(input_size)
-        entry = write_converted(source, target, model, size, remark)
+        skeleton = None if joints is None else find_skeleton(joints, remark)
+        entry = write_converted(source, target, model, size, remark, skeleton)
         height, width = entry.input_size
         say(
-            f"{target}: {entry.name} ({entry.arch}), {entry.joints} joints, {height}x{width}, {entry.color}, "
-            f"decoded by {entry.codec}; conventions: {entry.conventions or 'its own'}"
+            f"{target}: {entry.name} ({entry.arch}), {entry.joints} joints ({entry.skeleton.name}), "
+            f"{height}x{width}, {entry.color}, decoded by {entry.codec}; "
+            f"conventions: {entry.conventions or 'its own'}"
         )
 
 
@@ -181,7 +185,7 @@ def _store(*, offline: bool = False, progress: Progress = silent) -> WeightsStor
 
 
 def _entries(names: list[str] | None) -> list[Entry]:
-    """The entries called ``names``, or all; an unknown name is an error before anything is done."""
+    """Return the entries called ``names``, or all; an unknown name is an error before anything is done."""
     from mrpose_cli.weights.manifest import find_entry, load_manifest
 
     if not names:

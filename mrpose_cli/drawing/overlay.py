@@ -12,8 +12,6 @@ from mrpose_cli.drawing.faces import blur_faces
 from mrpose_cli.poses import PersonHeatmaps, Poses
 from mrpose_cli.skeletons import KEYPOINT_THRESHOLD, Skeleton
 
-# RGB, by the person's own side; readable on light and dark and for the color-blind.
-_COLORS = {"left": (255, 140, 0), "right": (30, 150, 255), "middle": (90, 220, 90)}
 _OUTLINE = (20, 20, 20)
 _BOX = (235, 235, 235)
 SHIFT = 4  # fractional bits of cv2's drawing coordinates
@@ -44,7 +42,7 @@ class Style:
 def draw_poses(
     image: NDArray[np.uint8], poses: Poses, style: Style | None = None, *, in_place: bool = False
 ) -> NDArray[np.uint8]:
-    """The picture with the people drawn over it, the surest on top.
+    """Draw the people over an image, the most confident on top.
 
     Args:
         image: (H, W, 3) uint8 RGB.
@@ -62,7 +60,7 @@ def draw_poses(
 
 
 def drawable(poses: Poses) -> Poses:
-    """The same people, with no coordinate farther away than OpenCV can draw."""
+    """Return the same people, with no coordinate farther away than OpenCV can draw."""
     keypoints, boxes = (
         np.clip(np.nan_to_num(values, nan=-_FAR), -_FAR, _FAR) for values in (poses.keypoints, poses.boxes)
     )
@@ -70,7 +68,7 @@ def drawable(poses: Poses) -> Poses:
 
 
 def prepare_canvas(canvas: NDArray[np.uint8], poses: Poses, style: Style) -> NDArray[np.uint8]:
-    """Draw all that lies under the skeletons into a picture (H, W, 3) uint8 RGB."""
+    """Draw everything that lies under the skeletons into an image (H, W, 3) uint8 RGB."""
     if style.black:
         canvas.fill(0)
     if style.blur_faces and not style.black:
@@ -81,7 +79,7 @@ def prepare_canvas(canvas: NDArray[np.uint8], poses: Poses, style: Style) -> NDA
 
 
 def draw_people(canvas: NDArray[np.uint8], poses: Poses, style: Style) -> None:
-    """Draw the people into a picture (H, W, 3) uint8 RGB, the surest on top; with ids, if they have some."""
+    """Draw the people into an image (H, W, 3) uint8 RGB, the most confident on top, with their ids if any."""
     for person in np.argsort(poses.person_scores, kind="stable"):
         width = _line_width(poses.boxes[person])
         if style.boxes:
@@ -93,13 +91,13 @@ def draw_people(canvas: NDArray[np.uint8], poses: Poses, style: Style) -> None:
 
 
 def _line_width(box: NDArray[np.float32]) -> int:
-    """Pixels; about a hundredth of the person's height, so that small people are not covered."""
+    """Return a width in pixels, about a hundredth of the person's height, so that small people show."""
     side = float(max(box[2] - box[0], box[3] - box[1]))
     return int(np.clip(round(side / 90), 1, 14))
 
 
 def fixed(point: NDArray[np.float32]) -> tuple[int, int]:
-    """cv2's fixed-point coordinates."""
+    """Convert a point to cv2's fixed-point coordinates."""
     x, y = np.round(point.astype(np.float64) * (1 << SHIFT))
     return int(x), int(y)
 
@@ -117,12 +115,12 @@ def _draw_skeleton(
         for a, b in limbs:
             _line(canvas, points[a], points[b], _OUTLINE, width + 2)
     for a, b in limbs:
-        _line(canvas, points[a], points[b], limb_color(skeleton, (a, b)), width)
+        _line(canvas, points[a], points[b], skeleton.limb_color(a, b), width)
     radius = max(width * 0.9, 1.5)
     for joint in np.flatnonzero(shown):
         if width > 1:
             _disc(canvas, points[joint], _OUTLINE, radius + 1)
-        _disc(canvas, points[joint], joint_color(skeleton, int(joint)), radius)
+        _disc(canvas, points[joint], skeleton.colors[joint], radius)
 
 
 def _line(
@@ -141,26 +139,15 @@ def _disc(
     cv2.circle(canvas, fixed(center), round(radius * (1 << SHIFT)), color, cv2.FILLED, cv2.LINE_AA, SHIFT)
 
 
-def joint_color(skeleton: Skeleton, joint: int) -> tuple[int, int, int]:
-    """The RGB color of a joint, by its side."""
-    return _COLORS[skeleton.side(joint)]
-
-
-def limb_color(skeleton: Skeleton, limb: tuple[int, int]) -> tuple[int, int, int]:
-    """The RGB color of what connects two joints: their side's, or the middle's where they differ."""
-    sides = {skeleton.side(joint) for joint in limb}
-    return _COLORS[sides.pop() if len(sides) == 1 else "middle"]
-
-
 def id_color(number: int) -> tuple[int, int, int]:
-    """An RGB color for an id; those of neighboring ids are far apart."""
+    """Return the RGB color for an id; those of neighboring ids are far apart."""
     hue = round(number * 0.618034 * 180) % 180  # steps of the golden ratio never come near each other soon
     red, green, blue = cv2.cvtColor(np.array([[[hue, 170, 255]]], np.uint8), cv2.COLOR_HSV2RGB)[0, 0].tolist()
     return red, green, blue
 
 
 def _draw_id(canvas: NDArray[np.uint8], box: NDArray[np.float32], number: int, width: int) -> None:
-    """The number, above the middle of the box."""
+    """Draw the id above the middle of the box."""
     size, thin = float(np.clip(width / 5, 0.5, 2.0)), max(width // 2, 1)
     label = str(number)
     (text_width, text_height), _ = cv2.getTextSize(label, cv2.FONT_HERSHEY_SIMPLEX, size, thin)
@@ -183,7 +170,7 @@ def _draw_box(canvas: NDArray[np.uint8], box: NDArray[np.float32], score: float,
 
 
 def _draw_heatmaps(canvas: NDArray[np.uint8], heatmaps: PersonHeatmaps) -> None:
-    """Blend every person's map in, each scaled to its own highest value."""
+    """Blend in every person's heatmap, each scaled to its own maximum."""
     height, width = canvas.shape[:2]
     people: list[tuple[NDArray[np.float32], NDArray[np.float64]]] = []
     for values, affine in zip(heatmaps.maps, heatmaps.affines, strict=True):

@@ -18,7 +18,7 @@ class Painter:
 
     Args:
         style: What is drawn.
-        trail: Seconds of the way people came that are shown; 0 for none. Only people with ids have one.
+        trail: Length of the shown trail in seconds; 0 for none. Only people with ids have one.
     """
 
     def __init__(self, style: Style | None = None, *, trail: float = 0.0) -> None:
@@ -27,7 +27,7 @@ class Painter:
         self._ways: dict[int, deque[tuple[float, NDArray[np.float32]]]] = {}
 
     def draw(self, image: NDArray[np.uint8], poses: Poses, time: float) -> NDArray[np.uint8]:
-        """A copy of the frame with its people drawn over it.
+        """Draw a frame's people over a copy of it.
 
         Args:
             image: (H, W, 3) uint8 RGB.
@@ -59,7 +59,7 @@ class Painter:
 
 
 def _ground(poses: Poses, person: int) -> NDArray[np.float32]:
-    """Where somebody stands, (2,): the middle of the lower edge of the box."""
+    """Return where a person stands, (2,): the middle of the lower edge of the box."""
     box = poses.boxes[person]
     return np.array([(box[0] + box[2]) / 2, box[3]], np.float32)
 
@@ -67,7 +67,7 @@ def _ground(poses: Poses, person: int) -> NDArray[np.float32]:
 def _draw_way(
     canvas: NDArray[np.uint8], points: list[NDArray[np.float32]], color: tuple[int, int, int]
 ) -> None:
-    """A line that grows thicker towards now."""
+    """Draw a line that grows thicker towards the present."""
     for place, (a, b) in enumerate(pairwise(points)):
         width = 1 + round(2 * place / len(points))
         cv2.line(canvas, fixed(a), fixed(b), color, width, cv2.LINE_AA, SHIFT)

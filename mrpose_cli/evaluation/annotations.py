@@ -107,7 +107,7 @@ class Annotations:
         return hashlib.sha256(lines.encode()).hexdigest()
 
     def only(self, ids: set[int]) -> Annotations:
-        """The same, for these images alone."""
+        """Return the same annotations for these images alone."""
         return replace(
             self,
             images=tuple(image for image in self.images if image.id in ids),
@@ -116,7 +116,7 @@ class Annotations:
 
 
 def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file.
+    """Compute the SHA-256 of a file.
 
     Raises:
         UsageError: it cannot be read.
@@ -175,7 +175,7 @@ def _person(path: Path, content: dict[str, Any]) -> Category:
 
 
 def _completed(person: _Person) -> dict[str, Any]:
-    """What files of other tools may leave out; COCO's own area is the segmentation's."""
+    """Fill in what files of other tools may leave out; COCO's own area is that of the segmentation."""
     _, _, width, height = person.bbox
     seen = sum(v > 0 for v in person.keypoints[2::3])
     return {

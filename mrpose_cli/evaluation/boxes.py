@@ -20,13 +20,13 @@ BoxRule = Literal["authors", "mmpose"]
 
 
 def sanitised(box: list[float], width: int, height: int, rule: BoxRule) -> list[float] | None:
-    """A COCO box within the picture.
+    """Clip a COCO box to the image.
 
     Args:
         box: x y width height in pixels.
         width: Of the picture.
         height: Of the picture.
-        rule: Whose.
+        rule: Whose rule to follow.
 
     Returns:
         x1 y1 x2 y2, or None if nothing is left of it.
@@ -43,9 +43,9 @@ def sanitised(box: list[float], width: int, height: int, rule: BoxRule) -> list[
 
 
 def ground_truth_boxes(annotations: Annotations, rule: BoxRule) -> dict[int, Detections]:
-    """Boxes of all people with a labelled keypoint, by image id, in the file's order, with score 1.
+    """Return boxes of all people with a labelled keypoint, by image id, in the file's order, with score 1.
 
-    Crowds are left out, as are people without an area and boxes of which nothing is within the picture.
+    Crowds are left out, as are people without an area and boxes that lie wholly outside the image.
     """
     sizes = {image.id: (image.width, image.height) for image in annotations.images}
     found: dict[int, list[list[float]]] = {}

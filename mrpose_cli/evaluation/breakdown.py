@@ -33,12 +33,12 @@ _CROWDING = (("nobody", 0, 0), ("1 or 2 others", 1, 2), ("3 or more others", 3, 
 
 
 def assign(truth: Truth, found: Found, pairs: Pairs) -> Ints:
-    """(D,) the annotated person each prediction is about, -1 for nobody."""
+    """Return the annotated person that each prediction is about, (D,); -1 for none."""
     return match(truth, found, pairs, pairs.oks(), View(truth.ignored), np.array([ASSIGNED]))[:, 0]
 
 
 def break_down(truth: Truth, found: Found, pairs: Pairs, assigned: Ints) -> Breakdown:
-    """AP of every slice.
+    """Compute the AP of every slice.
 
     Args:
         truth: The annotated people.
@@ -83,7 +83,7 @@ def _size(name: str, low: float, high: float, truth: Truth, found: Found, pairs:
 
 
 def count_overlaps(truth: Truth) -> Ints:
-    """(G,) with how many other annotated people of the image each one's box has an IoU above 0.1."""
+    """Count for each person the annotated people whose boxes overlap theirs with an IoU above 0.1, (G,)."""
     overlaps = np.zeros(len(truth), np.intp)
     for image in np.unique(truth.image):
         here = slice(*np.searchsorted(truth.image, [image, image + 1]))

@@ -13,7 +13,7 @@ _NEAR = 0.5
 
 
 def calibrate(truth: Truth, found: Found, pairs: Pairs, assigned: Ints) -> Calibration:
-    """Scores of persons against their OKS, scores of joints against their being near.
+    """Compare person scores with OKS, and joint scores with being near the annotated joint.
 
     Args:
         truth: The annotated people.

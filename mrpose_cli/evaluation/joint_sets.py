@@ -101,7 +101,7 @@ class JointSet:
         return torso_units(self.keypoints, self.labelled)
 
     def only(self, rows: Sequence[int]) -> JointSet:
-        """The same, for the people at these indices."""
+        """Return the same set for the people at these indices."""
         index = np.array(rows, np.intp)
         return replace(
             self,
@@ -178,7 +178,7 @@ def _with_heads(people: JointSet, path: Path, rows: Sequence[_Person], heads: Pa
 
 
 def _diagonals(path: Path, values: Any, people: int) -> NDArray[np.float64]:
-    """(N,) of boxes x1 y1 x2 y2 (N, 4), of MPII's corners (2, 2, N), or of diagonals (N,)."""
+    """Return diagonals (N,) from boxes x1 y1 x2 y2 (N, 4), MPII's corners (2, 2, N), or diagonals (N,)."""
     try:
         array = np.array(values)
     except ValueError:

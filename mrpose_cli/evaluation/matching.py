@@ -19,10 +19,10 @@ _RECALLS: Floats = np.linspace(0, 1, 101)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class View:
-    """What one evaluation looks at.
+    """Which people and predictions one evaluation counts.
 
     Attributes:
-        ignored: (G,) people that neither finding nor missing changes anything.
+        ignored: (G,) people for whom neither a match nor a miss counts.
         dropped: (D,) predictions that are as if they had not been made.
         outside: (D,) predictions that are no mistake if they match nobody.
     """
@@ -58,7 +58,7 @@ class Precision:
 
 
 def average_precision(truth: Truth, found: Found, pairs: Pairs, oks: Floats, view: View) -> Precision:
-    """AP and AR as COCO defines them.
+    """Compute AP and AR as COCO defines them.
 
     Args:
         truth: The annotated people.
@@ -92,7 +92,7 @@ def average_precision(truth: Truth, found: Found, pairs: Pairs, oks: Floats, vie
 
 
 def match(truth: Truth, found: Found, pairs: Pairs, oks: Floats, view: View, thresholds: Floats) -> Ints:
-    """Who is matched with whom, from the best prediction of each image down.
+    """Match predictions with people, from the best prediction of each image down.
 
     A prediction takes the most similar person who is left and counts, else the most similar who is ignored.
     Crowds can be taken any number of times.
@@ -131,7 +131,7 @@ def match(truth: Truth, found: Found, pairs: Pairs, oks: Floats, view: View, thr
 
 
 def _columns(truth: Truth, ignored: Flags) -> tuple[Ints, int]:
-    """The place of each person among those of the image, the ignored ones last, and the most people."""
+    """Return the place of each person in the image, ignored ones last, and the most people per image."""
     order = np.lexsort((ignored, truth.image))
     _, start, count = np.unique(truth.image, return_index=True, return_counts=True)
     column = np.empty(len(truth), np.intp)

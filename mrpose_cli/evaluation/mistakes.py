@@ -71,7 +71,7 @@ def find_mistakes(truth: Truth, found: Found, pairs: Pairs, assigned: Ints) -> M
 
 
 def classify(truth: Truth, found: Found, pairs: Pairs, assigned: Ints) -> Ints:
-    """(D, 17) the kind of each joint as an index of ``KINDS``; -1 where there is nothing to compare with."""
+    """Classify each joint, (D, 17), as an index of ``KINDS``; -1 where there is nothing to compare with."""
     own = np.zeros((len(found), len(COCO17.joints)))
     inverted, others = np.zeros_like(own), np.zeros_like(own)
     mirrored = _counterparts(truth, found, pairs)
@@ -94,7 +94,7 @@ def classify(truth: Truth, found: Found, pairs: Pairs, assigned: Ints) -> Ints:
 
 
 def _counterparts(truth: Truth, found: Found, pairs: Pairs) -> Floats:
-    """(P, 17), how near each joint is to where its left or right counterpart belongs."""
+    """Return how near each joint is to where its left or right counterpart belongs, (P, 17)."""
     swap = list(COCO17.mirror_order)
     near = pair_similarity(found, truth, pairs.found, pairs.truth, truth.keypoints[:, swap])
     return np.where(pairs.labelled[:, swap], near, 0.0)

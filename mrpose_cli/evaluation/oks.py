@@ -11,7 +11,7 @@ _MOST = 20  # the soft suppression's limit on people an image
 
 
 def pose_similarities(keypoints: NDArray[np.floating], areas: NDArray[np.floating]) -> NDArray[np.float64]:
-    """OKS between all predictions of an image; the scale of a pair is the mean of its two areas.
+    """Compute the OKS between all predictions of an image; a pair's scale is the mean of its two areas.
 
     Args:
         keypoints: (P, 17, 2).
@@ -31,7 +31,7 @@ def oks_nms(
     areas: NDArray[np.floating],
     threshold: float = 0.9,
 ) -> NDArray[np.intp]:
-    """Which predictions of an image stay: from the best down, each drops those too similar to it.
+    """Select the predictions of an image to keep: from the best down, each drops those too similar to it.
 
     Args:
         keypoints: (P, 17, 2).
@@ -59,7 +59,7 @@ def soft_oks_nms(
     areas: NDArray[np.floating],
     threshold: float = 0.9,
 ) -> NDArray[np.intp]:
-    """Which predictions of an image stay, and in which order, by scores that fade instead of vanishing.
+    """Select and order the predictions of an image to keep, by scores that fade instead of vanishing.
 
     As the authors' code has it: each prediction taken multiplies the others' scores by exp(-OKS² /
     threshold), and taking ends after 20. The faded scores decide the order only; the results keep the

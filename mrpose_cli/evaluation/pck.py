@@ -33,7 +33,7 @@ _PARTS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 
 
 def head_units(heads: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Pixels that PCKh counts as 1, of the diagonals of head boxes."""
+    """Return how many pixels PCKh counts as 1, from the diagonals of head boxes."""
     return np.asarray(_HEAD_SHARE * heads, np.float64)
 
 
@@ -43,7 +43,7 @@ def pckh(
     labelled: NDArray[np.bool_],
     heads: NDArray[np.floating],
 ) -> PckFigures:
-    """MPII's PCKh as SimpleBaseline's and HRNet's authors compute it.
+    """Compute MPII's PCKh as SimpleBaseline's and HRNet's authors do.
 
     Args:
         predicted: (N, 16, 2), pixels counted from 0.
@@ -93,7 +93,7 @@ def _mean(left: float | None, right: float | None) -> float | None:
 
 
 def torso_units(truth: NDArray[np.floating], labelled: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """(N,) the distance from left shoulder to right hip of LSP's people; NaN where it is not known."""
+    """Return the distance from left shoulder to right hip of LSP's people, (N,); NaN where unknown."""
     ends = [LSP_JOINTS.index("left_shoulder"), LSP_JOINTS.index("right_hip")]
     size = np.linalg.norm(truth[:, ends[0]] - truth[:, ends[1]], axis=1)
     return np.where(labelled[:, ends].all(1) & (size > 0), size, np.nan)
@@ -105,7 +105,7 @@ def pck(
     labelled: NDArray[np.bool_],
     thresholds: Sequence[float],
 ) -> PckFigures:
-    """PCK by torso size for LSP's 14 joints.
+    """Compute PCK by torso size for LSP's 14 joints.
 
     Args:
         predicted: (N, 2) by joint; joints that are not given are left out.

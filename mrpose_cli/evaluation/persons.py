@@ -57,7 +57,7 @@ class Truth:
 
     @classmethod
     def of(cls, rows: Sequence[Mapping[str, Any]]) -> Truth:
-        """The people of COCO annotations."""
+        """Make it from the people of COCO annotations."""
         rows = sorted(rows, key=lambda row: int(row["image_id"]))
         triples = np.array([row["keypoints"] for row in rows], np.float64).reshape(-1, _JOINTS, 3)
         boxes = np.array([row["bbox"] for row in rows], np.float64).reshape(-1, 4)
@@ -102,7 +102,7 @@ class Found:
 
     @classmethod
     def of(cls, rows: Sequence[Mapping[str, Any]]) -> Found:
-        """The people of COCO results that have gone through ``COCO.loadRes``, which adds the areas."""
+        """Make it from the rows of COCO results that ``COCO.loadRes`` returned, which adds the areas."""
         triples = np.array([row["keypoints"] for row in rows], np.float64).reshape(-1, _JOINTS, 3)
         return cls(
             image=np.array([row["image_id"] for row in rows], np.intp),
@@ -113,7 +113,7 @@ class Found:
         )._best()
 
     def with_scores(self, scores: Floats) -> Found:
-        """The same people, ranked again."""
+        """Return the same people, ranked by other scores."""
         return replace(self, scores=scores)._best()
 
     def _best(self) -> Found:
@@ -150,7 +150,7 @@ class Pairs:
     around: Floats
 
     def oks(self, joints: Sequence[int] | slice = slice(None)) -> Floats:
-        """(P,) OKS over these joints as COCO computes it for people of whom only these are labelled."""
+        """Compute the OKS (P,) over these joints, as COCO does for people of whom only these are labelled."""
         similar, labelled = self.joints[:, joints], self.labelled[:, joints]
         count = labelled.sum(1)
         mean = similar.sum(1) / np.maximum(count, 1)
@@ -170,7 +170,7 @@ def pair_up(truth: Truth, found: Found) -> Pairs:
 
 
 def pair_similarity(found: Found, truth: Truth, index: Ints, person: Ints, places: Floats) -> Floats:
-    """(P, 17), how near each joint is to a place that goes with the annotated person.
+    """Return how near each joint is to a place that belongs to the annotated person, (P, 17).
 
     Args:
         found: The predictions.
@@ -187,7 +187,7 @@ def pair_similarity(found: Found, truth: Truth, index: Ints, person: Ints, place
 
 
 def _parts(count: int) -> Iterator[slice]:
-    """Pairs by the thousands, so that what is computed in between stays small."""
+    """Yield slices of a few thousand pairs, so that temporary arrays stay small."""
     return (slice(start, start + _AT_A_TIME) for start in range(0, count, _AT_A_TIME))
 
 

@@ -23,7 +23,7 @@ _BOXES = {"ground truth": "ground truth", "centre and scale": "annotated centre 
 def compare_published(
     entry: PoseEntry, conditions: Conditions, figures: CocoFigures | PckFigures
 ) -> tuple[Published, ...]:
-    """Every published figure of the same kind.
+    """Compare with every published figure of the same kind.
 
     Args:
         entry: The checkpoint's.

@@ -62,7 +62,7 @@ class PckFigures(_Part):
 
 
 class DatasetConditions(_Part):
-    """What was evaluated on."""
+    """The data that the evaluation ran on."""
 
     kind: Literal["coco", "mpii", "lsp"]
     annotations: str
@@ -78,11 +78,12 @@ class DatasetConditions(_Part):
 
 
 class ModelConditions(_Part):
-    """What estimated the poses."""
+    """The model that estimated the poses."""
 
     name: str
     weights: str
     sha256: str
+    joints: str | None = Field(default=None, description="the skeleton's name")
     own_weights: bool = Field(description="--weights, not the checkpoint of this name")
     input_size: tuple[int, int] = Field(description="height, width")
     color: str
@@ -192,7 +193,7 @@ class Mistakes(_Part):
 
 
 class Bin(_Part):
-    """What came of the scores between ``low`` and ``high``."""
+    """The outcome of the scores between ``low`` and ``high``."""
 
     low: float
     high: float
@@ -202,7 +203,7 @@ class Bin(_Part):
 
 
 class Reliability(_Part):
-    """Whether scores mean what they say."""
+    """How well scores match outcomes."""
 
     outcome: str
     bins: tuple[Bin, ...]
@@ -210,7 +211,7 @@ class Reliability(_Part):
 
 
 class Calibration(_Part):
-    """Scores against what came of them."""
+    """Scores compared with their outcomes."""
 
     persons: Reliability
     joints: Reliability

@@ -58,7 +58,7 @@ class WorstCase:
 
 
 def draw_case(case: WorstCase) -> NDArray[np.uint8]:
-    """The person twice, side by side: as annotated and as estimated.
+    """Draw the person twice, side by side: as annotated and as estimated.
 
     Returns:
         (height, width, 3) uint8 RGB; the ground is black if the image can no longer be read.
@@ -88,7 +88,7 @@ def draw_case(case: WorstCase) -> NDArray[np.uint8]:
 
 
 def contact_sheet(tiles: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
-    """Pictures of one size in rows, the first in the top left corner."""
+    """Arrange images of one size in rows, the first in the top left corner."""
     height, width = tiles[0].shape[:2]
     columns = min(_COLUMNS, len(tiles))
     rows = -(-len(tiles) // columns)
@@ -101,7 +101,7 @@ def contact_sheet(tiles: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
 
 
 def _cut(image: NDArray[np.uint8], box: NDArray[np.float64]) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    """The surroundings of a box as a panel, and the transform from image pixels to the panel's."""
+    """Crop the surroundings of a box as a panel; also return the transform from image to panel pixels."""
     width, height = _PANEL
     size = np.maximum(box[2:] - box[:2], 1) * _ROOM
     scale = min(width / size[0], height / size[1])

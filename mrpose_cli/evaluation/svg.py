@@ -90,7 +90,7 @@ def line_plot(
 
 
 def bar_plot(title: str, bars: Sequence[Bar]) -> str:
-    """Horizontal bars, each with its name before and its text behind it."""
+    """Draw horizontal bars, each with its name on the left and its text on the right."""
     left, length, right = 130, 220, 150
     marks = []
     for row, bar in enumerate(bars):
@@ -109,7 +109,7 @@ def bar_plot(title: str, bars: Sequence[Bar]) -> str:
 
 
 def legend(entries: Sequence[tuple[str, str]]) -> str:
-    """Names of style classes, as HTML."""
+    """Render the names of style classes as HTML."""
     parts = [
         f'<span><svg class="key" viewBox="0 0 1 1"><rect class="fill {style}" width="1" height="1"/></svg>'
         f"{escape(name)}</span>"

@@ -25,7 +25,7 @@ KINDS = ("good", "jitter", "inversion", "swap", "miss", "not_found")
 
 
 def print_report(console: Console, report: Report) -> None:
-    """Everything but the single joints and bins, which are in the JSON."""
+    """Print everything but the single joints and bins, which are in the JSON."""
     _print_conditions(console, report)
     if isinstance(report.figures, CocoFigures):
         _print_coco(console, report.figures)
@@ -42,7 +42,7 @@ def print_report(console: Console, report: Report) -> None:
 
 
 def print_comparison(console: Console, names: Sequence[str], comparison: Comparison) -> None:
-    """Figures side by side, and what else differs."""
+    """Print figures side by side, and what else differs."""
     table = _table("")
     for name in names:
         table.add_column(name, justify="right", overflow="fold")
@@ -61,12 +61,12 @@ def print_comparison(console: Console, names: Sequence[str], comparison: Compari
 
 
 def number(value: Figure, digits: int = 1) -> str:
-    """A figure as printed, ``-`` where there is none."""
+    """Format a figure; ``-`` if there is none."""
     return "-" if value is None else f"{value:.{digits}f}"
 
 
 def condition_lines(report: Report) -> list[tuple[str, str]]:
-    """What the figures depend on, in words."""
+    """Describe in words what the figures depend on."""
     conditions = report.conditions
     data, model, boxes = conditions.dataset, conditions.model, conditions.boxes
     images = f"{data.images} of {data.images_in_file} images" if data.images != data.images_in_file else ""
@@ -193,7 +193,7 @@ def _print_mistakes(console: Console, report: Report) -> None:
 
 
 def share(row: JointMistakes, kind: str) -> Figure:
-    """Percentage of the labelled joints."""
+    """Return a percentage of the labelled joints."""
     return 100 * int(getattr(row, kind)) / row.labelled if row.labelled else None
 
 

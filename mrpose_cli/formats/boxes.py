@@ -46,7 +46,7 @@ class BoxFile:
     ids: Mapping[str, int]
 
     def match(self, names: Collection[str]) -> dict[str, int]:
-        """Ids of those photos that the file knows, each id once.
+        """Return the ids of those photos that the file knows, each id once.
 
         A photo is known by its relative path, else by its plain file name, or by the number in its name where
         the file has no names.

@@ -11,13 +11,13 @@ _NUMERIC = re.compile(r"(?:COCO_[A-Za-z]+\d{4}_)?(\d{1,15})")
 
 
 def numeric_id(name: str) -> int | None:
-    """The image id in a COCO file name, or None."""
+    """Return the image id in a COCO file name, or None."""
     match = _NUMERIC.fullmatch(PurePosixPath(name).stem)
     return int(match.group(1)) if match else None
 
 
 def image_ids(names: Iterable[str], known: Mapping[str, int] | None = None) -> dict[str, int]:
-    """An id for every name, each id once.
+    """Assign an id to every name, each id once.
 
     Args:
         names: File names as they stand in the JSON.

@@ -21,7 +21,7 @@ from mrpose_cli.skeletons import Skeleton
 
 
 def partial_path(path: Path) -> Path:
-    """What an unfinished ``walk.jsonl`` is called: ``walk.partial.jsonl``."""
+    """Return the path of an unfinished ``walk.jsonl``: ``walk.partial.jsonl``."""
     return path.with_name(f"{path.stem}.partial{path.suffix}")
 
 
@@ -42,24 +42,24 @@ class _LineWriter(PoseWriter):
             self._file.write(text.encode())
 
     def close(self, *, partial: bool = False) -> None:
-        """Give the file its name; a partial one keeps the name it has."""
+        """Rename the file to its final name; a partial one keeps the name it has."""
         self._file.close()
         if not partial:
             with writing(self._path):
                 self.written = self.written.replace(self._path)
 
     def discard(self) -> None:
-        """Leave the lines that were written."""
+        """Close the file; the lines that were written stay."""
         self._file.close()
 
     @classmethod
     def suffixes(cls) -> list[str]:
-        """The suffix, and that of an unfinished file."""
+        """Return the suffix, and that of an unfinished file."""
         return [cls.suffix, partial_path(Path(f"x{cls.suffix}")).name.removeprefix("x")]
 
 
 class JsonlWriter(_LineWriter):
-    """A line of JSON per image, with its people as COCO annotates them, on the disk at once."""
+    """A line of JSON per image, with its people as in COCO annotations, written to disk at once."""
 
     title, suffix, file = "JSON lines", ".jsonl", "poses.jsonl"
 
@@ -70,7 +70,7 @@ class JsonlWriter(_LineWriter):
 
 
 class CsvWriter(_LineWriter):
-    """A row per person and frame of a clip, with a line of titles."""
+    """A row per person and frame of a clip, after a header line."""
 
     title, suffix, file = "CSV", ".csv", "poses.csv"
 

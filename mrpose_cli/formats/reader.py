@@ -22,12 +22,12 @@ _LONGEST_PART, _LONGEST = 255, 2_000  # bytes of a file name that file systems t
 
 
 def _whole(value: Any) -> Any:
-    """139 where some tools write 139.0."""
+    """Return 139 where some tools write 139.0."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _flag(value: Any) -> Any:
-    """1 where some tools write true."""
+    """Return 1 where some tools write true."""
     return int(value) if isinstance(value, bool) else _whole(value)
 
 
@@ -52,7 +52,7 @@ FileName = Annotated[str, AfterValidator(_file_name)]
 
 
 class Row(BaseModel):
-    """An object in a list of a COCO file; fields that are not asked for are passed over."""
+    """An object in a list of a COCO file; fields that are not declared are ignored."""
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False, frozen=True)
 
@@ -70,7 +70,7 @@ _SPACE = re.compile(r"[ \t\n\r]*")
 
 
 def read_json(path: Path, what: str) -> Any:
-    """A JSON file's content.
+    """Read a JSON file.
 
     Args:
         path: The file.
@@ -177,7 +177,7 @@ def read_rows(
     category: int | None = None,
     unique: Sequence[str] = (),
 ) -> Iterator[R]:
-    """Check the objects of a list one by one, and let go of what they were made from.
+    """Validate the objects of a list one by one, and free what they were made from.
 
     Args:
         path: The file, for messages.
@@ -221,7 +221,7 @@ def check_row(path: Path, place: str, row: Any, model: type[R]) -> R:
 
 
 def find_person(path: Path, content: dict[str, Any]) -> Category | None:
-    """The category called person; None if the file has none.
+    """Return the category called person; None if the file has none.
 
     Raises:
         UsageError: the categories are not what they should be.

@@ -21,7 +21,7 @@ import numpy as np
 from mrpose_cli.atomic import replacing, writing
 from mrpose_cli.disk import Reserve, SteadyFile
 from mrpose_cli.poses import Poses
-from mrpose_cli.skeletons import Skeleton
+from mrpose_cli.skeletons import Skeleton, to_category
 
 PERSON = 1  # COCO's category id
 _COORDINATE_DIGITS = 3  # a thousandth of a pixel
@@ -99,7 +99,7 @@ class PoseWriter:
         raise NotImplementedError
 
     def discard(self) -> None:
-        """Let the file go unfinished; only what is of use as it is stays. After ``close``, do nothing."""
+        """Drop the unfinished file, keeping what is useful as it is. After ``close``, do nothing."""
         raise NotImplementedError
 
     @property
@@ -109,7 +109,7 @@ class PoseWriter:
 
     @classmethod
     def suffixes(cls) -> list[str]:
-        """All suffixes that the file may come to have."""
+        """Return all suffixes that the file may have in the end."""
         return [cls.suffix]
 
 
@@ -136,7 +136,7 @@ class _JsonWriter(PoseWriter):
         raise NotImplementedError
 
     def discard(self) -> None:
-        """Let the spooled rows go without writing a file."""
+        """Drop the spooled rows without writing a file."""
         self._images.close()
         self._people.close()
 
@@ -158,13 +158,7 @@ class DatasetWriter(_JsonWriter):
             self._people.add({"id": self._people.count + 1, "image_id": image["id"], **person})
 
     def _put_together(self, file: IO[str], *, partial: bool) -> None:
-        category = {
-            "id": PERSON,
-            "name": "person",
-            "supercategory": "person",
-            "keypoints": list(self._skeleton.joints),
-            "skeleton": [[a + 1, b + 1] for a, b in self._skeleton.limbs],  # COCO counts joints from 1
-        }
+        category = to_category(self._skeleton, PERSON)
         info = {**self._info, **({"partial": True} if partial else {})}
         file.write(f'{{"info": {json.dumps(info)},\n"licenses": [],\n"categories": {json.dumps([category])}')
         for key, rows in (("images", self._images), ("annotations", self._people)):
@@ -188,7 +182,7 @@ class ResultsWriter(_JsonWriter):
 
 
 def results_row(image_id: int, person: Mapping[str, Any]) -> dict[str, Any]:
-    """A person of :func:`person_row` as COCO's leaderboard wants it."""
+    """Convert a person of :func:`person_row` to COCO's leaderboard format."""
     keypoints = list(person["keypoints"])
     keypoints[2::3] = person["keypoint_scores"]
     return {
@@ -201,12 +195,12 @@ def results_row(image_id: int, person: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def person_rows(poses: Poses, threshold: float) -> list[dict[str, Any]]:
-    """The people of an image as COCO annotates them; see :func:`person_row`."""
+    """Return the people of an image as COCO annotations; see :func:`person_row`."""
     return [person_row(poses, person, threshold) for person in range(len(poses))]
 
 
 def person_row(poses: Poses, person: int, threshold: float) -> dict[str, Any]:
-    """One person as COCO annotates people, ids aside.
+    """Return one person as a COCO annotation, without ids.
 
     Args:
         poses: The people of an image.

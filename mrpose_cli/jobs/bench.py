@@ -30,7 +30,7 @@ Part = Literal["pose", "detector"]
 
 @dataclass(frozen=True, slots=True)
 class BenchJob:
-    """What the user wants.
+    """Options of one run of ``mrpose bench``.
 
     Attributes:
         models: The networks; an engine or a type other than ``"auto"`` is the only one that is measured.
@@ -54,7 +54,7 @@ class BenchJob:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One variant.
+    """The measurements of one variant.
 
     Attributes:
         part: ``"pose"`` is normalization, network and decoding of crops, ``"detector"`` letterbox, network
@@ -64,13 +64,12 @@ class Row:
         device: Where it ran.
         batch: Images per pass.
         auto: Whether this is what runs without flags.
-        pixels: How far its joints, or sides of boxes, are from those of ``reference`` on average, in pixels
-            of the crop or frame; only those that the reference is confident of. None where pictures are
-            made up.
+        pixels: Mean distance of its joints, or sides of boxes, from those of ``reference``, in pixels of the
+            crop or frame; only those that the reference is confident of. None where images are made up.
         pixels_p95: The 95th percentile of that.
         lost: The share of the reference's boxes that it does not find.
-        reference: What computed them in float32.
-        peak_mb: What it took of the GPU's memory at most; None where that is not known.
+        reference: What computed the reference in float32.
+        peak_mb: Peak GPU memory in MB; None where that is not known.
         rounds: Milliseconds per image in each round.
     """
 
@@ -100,7 +99,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class BenchReport:
-    """What was measured; ``whole_run`` is `mrpose image` on the photos, without overlays."""
+    """The results of a benchmark; ``whole_run`` is `mrpose image` on the photos, without overlays."""
 
     conditions: dict[str, Any]
     rows: list[Row]
@@ -109,7 +108,7 @@ class BenchReport:
 
 
 def as_json(report: BenchReport) -> dict[str, Any]:
-    """The report for ``mrpose bench --json``."""
+    """Convert the report for ``mrpose bench --json``."""
     whole = report.whole_run
     return {
         "conditions": report.conditions,
@@ -127,7 +126,7 @@ def as_json(report: BenchReport) -> dict[str, Any]:
 
 
 def conditions(job: BenchJob, auto: Pipeline) -> dict[str, Any]:
-    """On what, with what and when it is measured, for the JSON."""
+    """Return what was measured on, with what and when, for the JSON."""
     return {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "cpu": _cpu(),
@@ -155,7 +154,7 @@ def _cpu() -> str:
 
 
 def left_out(job: BenchJob) -> Iterator[Message]:
-    """What is not measured unless a flag asks for it."""
+    """Yield what is not measured unless a flag asks for it."""
     place = resolve_device(job.models.device)
     if job.models.dtype == "auto" and not computes_bf16(place):
         kind = "CPU" if place.type == "cpu" else "GPU"
@@ -165,7 +164,7 @@ def left_out(job: BenchJob) -> Iterator[Message]:
 
 
 def advice(rows: Sequence[Row]) -> Iterator[Message]:
-    """How far the figures can be trusted, and the flags that would make a network clearly faster."""
+    """Yield how far the figures can be trusted, and the flags that make a network clearly faster."""
     spread = median(max(row.rounds) / min(row.rounds) for row in rows)
     if spread > _NOISY:
         yield Message(

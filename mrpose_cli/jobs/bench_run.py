@@ -32,8 +32,16 @@ from mrpose_cli.pipeline.detectors.yolo import YoloDetector
 from mrpose_cli.pipeline.detectors.yolox import YoloxDetector
 from mrpose_cli.pipeline.engines import ENGINES, Checkpoint, Engine, engine_for
 from mrpose_cli.pipeline.estimator import PoseEstimator
-from mrpose_cli.pipeline.factory import DTYPES, open_pipeline, resolve_device
-from mrpose_cli.pipeline.options import Dtype, ModelOptions
+from mrpose_cli.pipeline.factory import (
+    DTYPES,
+    Choice,
+    choose,
+    detector_file,
+    load_engine,
+    open_pipeline,
+    resolve_device,
+)
+from mrpose_cli.pipeline.options import ModelOptions
 from mrpose_cli.pipeline.pipeline import Pipeline
 from mrpose_cli.pipeline.precision import computes_bf16
 from mrpose_cli.pipeline.profile import StageClock
@@ -41,7 +49,6 @@ from mrpose_cli.poses import Detections, Frame
 from mrpose_cli.progress import Progress, silent
 from mrpose_cli.skeletons import KEYPOINT_THRESHOLD
 from mrpose_cli.tracking.similarity import overlap
-from mrpose_cli.weights.manifest import find_detector, own_detector
 from mrpose_cli.weights.store import WeightsStore
 
 _PHOTOS, _CROPS = 32, 64  # that the networks are shown, at most
@@ -49,12 +56,11 @@ _SURE, _SAME = 0.5, 0.5  # boxes by score, and by IoU
 _PASS = 8  # images of a pass whose answers are compared
 
 T = TypeVar("T")
-Choice = tuple[str, Dtype]  # values of --engine and --dtype
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Network:
-    """One of the two: ``around`` puts a pipeline around an engine, ``run`` is what is timed in it."""
+    """One of the two networks: ``around`` makes a pipeline of an engine, ``run`` is what is timed."""
 
     part: Part
     entry: Checkpoint
@@ -73,14 +79,14 @@ def run_bench(
     remark: Callable[[str], None],
     progress: Progress = silent,
 ) -> BenchReport:
-    """Measure the networks, and the whole way where there are photos.
+    """Measure the networks, and complete runs where there are photos.
 
     Args:
-        job: What the user wants.
-        auto: What :attr:`BenchJob.without_flags` comes to.
+        job: The options of the run.
+        auto: The pipeline of :attr:`BenchJob.without_flags`.
         store: Where its weights were found.
-        remark: Told in one line what should be known.
-        progress: Told how it goes.
+        remark: Called with notes for the user, one line each.
+        progress: Called with the progress.
 
     Raises:
         InputError: there are no photos, or nobody is in them.
@@ -109,6 +115,7 @@ def _networks(
     job: BenchJob, auto: Pipeline, sources: Sequence[Source], store: WeightsStore
 ) -> Iterator[_Network]:
     estimator, detector, spec = auto.estimator, auto.detector, auto.estimator.crop_spec
+    place = resolve_device(job.models.device)
     frames, crops = _made_up(_PASS, *FRAME), _made_up(_PASS, *spec.size)
     if sources:
         frames, crops = [], []
@@ -122,7 +129,7 @@ def _networks(
         part="pose",
         entry=estimator.entry,
         path=store.resolve(estimator.entry, job.models.weights),
-        auto=(_choice(estimator.engine), auto.batch_size),
+        auto=(choose(estimator.entry, place, job.without_flags), auto.batch_size),
         inputs=_spread(crops, _CROPS),
         around=lambda engine: Pipeline(
             WholeImage(), PoseEstimator(engine, estimator.entry, flip=estimator.flip)
@@ -131,13 +138,12 @@ def _networks(
         distances=_joint_distances,
     )
     if isinstance(detector, YoloDetector | YoloxDetector):
-        own = job.models.detector.endswith(".pt")
-        entry = own_detector() if own else find_detector(job.models.detector)
+        entry, path = detector_file(job.models.detector, store)
         yield _Network(
             part="detector",
             entry=entry,
-            path=Path(job.models.detector).expanduser() if own else store.resolve(entry),
-            auto=(_choice(detector.engine), auto.frame_batch),
+            path=path,
+            auto=(choose(entry, place, job.without_flags), auto.frame_batch),
             inputs=[Frame(frame) for frame in frames],
             around=lambda engine: Pipeline(_with_engine(detector, engine), estimator),
             run=lambda pipeline, frames: pipeline.detector.detect(frames),
@@ -152,7 +158,7 @@ def _measure(
     remark: Callable[[str], None],
     progress: Progress,
 ) -> list[Row]:
-    """One row for each engine, type and batch size, and for what runs without flags."""
+    """Measure each engine, type and batch size, and what runs without flags; return a row for each."""
     place, entry, (usual, usual_batch) = resolve_device(job.models.device), network.entry, network.auto
     wanted = _choices(entry, place, job.models)
     if not wanted and network.part == "pose":
@@ -161,8 +167,7 @@ def _measure(
     inputs = network.inputs * -(-max(usual_batch, *job.batches[network.part]) // len(network.inputs))
 
     def load(choice: Choice) -> Engine:
-        folder = store.folder_for(entry, network.path)
-        return ENGINES[choice[0]].load(entry, network.path, place, DTYPES[choice[1]], folder)
+        return load_engine(entry, network.path, place, choice, store)
 
     def answers(pipeline: Pipeline) -> list[Any]:
         steps = range(0, len(network.inputs), _PASS)
@@ -178,7 +183,8 @@ def _measure(
         progress(f"{entry.name}: loading", number, len(choices))
         before = _gpu_bytes(place)
         engine = load(choice)
-        if _choice(engine) != choice and choice != usual:  # there are types that are not for detectors
+        # There are types that are not for detectors.
+        if engine.dtype != DTYPES[choice[1]] and choice != usual:
             continue
         if engine.note:
             remark(f"{entry.name} {engine.note}")
@@ -218,7 +224,7 @@ def _measure(
 
 
 def _turn(run: Callable[[list[Any]], Any], inputs: list[Any], batch: int, seconds: float) -> float:
-    """Milliseconds per image, over at least so many seconds."""
+    """Return milliseconds per image, measured over at least ``seconds``."""
     run(inputs[:batch])  # brings back what other variants drove out of the caches
     starts = cycle(range(0, len(inputs) - batch + 1, batch))
     calls, begin = 0, time.perf_counter()
@@ -230,7 +236,7 @@ def _turn(run: Callable[[list[Any]], Any], inputs: list[Any], batch: int, second
 
 
 def _choices(entry: Checkpoint, place: torch.device, models: ModelOptions) -> list[Choice]:
-    """What runs a network on a device: everything, or what the flags say."""
+    """Return what can run a network on a device: everything, or what the flags say."""
     return [
         (key, dtype)
         for key, engine in ENGINES.items()
@@ -239,11 +245,6 @@ def _choices(entry: Checkpoint, place: torch.device, models: ModelOptions) -> li
         if not (dtype == "fp16" and place.type == "cpu")
         if models.dtype == dtype or (models.dtype == "auto" and (dtype != "bf16" or computes_bf16(place)))
     ]
-
-
-def _choice(engine: Engine) -> Choice:
-    key = next(key for key, kind in ENGINES.items() if isinstance(engine, kind))
-    return key, next(name for name, dtype in DTYPES.items() if dtype == engine.dtype)
 
 
 def _estimate(pipeline: Pipeline, crops: list[NDArray[np.uint8]]) -> list[Any]:
@@ -257,7 +258,7 @@ def _joint_distances(expected: Any, found: Any) -> NDArray[np.floating]:
 
 
 def _side_distances(expected: Detections, found: Detections) -> NDArray[np.floating]:
-    """(P,) how far the farthest side of each box is off; NaN where there is no such box."""
+    """Return how far the farthest side of each box is off, (P,); NaN where there is no such box."""
     boxes = expected.boxes[expected.scores >= _SURE]
     if not len(found):
         return np.full(len(boxes), np.nan)
@@ -273,7 +274,7 @@ def _with_engine(detector: YoloDetector | YoloxDetector, engine: Engine) -> Yolo
 
 
 def _gpu_bytes(place: torch.device) -> int | None:
-    """What PyTorch has of a GPU's memory, from where its peak is counted on; None elsewhere."""
+    """Return the GPU memory that PyTorch holds, in bytes, and restart its peak count; None elsewhere."""
     if place.type != "cuda":
         return None
     torch.cuda.reset_peak_memory_stats(place)
@@ -287,13 +288,13 @@ def _read(sources: Sequence[Source]) -> Iterator[NDArray[np.uint8]]:
 
 
 def _spread(items: Sequence[T], most: int) -> list[T]:
-    """At most so many, from all over the sequence."""
+    """Return at most ``most`` items, spread evenly over the sequence."""
     count = min(most, len(items))
     return [items[index * len(items) // count] for index in range(count)]
 
 
 def _made_up(count: int, height: int, width: int) -> list[NDArray[np.uint8]]:
-    """Pictures of colors that flow into each other, the same ones each time."""
+    """Make images of smooth color gradients, the same ones each time."""
     noise = np.random.default_rng(0).integers(0, 256, (count, 16, 16, 3), np.uint8)
     size = width, height
     return [np.asarray(cv2.resize(one, size, interpolation=cv2.INTER_CUBIC), np.uint8) for one in noise]

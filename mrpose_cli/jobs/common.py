@@ -23,7 +23,7 @@ DEFAULT_OUT = "mrpose-out"
 
 @dataclass(slots=True, kw_only=True)
 class RunReport:
-    """What was done with the inputs of a run.
+    """The outcome of a run.
 
     Attributes:
         failures: Name and reason of inputs of which nothing, or not all, was done.
@@ -43,7 +43,7 @@ class RunReport:
 
 
 def refuse_to_replace(targets: Iterable[Path], sources: Iterable[Source], *, overwrite: bool) -> None:
-    """See that no output takes the place of an input, or of a file that may not be replaced.
+    """Make sure that no output replaces an input, or a file that may not be replaced.
 
     Raises:
         UsageError: one would.
@@ -82,13 +82,14 @@ def seen_from(folder: Path, path: Path, key: str) -> dict[str, str]:
 
 
 def conditions(pipeline: Pipeline) -> dict[str, Any]:
-    """The conditions of the run, for the JSON."""
+    """Return the conditions of the run, for the JSON."""
     estimator = pipeline.estimator
     return {
         "description": f"Human poses estimated by mrpose {__version__}",
         "version": __version__,
         "coordinates": "pixels of the upright image (EXIF applied); (0, 0) is the first pixel's center",
         "model": estimator.entry.name,
+        "joints": estimator.skeleton.name,
         "input_size": list(estimator.entry.input_size),
         "codec": estimator.entry.codec,
         "flip_test": estimator.flip,
@@ -101,12 +102,12 @@ def conditions(pipeline: Pipeline) -> dict[str, Any]:
 
 
 def dtype_name(engine: Engine) -> str:
-    """What an engine computes in, for reports: ``"bfloat16"``."""
+    """Return the type that an engine computes in, for reports: ``"bfloat16"``."""
     return str(engine.dtype).removeprefix("torch.")
 
 
 def device_name(device: torch.device) -> str:
-    """Where a network runs, for reports: ``"cpu"`` or ``"cuda (NVIDIA L4)"``."""
+    """Return where a network runs, for reports: ``"cpu"`` or ``"cuda (NVIDIA L4)"``."""
     return f"cuda ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else device.type
 
 
@@ -131,7 +132,7 @@ def few_threads(pipeline: Pipeline) -> Iterator[None]:
 
 
 def reason_of(error: BaseException | None) -> str:
-    """What to tell the user about an error, in one line."""
+    """Describe an error to the user in one line."""
     if isinstance(error, MrposeError):
         return str(error)
     if isinstance(error, MemoryError | torch.OutOfMemoryError):

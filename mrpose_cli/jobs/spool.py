@@ -1,4 +1,4 @@
-"""Rows on their way to the disk, one JSON line each, so that a run that was killed can go on.
+"""Rows on their way to the disk, one JSON line each, so that a run that was killed can be resumed.
 
 The first line states the conditions of the run. Lines are appended and handed to the operating system one by
 one; what a killed run leaves behind is whole but for, at most, its last line, which is then done again.
@@ -18,7 +18,7 @@ from mrpose_cli.errors import UsageError, parameter
 
 
 class Spool:
-    """Appends rows, from any thread; makes the file, or cuts a torn last line off first.
+    """Appends rows, from any thread; creates the file, or cuts off an incomplete last line first.
 
     Args:
         path: The file.
@@ -78,11 +78,11 @@ class Spool:
 
 
 def read_spool(path: Path, conditions: Mapping[str, Any]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The rows that were appended, each with where its line begins.
+    """Yield the rows that were appended, each with the offset of its line.
 
     Args:
         path: The file.
-        conditions: Of the run that wants to go on.
+        conditions: The conditions of the run that resumes.
 
     Raises:
         UsageError: the file was made under other conditions, is damaged or cannot be read.
@@ -133,7 +133,7 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _whole_bytes(path: Path) -> int:
-    """How much of a file ends with a line break."""
+    """Return how many bytes of a file end with a line break."""
     whole = 0
     if path.exists():
         with path.open("rb") as file:

@@ -51,11 +51,11 @@ _PATIENCE = timedelta(hours=2)  # the first process validates while the others w
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What the user asked for.
+    """A request for a training run.
 
     Attributes:
         config: The run, or what is to be changed of it.
-        explicit: Fields of the configuration that were asked for and did not merely take their default.
+        explicit: Fields of the configuration that were given, not left at their defaults.
         resume: Continue what is in the output folder.
         overwrite: Start over in it.
     """
@@ -68,12 +68,12 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of it.
+    """The outcome of a training run.
 
     Attributes:
         finished: Whether the end was reached.
-        interrupted: Whether that is because somebody wanted to stop.
-        out: The folder of all that was written.
+        interrupted: Whether the user ended the run early.
+        out: The folder of all outputs.
         samples: Crops seen.
         seconds: Time the steps took, over all resumptions.
         held_out: The checkpoint's figures; None if nothing was held out, or the run is not finished.
@@ -91,7 +91,7 @@ class Outcome:
 
 @contextmanager
 def training_ranks(device: str) -> Iterator[tuple[Ranks, torch.device]]:
-    """The processes of this run and this one's device.
+    """Yield the processes of this run and this one's device.
 
     Args:
         device: A name; ``auto`` and ``cuda`` become the GPU of the process's number.
@@ -118,18 +118,18 @@ def run_training(
     progress: Progress = silent,
     remark: Callable[[str], None] = lambda sentence: None,
 ) -> Outcome:
-    """Train a network and write all that comes of it.
+    """Train a network and write all its outputs.
 
-    Ctrl-C and SIGTERM end the training after a step, with a checkpoint; before and after it they do what
-    they always do.
+    Ctrl-C and SIGTERM end the training after a step, with a checkpoint; before and after it they act as
+    usual.
 
     Args:
-        request: What the user wants.
-        ranks: Who else is at it.
+        request: The options of the run.
+        ranks: The processes that share the work.
         device: Where this process trains.
         store: Where named weights are found; None for the user's cache.
-        progress: Told how it goes.
-        remark: Told in a sentence.
+        progress: Called with the progress.
+        remark: Called with notes for the user, one sentence each.
 
     Raises:
         MrposeError: the loss is no longer a number.
@@ -228,7 +228,7 @@ def _run(
 
 
 def _prepare(request: Request, ranks: Ranks) -> tuple[TrainConfig, State | None]:
-    """The configuration that counts, and where to go on."""
+    """Return the effective configuration, and the state to resume from."""
     out = request.config.out
     if request.resume:
         state = load_state(out)
@@ -248,10 +248,10 @@ def _prepare(request: Request, ranks: Ranks) -> tuple[TrainConfig, State | None]
 
 
 def _left(out: Path) -> list[Path]:
-    """What is there of an earlier run.
+    """Return the files that an earlier run left.
 
-    A log alone is that of a run that was killed before its first checkpoint: there is nothing to go on with
-    and nothing to lose.
+    A log alone is that of a run that was killed before its first checkpoint: there is nothing to resume and
+    nothing to lose.
     """
     checkpoints = [path for path in (out / STATE_FILE, out / BEST_FILE) if path.exists()]
     return [*checkpoints, out / LOG_FILE] if checkpoints or is_foreign(out) else []
@@ -265,7 +265,7 @@ def _settle(network: nn.Module, crops: CropSet, augmenter: Augmenter) -> None:
 
 
 def _evaluate(best: Path, held_out: CropSet | None, augmenter: Augmenter, entry: PoseEntry) -> HeldOut | None:
-    """The figures of the file itself, computed in float32."""
+    """Evaluate the file itself, in float32."""
     if held_out is None:
         return None
     device = held_out.points.device
@@ -276,7 +276,7 @@ def _evaluate(best: Path, held_out: CropSet | None, augmenter: Augmenter, entry:
 def _evaluate_coco(
     checkpoint: Path, annotations: Path, images: Path, out: Path, device: torch.device
 ) -> CocoScore:
-    """What ``mrpose eval`` says of a checkpoint file; its report goes to ``out``."""
+    """Evaluate a checkpoint file as ``mrpose eval`` does; the report goes to ``out``."""
     models = ModelOptions(weights=checkpoint, flip=True, device=str(device), dtype="fp32")
     job = EvalJob(annotations, images, models=models, out=out, overwrite=True)
     with prepare(job) as plan:

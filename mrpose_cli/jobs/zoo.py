@@ -1,6 +1,6 @@
 """The zoo as a list: networks, checkpoints, sizes, published figures; for the terminal, JSON and docs.
 
-``python -m mrpose_cli.jobs.zoo`` writes ``docs/zoo.md`` and the table of sizes anew; a test sees to it
+``python -m mrpose_cli.jobs.zoo`` rewrites ``docs/zoo.md`` and the table of sizes; a test sees to it
 that both are current.
 """
 
@@ -43,7 +43,7 @@ class ZooRow:
 
 
 def zoo(pattern: str = "*", store: WeightsStore | None = None) -> list[ZooRow]:
-    """The checkpoints whose names match a shell pattern, family by family.
+    """Return the checkpoints whose names match a shell pattern, family by family.
 
     Raises:
         UsageError: there is none.
@@ -61,13 +61,13 @@ def zoo(pattern: str = "*", store: WeightsStore | None = None) -> list[ZooRow]:
 
 
 def unpublished() -> list[str]:
-    """Networks of the registry that no row of the manifest has weights for."""
+    """Return the networks of the registry that no row of the manifest has weights for."""
     published = {entry.arch for entry in load_manifest().pose}
     return [name for name in list_models() if name not in published]
 
 
 def as_json(row: ZooRow) -> dict[str, Any]:
-    """A row for ``mrpose models --json``."""
+    """Convert a row for ``mrpose models --json``."""
     return {
         "family": row.info.family,
         "paper": row.info.paper,
@@ -79,7 +79,7 @@ def as_json(row: ZooRow) -> dict[str, Any]:
 
 
 def markdown() -> str:
-    """``docs/zoo.md``."""
+    """Render ``docs/zoo.md``."""
     lines = [
         "# The zoo",
         "",
@@ -118,7 +118,7 @@ def markdown() -> str:
 
 
 def sizes() -> dict[str, list[float]]:
-    """Parameters and GMACs of every row's network, counted now, by :func:`_key`."""
+    """Count the parameters and GMACs of every row's network, by :func:`_key`."""
     counted: dict[str, list[float]] = {}
     for entry in load_manifest().pose:
         if _key(entry) not in counted:
@@ -140,7 +140,7 @@ def _cells(row: ZooRow) -> Iterator[str]:
 
 
 def conditions(entry: PoseEntry) -> str:
-    """How the published figure was measured, in one line; empty if there is none."""
+    """Describe in one line how the published figure was measured; empty if there is none."""
     if not entry.metrics:
         return ""
     metric = entry.metrics[0]

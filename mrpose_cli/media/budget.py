@@ -13,14 +13,14 @@ _LARGE: Final = 2**27  # bytes of a photo after which the system gets back what 
 
 
 class Budget:
-    """Bytes of pixels that photos may take up at once, given out in the order of the photos.
+    """The bytes of pixels that photos may occupy at once, granted in the order of the photos.
 
-    The order matters where photos are used in it: one that was given room ahead of its turn could keep the
-    one before from ever getting any. One photo may always take what it needs.
+    The order matters where photos are used in order: a grant ahead of its turn could keep the photo before
+    from ever getting room. A single photo may always take what it needs.
     """
 
     def __init__(self, limit: int) -> None:
-        """Makes a budget.
+        """Make a budget.
 
         Args:
             limit: bytes that all photos together may take up.
@@ -41,14 +41,14 @@ class Budget:
 
     @contextmanager
     def turn(self, number: int) -> Iterator[Callable[[int], None]]:
-        """Lets a photo be read; what it took is kept until it is released, unless the block fails.
+        """Grant a photo its turn to be read; its bytes are kept until it is released, unless the block fails.
 
         Args:
-            number: of the photo, counted from 0; each must have its turn.
+            number: the photo's number, counted from 0; each must have its turn.
 
         Yields:
-            To be called with the bytes it needs, once; waits until there is room. It raises InputError when
-            the budget is closed.
+            A function to call once with the bytes the photo needs; it waits until there is room, and raises
+            InputError when the budget is closed.
         """
         large = False
 
@@ -72,13 +72,13 @@ class Budget:
                 self._pass_on()
 
     def release(self, number: int) -> None:
-        """Gives back what a photo took, if anything."""
+        """Release the bytes that a photo took, if any."""
         with self._changed:
             self._held.pop(number, None)
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Lets nobody wait any longer: no more photos are wanted."""
+        """Stop all waiting: no more photos are wanted."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -105,7 +105,7 @@ class Budget:
 
 
 def _give_back() -> None:
-    """Hand what was freed back to the system.
+    """Return freed memory to the system.
 
     Pillow's pictures are made of blocks that glibc, once some were freed, takes from its heaps, where they
     would stay: the next large photo could be another thread's, and have another heap.

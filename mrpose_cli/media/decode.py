@@ -61,12 +61,12 @@ _quiet_lock = threading.Lock()
 
 
 def decode(data: bytes, *, upright: bool = True, admit: Callable[[int], None] | None = None) -> Photo:
-    """Decodes a picture. May be called from several threads at once.
+    """Decode an image. May be called from several threads at once.
 
     Args:
         data: the content of the file.
         upright: turn it as its EXIF tag says; else the pixels stay as they are stored.
-        admit: told how many bytes the pixels will take before they are decoded; may wait.
+        admit: called with the bytes that the pixels will take, before they are decoded; may wait.
 
     Returns:
         The picture as a viewer shows it.
@@ -180,7 +180,7 @@ def _refuse_bombs(picture: Image.Image) -> None:
 
 
 def _refuse_endless_scans(picture: Image.Image, data: bytes) -> None:
-    """Refuse a progressive JPEG that goes over its pixels more often than any encoder does."""
+    """Refuse a progressive JPEG with more scans over its pixels than any encoder makes."""
     scans = data.count(_SCAN) if picture.info.get("progressive") else 0
     if scans * picture.width * picture.height > _MAX_SCANNED:
         raise InputError(f"a JPEG of {scans} scans; open it in an image editor and save it again")
@@ -191,10 +191,10 @@ def _too_large(limit: int) -> str:
 
 
 def _hush_pillow() -> None:
-    """Switches Pillow's warnings off for good: what it warns of is dealt with here or is no concern.
+    """Switch Pillow's warnings off for good: what it warns of is handled here or is of no concern.
 
-    A filter that stays, unlike `warnings.catch_warnings`, is safe with threads. It is looked for each time
-    because others (pytest, for one) bring back the filters of an earlier time.
+    A permanent filter, unlike `warnings.catch_warnings`, is safe with threads. It is checked each time
+    because others (pytest, for one) restore earlier filters.
     """
     with _quiet_lock:
         if _QUIET not in warnings.filters:
@@ -235,9 +235,9 @@ def _turn(picture: Image.Image) -> Image.Transpose | None:
 
 
 def _to_rgb(picture: Image.Image, *, upright: bool) -> NDArray[np.uint8]:
-    """The pixels as RGB uint8 of shape (height, width, 3).
+    """Convert the pixels to RGB uint8 of shape (height, width, 3).
 
-    Strip by strip, so that memory holds the picture and the result but no further copies of either.
+    It works in strips, so that memory holds the image and the result but no further copies of either.
     """
     picture.load()
     if 0 in picture.size:
@@ -256,7 +256,7 @@ def _to_rgb(picture: Image.Image, *, upright: bool) -> NDArray[np.uint8]:
 
 
 def _strips(picture: Image.Image) -> Iterator[tuple[int, int, Image.Image]]:
-    """The picture from top to bottom: first row, last row + 1, and what lies between."""
+    """Yield the image from top to bottom: first row, last row + 1, and the strip between."""
     width, height = picture.size
     rows = max(_STRIP // width, 1)
     for top in range(0, height, rows):
@@ -265,7 +265,7 @@ def _strips(picture: Image.Image) -> Iterator[tuple[int, int, Image.Image]]:
 
 
 def _conversion(picture: Image.Image) -> Callable[[Image.Image], Image.Image]:
-    """What makes RGB of any strip of the picture."""
+    """Return the function that converts any strip of the image to RGB."""
     if picture.mode == "F" or picture.mode.startswith("I"):
         scale = _scale(picture)
         return lambda strip: Image.fromarray(scale(np.asarray(strip))).convert("RGB")
@@ -280,7 +280,7 @@ def _on_white(strip: Image.Image) -> Image.Image:
 
 
 def _scale(picture: Image.Image) -> Callable[[NDArray[np.generic]], NDArray[np.uint8]]:
-    """What maps the gray values of a picture to 0..255.
+    """Return the function that maps the gray values of an image to 0..255.
 
     Integers that fit into 16 bits run from 0, black, to 65535, white. Others have no agreed white, nor have
     floats: their smallest finite value becomes black, their largest white.
@@ -303,7 +303,7 @@ def _scale(picture: Image.Image) -> Callable[[NDArray[np.generic]], NDArray[np.u
 
 
 def _rgb_profile(picture: Image.Image) -> bytes | None:
-    """The picture's color profile if it describes RGB; one for gray or CMYK no longer fits the pixels."""
+    """Return the image's color profile if it describes RGB; others no longer fit the converted pixels."""
     profile = picture.info.get("icc_profile")
     return profile if isinstance(profile, bytes) and profile[16:20] == b"RGB " else None
 

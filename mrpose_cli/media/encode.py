@@ -19,7 +19,7 @@ _OPTIONS: Final[dict[str, dict[str, Any]]] = {
 
 
 def encode(file: IO[bytes], image: NDArray[np.uint8], kind: str, icc_profile: bytes | None) -> None:
-    """Encode a picture into a file.
+    """Encode an image into a file.
 
     Args:
         file: where to write.
@@ -28,7 +28,7 @@ def encode(file: IO[bytes], image: NDArray[np.uint8], kind: str, icc_profile: by
         icc_profile: the color profile to put into the file, where the format can hold one.
 
     Raises:
-        ValueError: the array is no such picture.
+        ValueError: the array is no such image.
         OSError: it cannot be written.
     """
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:

@@ -52,15 +52,15 @@ def read_image(
     max_download: int = MAX_DOWNLOAD,
     admit: Callable[[int], None] | None = None,
 ) -> Photo:
-    """Reads one photo from a file or a link. May be called from several threads at once.
+    """Read one photo from a file or a link. May be called from several threads at once.
 
     Args:
         source: where the photo is.
         upright: turn it as its EXIF tag says. Datasets whose annotations are in stored pixels, like COCO,
             are read without.
-        timeout: for a link, the seconds that its server may take to answer, or be too slow.
+        timeout: for a link, the seconds after which a server that does not answer, or is too slow, fails.
         max_download: for a link, the most bytes to download.
-        admit: told how many bytes the pixels will take before they are decoded; may wait.
+        admit: called with the bytes that the pixels will take, before they are decoded; may wait.
 
     Returns:
         The photo.
@@ -83,7 +83,7 @@ def read_image(
 
 
 def write_image(path: Path, image: NDArray[np.uint8], *, like: Photo | None = None) -> None:
-    """Writes a picture, whole or not at all, in the format of the path's suffix.
+    """Write an image, whole or not at all, in the format of the path's suffix.
 
     Missing folders are made. An existing file is replaced: whether it may be is the caller's decision.
 
@@ -106,7 +106,7 @@ def write_image(path: Path, image: NDArray[np.uint8], *, like: Photo | None = No
 
 
 def overlay_name(name: str, photo: Photo) -> str:
-    """Names the picture that is drawn over a photo.
+    """Name the overlay of a photo.
 
     Args:
         name: the photo's name, as in `Source.name`.
@@ -124,7 +124,7 @@ def overlay_name(name: str, photo: Photo) -> str:
 
 
 def possible_overlays(name: str) -> tuple[str, str]:
-    """What `overlay_name` may give for a photo of this name."""
+    """Return what `overlay_name` may give for a photo of this name."""
     return name, f"{name}.png"
 
 

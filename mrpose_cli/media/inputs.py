@@ -84,14 +84,14 @@ _LARGEST_LIST: Final = 100_000_000
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What is looked for.
+    """A kind of input to look for.
 
     Attributes:
         one: what it is called.
         suffixes: those that are taken from folders.
         foreign: those that are refused even when named.
-        hint: what is said then.
-        schemes: of links that can be read.
+        hint: the advice given then.
+        schemes: the schemes of links that can be read.
     """
 
     one: str
@@ -119,8 +119,8 @@ class Source:
 
     Attributes:
         location: a local path, or a link.
-        name: the relative POSIX path that it has in outputs; unlike that of any other source of the
-            run, also where case makes no difference, and good as a file name on every system.
+        name: the relative POSIX path that it has in outputs; unique within the run, also where case makes
+            no difference, and valid as a file name on every system.
     """
 
     location: Path | str
@@ -148,24 +148,23 @@ def expand(
     kind: Kind = PHOTOS,
     on_excluded: Callable[[Path], None] = lambda path: None,
 ) -> tuple[list[Source], list[InputProblem]]:
-    """Finds the photos, or the clips, that inputs stand for.
+    """Find the photos, or the clips, that inputs stand for.
 
-    What follows speaks of photos. An input is a photo, a folder of photos, a glob pattern, a .txt list with
-    one input per line, or a link. What exists is taken for what it is, even if its name could be read as a
-    pattern. A pattern gives what it would in a shell, except that one like `*` passes over files that are no
-    photos. The photos of folders and patterns come in natural order (img2 before img10), without hidden ones.
-    A photo that is reached twice is taken once. Only folders and lists are opened here, and links that lead
-    in circles, pipes and devices stop nothing.
+    The following says "photos" for both. An input is a photo, a folder of photos, a glob pattern, a .txt list
+    with one input per line, or a link. A path that exists is never read as a pattern. A pattern matches what
+    it would in a shell, except that one like `*` skips files that are not photos. The photos of folders and
+    patterns come in natural order (img2 before img10), without hidden ones. A photo that is reached twice is
+    taken once. Only folders and lists are opened here; circular links, pipes and devices do not block it.
 
     Args:
         inputs: what the user typed.
         recursive: whether to descend into the folders within folders; links to folders are not followed.
         exclude: a folder, which need not exist, whose photos are never taken.
-        kind: what is looked for, `PHOTOS` or `CLIPS`.
-        on_excluded: told of folders and photos that were come across and passed over because of `exclude`.
+        kind: what to look for, `PHOTOS` or `CLIPS`.
+        on_excluded: called with folders and photos that were found and skipped because of `exclude`.
 
     Returns:
-        The photos, in the order of the inputs, and what gave none.
+        The photos, in the order of the inputs, and the inputs that gave none.
     """
     search = _Search(recursive, Path(os.path.realpath(exclude)) if exclude else None, kind, on_excluded)
     for entry in inputs:
@@ -193,7 +192,7 @@ class _Search:
         self._seen: set[str] = set()
 
     def take(self, entry: str, base: Path = Path(), listed: str = "") -> None:
-        """Takes one input, whose path is relative to `base`."""
+        """Take one input, whose path is relative to `base`."""
         if not entry:
             self._complain(entry, "an empty name", listed)
             return
@@ -272,7 +271,7 @@ class _Search:
             self._complain(entry, f"no {self._kind.one}s in this folder{hint}", listed)
 
     def _photos_within(self, folder: Path, entry: str, listed: str) -> list[Path]:
-        """The photos of a folder, relative to it, in natural order."""
+        """Return the photos of a folder, relative to it, in natural order."""
         photos: list[Path] = []
         waiting = [str(folder)]
         while waiting:
@@ -333,7 +332,7 @@ class _Search:
             self.take(line, path.parent, f"{entry}, line {number}")
 
     def _add_within(self, folder: Path, photos: Sequence[Path]) -> None:
-        """Adds photos given relative to the folder they were reached by."""
+        """Add photos given relative to the folder they were reached by."""
         # The links to a folder lead to the same photos; a link to a photo is another photo with its own name.
         real = Path(os.path.realpath(folder))
         for photo in photos:
@@ -353,7 +352,7 @@ class _Search:
 
 
 def _mode(path: Path) -> int:
-    """The kind of a file and its permissions; 0 if there is none, or no right to know."""
+    """Return a file's type and permissions; 0 if there is none, or no right to know."""
     try:
         return path.stat().st_mode
     except OSError:
@@ -361,7 +360,7 @@ def _mode(path: Path) -> int:
 
 
 def _natural(path: Path) -> list[tuple[list[str | int], str]]:
-    """A sort key that compares numbers in names by value."""
+    """Make a sort key that compares numbers in names by value."""
     return [
         ([int(part) if part.isdecimal() else part.casefold() for part in _DIGITS.split(name)], name)
         for name in path.parts

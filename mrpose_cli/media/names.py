@@ -32,7 +32,7 @@ class Found:
 
 
 def name_all(found: Sequence[Found]) -> list[str]:
-    """Names photos.
+    """Name photos for outputs.
 
     A local photo is named by its path from the deepest folder that holds all folders they were reached by, a
     link by the last part of its path or, where another photo has that name, by server and whole path. What
@@ -56,7 +56,7 @@ def name_all(found: Sequence[Found]) -> list[str]:
 
 
 def _number(names: Sequence[str]) -> list[str]:
-    """Adds -2, -3, ... before the suffix of each name that an earlier one has, by itself or with .png added.
+    """Add -2, -3, ... before the suffix of each name that is taken, as it is or with .png added.
 
     The overlay of x.gif is x.gif.png, so a photo cannot be called that too.
     """
@@ -74,7 +74,7 @@ def _number(names: Sequence[str]) -> list[str]:
 
 
 def _key(name: str) -> str:
-    """What file systems that ignore case, or the ways to write an accent, see of a name."""
+    """Return a name as seen by file systems that ignore case, or how an accent is encoded."""
     return unicodedata.normalize("NFC", name).casefold()
 
 
@@ -83,7 +83,7 @@ def _safe(parts: Sequence[str]) -> str:
 
 
 def _safe_part(part: str) -> str:
-    """Turns any text into a name that every system takes, and that never means a folder above."""
+    """Turn any text into a name that is valid on every system and never means a parent folder."""
     part = _FORBIDDEN.sub("_", part).strip(" ").rstrip(". ")
     if not part or _DEVICE.match(part):
         part = f"_{part}"

@@ -13,7 +13,7 @@ _ABSENT: Final = frozenset({errno.ENOENT, errno.ENOTDIR})
 
 
 def is_pattern(text: str) -> bool:
-    """Whether a text has characters that make it a pattern."""
+    """Return whether a text has characters that make it a pattern."""
     return bool(_WILD.search(text))
 
 
@@ -27,7 +27,7 @@ def matches(pattern: str, base: Path, on_error: Callable[[OSError], object]) -> 
     Args:
         pattern: The pattern, absolute or relative to `base`.
         base: A folder.
-        on_error: Told of folders that cannot be looked into.
+        on_error: Called with the error of each folder that cannot be read.
 
     Yields:
         Paths relative to `base`, or absolute ones if the pattern is. For a pattern that ends in `**`, the
@@ -70,7 +70,7 @@ def matches(pattern: str, base: Path, on_error: Callable[[OSError], object]) -> 
 
 
 def _entries(folder: Path, part: str, *, folders: bool) -> list[str]:
-    """The names in a folder that one part of a pattern stands for, in reverse order."""
+    """Return the names in a folder that match one part of a pattern, in reverse order."""
     with os.scandir(folder) as entries:
         names = [
             entry.name
@@ -83,7 +83,7 @@ def _entries(folder: Path, part: str, *, folders: bool) -> list[str]:
 
 
 def is_folder(entry: os.DirEntry[str], *, follow: bool = True) -> bool:
-    """Whether an entry of a folder is a folder, or with `follow` a link to one."""
+    """Return whether an entry of a folder is a folder, or with `follow` a link to one."""
     try:
         return entry.is_dir(follow_symlinks=follow)
     except OSError:  # a link that leads in circles

@@ -18,7 +18,7 @@ class Photo:
         image: RGB uint8 of shape (height, width, 3), C-contiguous, turned upright, opaque on white.
         format: the file's format by Pillow's name, such as "JPEG".
         icc_profile: the color profile that `image` is to be shown with, where the file holds one.
-        notes: what the user might want to know, such as that only the first frame was used.
+        notes: notes for the user, such as that only the first frame was used.
     """
 
     image: NDArray[np.uint8]

@@ -23,7 +23,7 @@ _BODY = _RESNET + _CSPNEXT
 
 
 def read_backbone(path: Path) -> State:
-    """The tensors of a ResNet, by torchvision's keys, or of a CSPNeXt, by RTMPose's, without what follows it.
+    """Read the tensors of a ResNet, by torchvision's keys, or of a CSPNeXt, by RTMPose's, without heads.
 
     Args:
         path: As for :func:`~mrpose_cli.models.checkpoint.read_state_dict`; of the backbone or of a network
@@ -39,7 +39,7 @@ def read_backbone(path: Path) -> State:
 
 
 def load_backbone(network: nn.Module, body: Mapping[str, Tensor], *, origin: str) -> int:
-    """Give a network its backbone's weights; its head stays as it is.
+    """Load the weights of a network's backbone; its head stays as it is.
 
     Args:
         network: The network to fill.
@@ -62,24 +62,24 @@ def load_backbone(network: nn.Module, body: Mapping[str, Tensor], *, origin: str
 
 
 def backbone_parts(network: nn.Module) -> list[nn.Module]:
-    """The children of a network that make up its backbone; none if it is not built on one."""
+    """Return the children of a network that make up its backbone; none if it is not built on one."""
     if not isinstance(network, ResNetBackbone | ResNeStBackbone | CSPNeXt):
         return []
     return [child for name, child in network.named_children() if f"{name}.".startswith(_BODY)]
 
 
 def backbone_norms(network: nn.Module) -> list[nn.BatchNorm2d]:
-    """The batch norms of its backbone."""
+    """Return the batch norms of a network's backbone."""
     parts = (module for part in backbone_parts(network) for module in part.modules())
     return [module for module in parts if isinstance(module, nn.BatchNorm2d)]
 
 
 @torch.no_grad()
 def settle_norms(network: nn.Module, batches: Iterable[Tensor]) -> None:
-    """Give the backbone's norms the statistics of what they see; what the network computes stays the same.
+    """Set the backbone's norms to the statistics of some inputs; the network still computes the same.
 
-    An ONNX file has its norms folded into the convolutions. Here each gets back a mean and a variance, and a
-    weight and a bias that undo them, so that training mode, which takes those of the batch, starts from the
+    An ONNX file has its norms folded into the convolutions. This gives each a mean and a variance again, and
+    a weight and a bias that undo them, so that training mode, which uses those of the batch, starts from the
     same function.
 
     Args:

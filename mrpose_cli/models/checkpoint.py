@@ -40,7 +40,7 @@ _TRAINING: tuple[Rule, ...] = ((r"^(module\.)*data_preprocessor\.", None), (r"^(
 def load_checkpoint(
     name: str, path: Path, joints: int | None = None, input_size: tuple[int, int] | None = None
 ) -> nn.Module:
-    """A network with the weights of a checkpoint file, whose keys may be in any layout the family knows.
+    """Load a network from a checkpoint file, whose keys may be in any layout that the family knows.
 
     Args:
         name: A name of :func:`~mrpose_cli.models.registry.list_models`.
@@ -68,7 +68,7 @@ def model_from_state(
     *,
     origin: str = "this checkpoint",
 ) -> nn.Module:
-    """:func:`load_checkpoint` for a state dict that has been read already; ``origin`` names it in errors."""
+    """Load from a state dict like :func:`load_checkpoint`; ``origin`` names it in errors."""
     info = model_info(name)
     own = info.remap(state)
     joints = joints or joints_of(info, own)
@@ -84,7 +84,7 @@ def model_from_state(
 
 
 def joints_of(info: ModelInfo, state: Mapping[str, Tensor]) -> int | None:
-    """The number of joints by the shapes of a state dict in the network's own keys; None if it is not one."""
+    """Return the number of joints by the shapes of a state dict in the network's own keys, if it is one."""
     weight = state.get(info.joints_key)
     if weight is None or weight.ndim == 0 or weight.shape[0] > MOST_JOINTS:
         return None
@@ -92,7 +92,7 @@ def joints_of(info: ModelInfo, state: Mapping[str, Tensor]) -> int | None:
 
 
 def input_size_of(info: ModelInfo, state: Mapping[str, Tensor]) -> tuple[int, int] | None:
-    """Height and width of the crops by the shapes of a state dict; None where shapes do not tell."""
+    """Return height and width of the crops by the shapes of a state dict; None where shapes do not tell."""
     if info.input_size is None:
         return None
     try:
@@ -102,7 +102,7 @@ def input_size_of(info: ModelInfo, state: Mapping[str, Tensor]) -> tuple[int, in
 
 
 def read_state_dict(path: Path) -> State:
-    """The tensors of a checkpoint by key, on the CPU, without wrappers and without ``module.``.
+    """Read the tensors of a checkpoint by key, on the CPU, without wrappers and without ``module.``.
 
     Args:
         path: ``.safetensors``, ``.onnx``, or a PyTorch file of any name.
@@ -123,7 +123,7 @@ def read_state_dict(path: Path) -> State:
 
 
 def read_metadata(path: Path) -> dict[str, str]:
-    """What a file says of itself by key; nothing if it is of a kind that says nothing.
+    """Read a file's metadata by key; empty for files of a kind that has none.
 
     Args:
         path: ``.safetensors``, ``.onnx``, OpenVINO's ``.xml``, or any other file.
@@ -147,7 +147,7 @@ def read_metadata(path: Path) -> dict[str, str]:
 
 
 def open_pickle(path: Path) -> Any:
-    """What a PyTorch file holds besides code; see :func:`~mrpose_cli.models.pickles.read_pickle`.
+    """Read what a PyTorch file holds besides code; see :func:`~mrpose_cli.models.pickles.read_pickle`.
 
     Raises:
         WeightsError: the file is missing or damaged, or holds code.
@@ -158,7 +158,7 @@ def open_pickle(path: Path) -> Any:
 
 @contextmanager
 def open_safetensors(path: Path) -> Iterator[Any]:
-    """A safetensors file, its header read.
+    """Yield a safetensors file whose header is read.
 
     Raises:
         WeightsError: the file is missing or damaged, also where that shows only in the block.
@@ -217,7 +217,7 @@ def _check_fit(model: nn.Module, state: Mapping[str, Tensor], origin: str) -> No
 
 
 def misfit(shapes: Mapping[str, torch.Size], state: Mapping[str, Tensor]) -> str:
-    """What keeps a state dict from being a network's, in words; empty if nothing does.
+    """Describe why a state dict does not fit a network; empty if it fits.
 
     Args:
         shapes: The network's keys and shapes.

@@ -24,7 +24,7 @@ class ConvBN(nn.Module):
         self.bn = nn.BatchNorm2d(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, inputs, h, w) to (N, outputs, h / stride, w / stride)."""
+        """Map (N, inputs, h, w) to (N, outputs, h / stride, w / stride)."""
         return F.silu(self.bn(self.conv(x)))
 
 
@@ -37,7 +37,7 @@ class SeparableConv(nn.Module):
         self.pointwise_conv = ConvBN(channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, channels, h, w) to the same shape."""
+        """Map (N, channels, h, w) to the same shape."""
         x = self.depthwise_conv(x)
         return self.pointwise_conv(x)  # type: ignore[no-any-return]
 
@@ -52,7 +52,7 @@ class Block(nn.Module):
         self.shortcut = shortcut
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, channels, h, w) to the same shape."""
+        """Map (N, channels, h, w) to the same shape."""
         y: Tensor = self.conv2(self.conv1(x))
         return x + y if self.shortcut else y
 
@@ -65,7 +65,7 @@ class ChannelAttention(nn.Module):
         self.fc = nn.Conv2d(channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, channels, h, w) to the same shape."""
+        """Map (N, channels, h, w) to the same shape."""
         return x * F.hardsigmoid(self.fc(x.mean((2, 3), keepdim=True)))
 
 
@@ -82,7 +82,7 @@ class CrossStage(nn.Module):
         self.final_conv = ConvBN(channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, channels, h, w) to the same shape."""
+        """Map (N, channels, h, w) to the same shape."""
         past = self.short_conv(x)
         both = torch.cat([self.blocks(self.main_conv(x)), past], 1)
         return self.final_conv(self.attention(both))  # type: ignore[no-any-return]
@@ -98,7 +98,7 @@ class PyramidPooling(nn.Module):
         self.conv2 = ConvBN(4 * half, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, channels, h, w) to the same shape."""
+        """Map (N, channels, h, w) to the same shape."""
         x = self.conv1(x)
         pooled = [F.max_pool2d(x, window, stride=1, padding=window // 2) for window in (5, 9, 13)]
         return self.conv2(torch.cat([x, *pooled], 1))  # type: ignore[no-any-return]
@@ -128,7 +128,7 @@ class CSPNeXt(nn.Module):
         self.channels = tuple(int(outputs * width) for _, outputs, _ in STAGES)
 
     def features(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Feature maps of the four stages, at strides 4, 8, 16 and 32.
+        """Return the feature maps of the four stages, at strides 4, 8, 16 and 32.
 
         Args:
             x: (N, 3, H, W).

@@ -53,7 +53,7 @@ class Level(nn.Module):
         self.low3 = _blocks([below] * count + [here])
 
     def forward(self, x: Tensor) -> Tensor:
-        """The sum of both paths."""
+        """Return the sum of both paths."""
         low = self.low3(self.low2(self.low1(x)))  # (N, C, ceil(h/2), ceil(w/2))
         same: Tensor = self.up1(x)
         return same + F.interpolate(low, size=same.shape[-2:], mode="nearest")
@@ -82,14 +82,14 @@ class Hourglass(nn.Module):
         nn.init.normal_(self.final_layer.weight, std=0.001)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Heatmaps (N, K, H/4, W/4) of normalized crops (N, 3, H, W)."""
+        """Return heatmaps (N, K, H/4, W/4) of normalized crops (N, 3, H, W)."""
         x = self.stem(x)  # (N, 256, H/4, W/4)
         heatmaps: Tensor = self.final_layer(self.out(self.hourglass(x)))
         return heatmaps
 
 
 def _blocks(widths: Sequence[int], stride: int = 1) -> nn.Sequential:
-    """Basic blocks from one width to the next; the first one strides."""
+    """Make basic blocks from one width to the next; the first one has the stride."""
     from torchvision.models.resnet import BasicBlock
 
     layers: list[nn.Module] = []
@@ -105,7 +105,7 @@ def _blocks(widths: Sequence[int], stride: int = 1) -> nn.Sequential:
 
 
 def remap(state: Mapping[str, Tensor]) -> State:
-    """Keys of mmpose's HourglassNet with one stack as this network's."""
+    """Rename the keys of mmpose's HourglassNet with one stack to this network's."""
     return rename(state, _MMPOSE)
 
 

@@ -17,7 +17,7 @@ from mrpose_cli.models.resnet import init_head
 
 
 def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1, *, relu: bool = True) -> nn.Sequential:
-    """Convolution without bias, batch norm and, unless told otherwise, ReLU."""
+    """Make a convolution without bias, batch norm and, by default, ReLU."""
     layers: list[nn.Module] = [
         nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False),
         nn.BatchNorm2d(outputs),
@@ -26,7 +26,7 @@ def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1, *, relu: bool
 
 
 def _path(widths: Sequence[int], source: int, target: int) -> nn.Module:
-    """How branch ``source`` reaches branch ``target``: strided 3x3 convolutions down, 1x1 and nearest up."""
+    """Connect branch ``source`` to ``target``: strided 3x3 convolutions down, 1x1 and nearest up."""
     if source == target:
         return nn.Identity()
     if source > target:
@@ -41,7 +41,7 @@ class _Sum(nn.ModuleList):
     """One path per branch, their ends added."""
 
     def forward(self, xs: list[Tensor]) -> Tensor:
-        """Feature maps of all branches in; one feature map out."""
+        """Map the feature maps of all branches to one feature map."""
         total: Tensor = reduce(torch.add, (path(x) for path, x in zip(self, xs, strict=True)))
         return total
 
@@ -64,7 +64,7 @@ class ParallelModule(nn.Module):
         )
 
     def forward(self, xs: list[Tensor]) -> list[Tensor]:
-        """Feature maps in, one per branch; feature maps out, one per output."""
+        """Map feature maps, one per branch, to feature maps, one per output."""
         xs = [branch(x) for branch, x in zip(self.branches, xs, strict=True)]
         return [torch.relu(paths(xs)) for paths in self.fuse_layers]
 
@@ -101,7 +101,7 @@ class HRNet(nn.Module):
         init_head(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Heatmaps (N, K, H/4, W/4) of normalized crops (N, 3, H, W)."""
+        """Return heatmaps (N, K, H/4, W/4) of normalized crops (N, 3, H, W)."""
         x = torch.relu(self.bn1(self.conv1(x)))  # (N, 64, H/2, W/2)
         x = torch.relu(self.bn2(self.conv2(x)))  # (N, 64, H/4, W/4)
         x = self.layer1(x)  # (N, 256, H/4, W/4)

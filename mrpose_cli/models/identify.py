@@ -24,6 +24,7 @@ from mrpose_cli.models.checkpoint import (
 )
 from mrpose_cli.models.recognition import Recognized, recognize
 from mrpose_cli.models.registry import canonical, check_size, list_models, model_info
+from mrpose_cli.skeletons import Skeleton, get_skeleton
 from mrpose_cli.weights.manifest import PoseEntry, find_pose, load_manifest
 from mrpose_cli.weights.store import WeightsStore
 
@@ -40,7 +41,22 @@ _CONVENTIONS = {
     ("RTMPose", "mmpose"): "mmpose-simcc",
 }
 _BY_LAYOUT = {"authors": "authors-bgr", "mmpose": "mmpose", "mrpose": "mrpose"}
-_SKELETONS = {16: "mpii16", 17: "coco17", 26: "coco17"}  # Halpe's 26 joints begin with COCO's 17
+# What a number of joints means where one convention alone has it. Halpe's 26 joints begin with COCO's.
+_SKELETONS = {
+    16: "mpii16",
+    17: "coco17",
+    20: "animalpose",
+    26: "coco17",
+    68: "face68",
+    133: "coco-wholebody133",
+}
+_ALSO = {26: ("halpe26",)}
+# Where several are: what mmpose calls the datasets in the names of files.
+_DATASETS = {
+    "ap10k": "ap10k",
+    "crowdpose": "crowdpose14",
+    **dict.fromkeys(("wholebody-hand", "wholebody_hand", "onehand10k", "hand5", "freihand2d"), "hand21"),
+}
 
 
 def identify(
@@ -48,24 +64,28 @@ def identify(
     model: str | None = None,
     input_size: tuple[int, int] | None = None,
     remark: Callable[[str], None] = lambda note: None,
+    skeleton: Skeleton | None = None,
 ) -> PoseEntry:
-    """The entry of a weights file: what network it holds and what that network expects.
+    """Identify a weights file: return the entry with its network and what that network expects.
 
-    In this order: the metadata that :func:`convert` and ``mrpose export`` write; the manifest's row called
-    ``model``; the row whose file has this name; the network that the tensors fit, with the conventions of
-    whoever's layout the keys are in.
+    The sources, in this order: the metadata that :func:`convert` and ``mrpose export`` write; the manifest's
+    row called ``model``; the row whose file has this name; the network that the tensors fit, with the
+    conventions of the code whose layout the keys have.
 
     Args:
         path: The file.
         model: A row of the manifest, or a network of the registry.
         input_size: Height and width of the crops it was trained on; None for what is found out.
-        remark: Told in a line if the size had to be assumed.
+        remark: Called with a line if the size had to be assumed.
+        skeleton: What its joints are; None for what the file or their number says.
 
     Raises:
-        UsageError: ``model`` is neither, or it or ``input_size`` contradicts the file.
+        UsageError: ``model`` is neither, or it, ``input_size`` or ``skeleton`` contradicts the file.
         WeightsError: the file cannot be read, or nothing tells what it is.
     """
-    entry, doubt = _identify(path, model)
+    entry, doubt = _identify(path, model, skeleton)
+    if skeleton is not None:
+        entry = entry.read_as(skeleton, own=True)
     if input_size is not None:
         return _resized(path, entry, input_size)
     if doubt:
@@ -75,8 +95,8 @@ def identify(
     return entry
 
 
-def _identify(path: Path, model: str | None) -> tuple[PoseEntry, str]:
-    """The entry, and why its input size is doubtful, in words; empty if it is not."""
+def _identify(path: Path, model: str | None, skeleton: Skeleton | None) -> tuple[PoseEntry, str]:
+    """Return the entry, and why its input size is doubtful, in words; empty if it is not."""
     written = read_entry(path)
     if written is not None:
         if model is not None and canonical(model) not in (written.name, written.arch):
@@ -94,7 +114,7 @@ def _identify(path: Path, model: str | None) -> tuple[PoseEntry, str]:
     if model is not None and found.name != canonical(model):
         raise WeightsError(f"{path} holds {found.name}, not {model}")
     stated = found.input_size or _size_in(path.name)
-    return _entry(path, found, stated), "" if stated else "does not state its input size"
+    return _entry(path, found, stated, skeleton), "" if stated else "does not state its input size"
 
 
 def _row(path: Path, row: PoseEntry) -> tuple[PoseEntry, str]:
@@ -107,7 +127,7 @@ def _row(path: Path, row: PoseEntry) -> tuple[PoseEntry, str]:
 
 
 def _resized(path: Path, entry: PoseEntry, size: tuple[int, int]) -> PoseEntry:
-    """The entry for crops of another size, of which no figures are known."""
+    """Return the entry for crops of another size, for which no figures are known."""
     if size == entry.input_size:
         return entry
     if entry.format != "torch" or model_info(entry.arch).input_size is not None:
@@ -119,7 +139,7 @@ def _resized(path: Path, entry: PoseEntry, size: tuple[int, int]) -> PoseEntry:
 
 
 def read_entry(path: Path) -> PoseEntry | None:
-    """The entry in a file's metadata; None if it has none.
+    """Read the entry in a file's metadata; None if it has none.
 
     Raises:
         WeightsError: there is an entry and it is not valid.
@@ -152,6 +172,7 @@ def convert(
     model: str | None = None,
     input_size: tuple[int, int] | None = None,
     remark: Callable[[str], None] = lambda note: None,
+    skeleton: Skeleton | None = None,
 ) -> PoseEntry:
     """Write a checkpoint as safetensors in this package's keys, with its entry in the metadata.
 
@@ -161,6 +182,7 @@ def convert(
         model: As for :func:`identify`.
         input_size: The same.
         remark: The same.
+        skeleton: The same.
 
     Returns:
         The entry that was written.
@@ -172,7 +194,7 @@ def convert(
     """
     if target.suffix != ".safetensors":
         raise UsageError(f"{target} must end in .safetensors")
-    entry = identify(source, model, input_size, remark)
+    entry = identify(source, model, input_size, remark, skeleton)
     network = load_checkpoint(entry.arch, source, entry.joints, entry.input_size)
     entry = entry.model_copy(
         update={"file": file_name(target), "format": "torch", "sha256": None, "sources": ()}
@@ -195,7 +217,7 @@ def write_safetensors(path: Path, network: nn.Module, entry: PoseEntry) -> None:
 
 
 def load_model(source: str | Path, *, store: WeightsStore | None = None) -> nn.Module:
-    """A network with its weights, in evaluation mode, float32, on the CPU.
+    """Load a network with its weights, in evaluation mode, float32, on the CPU.
 
     Args:
         source: A weights file in any layout, or the name of a row of ``mrpose models``, which is
@@ -225,26 +247,39 @@ def load_model(source: str | Path, *, store: WeightsStore | None = None) -> nn.M
     return load_checkpoint(entry.arch, path, entry.joints, entry.input_size)
 
 
-def _entry(path: Path, found: Recognized, input_size: tuple[int, int] | None) -> PoseEntry:
+def _entry(
+    path: Path, found: Recognized, input_size: tuple[int, int] | None, skeleton: Skeleton | None
+) -> PoseEntry:
     family = model_info(found.name).family
     name = _CONVENTIONS.get((family, found.layout), _BY_LAYOUT[found.layout])
     if found.joints == 16 and f"{name}-mpii" in load_manifest().conventions:
         name = f"{name}-mpii"
-    if found.joints not in _SKELETONS:
-        raise WeightsError(f"{path} is {found.name} with {found.joints} joints, a skeleton that is not known")
+    if skeleton is None or len(skeleton.joints) != found.joints:
+        skeleton = _skeleton_of(path, found)
+    square = found.joints == 16 or skeleton.category != "person"  # as mmpose trains for animals, hands, faces
     conventions: dict[str, Any] = dict(load_manifest().conventions[name])
     conventions |= {"licence": "not stated", "conventions": name}
     return PoseEntry(
         name=found.name,
         file=file_name(path),
         arch=found.name,
-        input_size=input_size or ((256, 256) if found.joints == 16 else (256, 192)),
-        **{**conventions, "joints": found.joints, "skeleton": _SKELETONS[found.joints]},
+        input_size=input_size or ((256, 256) if square else (256, 192)),
+        **{**conventions, "joints": found.joints, "skeleton": skeleton, "also": _ALSO.get(found.joints, ())},
     )
 
 
+def _skeleton_of(path: Path, found: Recognized) -> Skeleton:
+    for word, name in _DATASETS.items():
+        if word in path.name.lower() and len(get_skeleton(name).joints) == found.joints:
+            return get_skeleton(name)
+    if found.joints not in _SKELETONS:
+        remedy = f"say which they are with {parameter('joints')} NAME or FILE (`mrpose skeletons list`)"
+        raise WeightsError(f"{path} is {found.name} with {found.joints} joints; {remedy}")
+    return get_skeleton(_SKELETONS[found.joints])
+
+
 def parse_size(text: str) -> tuple[int, int]:
-    """Height and width of ``"256x192"``.
+    """Parse height and width from ``"256x192"``.
 
     Raises:
         UsageError: the text is not of that form, or no network takes the size.
@@ -258,11 +293,11 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 def _size_in(name: str) -> tuple[int, int] | None:
-    """Height and width in a file name such as ``pose_hrnet_w32_384x288.pth``."""
+    """Find height and width in a file name such as ``pose_hrnet_w32_384x288.pth``."""
     match = re.search(r"(?<!\d)(\d{3})x(\d{3})(?!\d)", name)
     return (int(match[1]), int(match[2])) if match else None
 
 
 def file_name(path: Path) -> str:
-    """A file's name with what entries cannot have in theirs, such as spaces, replaced."""
+    """Return a file's name, with characters that entry names cannot have, such as spaces, replaced."""
     return re.sub(r"[^\w.\-+]|^\W+", "_", path.name)

@@ -22,9 +22,9 @@ MMPOSE_PREFIXES: Rule = (r"^(backbone|head|keypoint_head)\.", "")
 
 
 def rename(state: Mapping[str, Tensor], rules: Iterable[Rule]) -> State:
-    """``state`` under new names: for each key the first rule whose pattern is found in it applies.
+    """Rename the keys of ``state``: to each key the first rule whose pattern is found in it applies.
 
-    A key whose new name is taken already keeps its old one: no tensor is lost without a word.
+    A key whose new name is taken already keeps its old one, so that no tensor is lost silently.
     """
     compiled = [(re.compile(pattern), replacement) for pattern, replacement in rules]
     renamed: State = {}
@@ -40,5 +40,5 @@ def rename(state: Mapping[str, Tensor], rules: Iterable[Rule]) -> State:
 
 
 def without_prefixes(state: Mapping[str, Tensor]) -> State:
-    """The remap of networks whose keys are the authors': only mmpose's prefixes are taken off."""
+    """Remap the keys of networks that use their authors' names: only mmpose's prefixes are removed."""
     return rename(state, (MMPOSE_PREFIXES,))

@@ -69,14 +69,14 @@ class Pyramid(nn.Module):
         self.predict = nn.ModuleList(_Predict(joints) for _ in range(4))
 
     def forward(self, c5: Tensor) -> list[Tensor]:
-        """p5, p4, p3, p2 from layer4's (N, 2048, h, w)."""
+        """Return p5, p4, p3, p2 from layer4's (N, 2048, h, w)."""
         features = [self.lateral(c5) + self.enhance(c5)]
         for step in self.rise:
             features.append(step(features[-1]))
         return features
 
     def enhance(self, c5: Tensor) -> Tensor:
-        """Averages of (N, 2048, h, w) over a few large cells, brought back and weighted: (N, 256, h, w)."""
+        """Average (N, 2048, h, w) over a few large cells, resize back and weight: (N, 256, h, w)."""
         height, width = c5.shape[-2:]
         pooled = []
         for ratio, conv in zip(POOL_RATIOS, self.pooled, strict=True):
@@ -99,7 +99,7 @@ class _Predict(nn.Sequential):
         )
 
     def at(self, x: Tensor, size: tuple[int, int]) -> Tensor:
-        """Heatmaps (N, K, *size) of (N, 256, h, w)."""
+        """Return heatmaps (N, K, *size) of (N, 256, h, w)."""
         *convs, norm = self
         for conv in convs:
             x = conv(x)
@@ -118,7 +118,7 @@ class Bottleneck(nn.Module):
         self.downsample = nn.Sequential(nn.Conv2d(inputs, 256, 1, bias=False), nn.BatchNorm2d(256))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, inputs, h, w) to (N, 256, h, w)."""
+        """Map (N, inputs, h, w) to (N, 256, h, w)."""
         y = torch.relu(self.bn1(self.conv1(x)))
         y = torch.relu(self.bn2(self.conv2(y)))
         return torch.relu(self.bn3(self.conv3(y)) + self.downsample(x))
@@ -141,7 +141,7 @@ class Refinement(nn.Module):
         )
 
     def forward(self, features: list[Tensor]) -> Tensor:
-        """Heatmaps (N, K, H/4, W/4) of p5, p4, p3, p2."""
+        """Return heatmaps (N, K, H/4, W/4) of p5, p4, p3, p2."""
         raised = [level(x) for level, x in zip(self.levels, features, strict=True)]
         heatmaps: Tensor = self.predict(torch.cat(raised, 1))
         return heatmaps
@@ -164,12 +164,12 @@ class MLPE(ResNeStBackbone):
         init_maps(*self.pyramid.predict, self.refine.predict)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Heatmaps (N, K, H/4, W/4) of normalized crops (N, 3, H, W)."""
+        """Return heatmaps (N, K, H/4, W/4) of normalized crops (N, 3, H, W)."""
         heatmaps: Tensor = self.refine(self.pyramid(self.features(x)[3]))
         return heatmaps
 
     def predictions(self, x: Tensor) -> list[Tensor]:
-        """For training: heatmaps (N, K, H/4, W/4) of the pyramid, coarse to fine, then the output."""
+        """Return heatmaps (N, K, H/4, W/4) for training: the pyramid's, coarse to fine, then the output."""
         features = self.pyramid(self.features(x)[3])
         refined: Tensor = self.refine(features)
         height, width = refined.shape[-2:]
@@ -178,7 +178,7 @@ class MLPE(ResNeStBackbone):
 
 
 def remap(state: Mapping[str, Tensor]) -> State:
-    """Keys of the authors' MLPE as this network's."""
+    """Rename the keys of the authors' MLPE to this network's."""
     return rename(state, _AUTHORS)
 
 

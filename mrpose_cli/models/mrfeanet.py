@@ -47,7 +47,7 @@ class FeatureAverage(nn.Module):
         init_head(*(module for name, module in self.named_children() if name.startswith(("deconv", "final"))))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Heatmaps (N, K, H/4, W/4) of normalized crops (N, 3, H, W)."""
+        """Return heatmaps (N, K, H/4, W/4) of normalized crops (N, 3, H, W)."""
         c1, c2, c3, c4 = self.features(x)
         x4 = self.deconv13(self.deconv12(self.deconv11(c4)))  # (N, C, H/4, W/4), as the next two
         x3 = self.deconv22(self.deconv21(c3))

@@ -42,7 +42,7 @@ class MRHeatNet(ResNetBackbone):
         init_head(*(module for name, module in self.named_children() if name.startswith(prefixes)))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Heatmaps (N, K, H/4, W/4) of normalized crops (N, 3, H, W)."""
+        """Return heatmaps (N, K, H/4, W/4) of normalized crops (N, 3, H, W)."""
         _, _, _, c4 = self.features(x)
         d1 = self.deconv1(c4)  # (N, 256, H/16, W/16)
         d2 = self.deconv2(d1)  # (N, 256, H/8, W/8)

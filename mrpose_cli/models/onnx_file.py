@@ -47,7 +47,7 @@ _MESSAGES = {
 
 
 def read_initializers(path: Path) -> State:
-    """The float32 weights of an ONNX file by their names there, in the order in which the graph uses them.
+    """Read the float32 weights of an ONNX file by name, in the order in which the graph uses them.
 
     Raises:
         OSError: the file cannot be read.
@@ -60,12 +60,12 @@ def read_initializers(path: Path) -> State:
 
 
 def read_properties(path: Path) -> dict[str, str]:
-    """The metadata of an ONNX file; errors as for :func:`read_initializers`."""
+    """Read the metadata of an ONNX file; errors as for :func:`read_initializers`."""
     return {item.key: item.value for item in _parsed(path).metadata_props}
 
 
 def check_alone(path: Path) -> None:
-    """Make sure that an ONNX file holds its weights itself: it may name other files to be read as such.
+    """Check that an ONNX file holds its weights itself: it may name other files to be read as such.
 
     Raises:
         WeightsError: it does not, or it is no ONNX file.
@@ -82,7 +82,7 @@ def check_alone(path: Path) -> None:
 
 
 def _names_files(message: Any) -> bool:
-    """Whether a tensor somewhere in a message has its values elsewhere."""
+    """Return whether a tensor somewhere in a message has its values in another file."""
     if message.DESCRIPTOR.name == "Tensor":
         return bool(message.external_data) or message.data_location != 0
     for field, value in message.ListFields():

@@ -51,7 +51,7 @@ class ForeignCodeError(UnreadableError):
 
 
 def read_pickle(path: Path) -> Any:
-    """What a PyTorch file or a plain pickle holds, of dicts, lists, tuples, plain values and CPU tensors.
+    """Read the dicts, lists, tuples, plain values and CPU tensors of a PyTorch file or a plain pickle.
 
     Raises:
         ForeignCodeError: it holds something else.
@@ -87,7 +87,7 @@ def check_stored(path: Path) -> None:
 
 
 class _LeftOut:
-    """What stands in the place of everything harmless."""
+    """A stand-in for everything harmless."""
 
     def __init__(self, *_: Any) -> None: ...
 
@@ -109,7 +109,7 @@ class _TensorsOnly(pickle.Unpickler):
     """For plain pickles, which ``torch.load`` does not read: dictionaries of tensors."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """One of three functions."""
+        """Return one of three functions."""
         known = {
             "collections.OrderedDict": OrderedDict,
             "torch._utils._rebuild_tensor_v2": torch._utils._rebuild_tensor_v2,
@@ -126,6 +126,8 @@ def _open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
         _check_directory(file.read(), size)
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
+        if any(re.match("[^/]+/code/", member.filename) for member in members):
+            raise ForeignCodeError("TorchScript; pass the weights that it was made of")
         for member in members:
             if member.compress_type != zipfile.ZIP_STORED or member.compress_size != member.file_size:
                 raise UnreadableError("it is compressed, which PyTorch's files never are")
@@ -156,7 +158,7 @@ class _Storage(NamedTuple):
 
 
 class _Look:
-    """What a file would have its reader do, done by Python's own unpickler with stand-ins for all names.
+    """Runs a pickle in Python's own unpickler with stand-ins for all names, to see what it would do.
 
     Args:
         size: Of the file: bytes of tensors are in it, or they are not there.
@@ -181,7 +183,7 @@ class _Look:
         }
 
     def archive(self, archive: zipfile.ZipFile) -> None:
-        """Look at the form of torch.save."""
+        """Check a file of torch.save."""
         names = [name for name in archive.namelist() if name.count("/") == 1 and name.endswith("/data.pkl")]
         if len(names) != 1:
             raise UnreadableError("it is a zip file, but not PyTorch's")
@@ -193,7 +195,7 @@ class _Look:
             raise UnreadableError("it is damaged: a checksum is wrong")
 
     def legacy(self, file: IO[bytes]) -> Any:
-        """Look at the form of torch.save before 1.6: five pickles, then one storage after the other."""
+        """Check a file of torch.save before 1.6: five pickles, then one storage after the other."""
         outer, self._storages = self._storages, {}
         magic, _, _, content, keys = (self.pickle(file) for _ in range(5))
         if magic != _LEGACY:
@@ -204,14 +206,14 @@ class _Look:
         return content
 
     def pickle(self, file: IO[bytes]) -> Any:
-        """Look at the one pickle at which a file stands; the file then stands behind it."""
+        """Check the one pickle at the file's position, which then is behind it."""
         start = file.tell()
         self._measure(file)
         file.seek(start)
         return _StandIns(file, self).load()
 
     def _measure(self, file: IO[bytes]) -> None:
-        """Count the parts, and the tuples within tuples; the stack holds their depths."""
+        """Count the opcodes, and the nesting of tuples; the stack holds their depths."""
         stack: list[int] = []
         outer: list[list[int]] = []  # what is below each mark
         memo: dict[Any, int] = {}
@@ -241,7 +243,7 @@ class _Look:
             raise UnreadableError("it is not whole")
 
     def step(self, count: int = 1) -> None:
-        """Go on by so many parts."""
+        """Count further parts; too many are an error."""
         self._steps -= count
         if self._steps < 0:
             raise UnreadableError("it has far more parts than any network")
@@ -262,7 +264,7 @@ class _Look:
         return _LeftOut()
 
     def storage(self, what: str, kind: str, key: str, _: Any, count: int, view: Any = None) -> _Storage:
-        """What stands for the bytes of tensors."""
+        """Return the stand-in for the bytes of tensors."""
         known = _STORAGE.fullmatch(kind)
         if what != "storage" or known is None or not isinstance(key, str) or count < 0:
             raise UnreadableError(f"it holds tensors of an unknown kind ({kind})")
@@ -278,7 +280,7 @@ class _Look:
     def _tensor(
         self, storage: _Storage, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: Any
     ) -> object:
-        """Make sure that a tensor shows no value twice; PyTorch would make room for more."""
+        """Check that a tensor shows no value twice; PyTorch would allocate more for it."""
         numbers = (offset, *size, *stride)
         if len(size) != len(stride) or len(size) > _TENSOR_DIMS or any(not 0 <= n < 2**62 for n in numbers):
             raise UnreadableError("it holds a tensor of an impossible shape")
@@ -295,7 +297,7 @@ class _StandIns(pickle.Unpickler):
         self._look = look
 
     def find_class(self, module: str, name: str) -> Any:
-        """What stands for a name."""
+        """Return the stand-in for a name."""
         path = f"{module}.{name}".replace("__builtin__.", "builtins.")
         self._look.names.add(path)
         if _STORAGE.fullmatch(path):
@@ -305,7 +307,7 @@ class _StandIns(pickle.Unpickler):
         return self._look.stand_ins.get(path, _LeftOut)
 
     def persistent_load(self, reference: tuple[Any, ...]) -> _Storage:
-        """What stands for a storage."""
+        """Return the stand-in for a storage."""
         return self._look.storage(*reference)
 
 

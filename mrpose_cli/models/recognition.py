@@ -36,7 +36,7 @@ class Recognized(NamedTuple):
 
 
 def recognize(state: Mapping[str, Tensor], *, origin: str = "this checkpoint") -> Recognized:
-    """The network a state dict fits exactly, and its number of joints.
+    """Find the network that a state dict fits exactly, and its number of joints.
 
     Args:
         state: As :func:`~mrpose_cli.models.checkpoint.read_state_dict` gives it.
@@ -87,7 +87,7 @@ def _layout(info: ModelInfo, state: Mapping[str, Tensor], own: State) -> Layout:
 
 
 def _foreign(state: Mapping[str, Tensor]) -> str | None:
-    """A name for well-known networks of other kinds."""
+    """Return a name for well-known networks of other kinds."""
     if any(re.match(r"(model\.)*\d+\.(conv|cv1|m\.0)\.", key) for key in state):
         return "a YOLO detector"
     if "fc.weight" in state and "layer1.0.conv1.weight" in state:

@@ -72,7 +72,7 @@ def _load_families() -> None:
 
 
 def canonical(name: str) -> str:
-    """The registry's spelling of ``name``.
+    """Return the registry's spelling of ``name``.
 
     Lower case, hyphens, ``r50`` for ``res50`` and ``resnet50``, ``s50`` for ``resnest50``.
     """
@@ -81,13 +81,13 @@ def canonical(name: str) -> str:
 
 
 def list_models(pattern: str = "*") -> list[str]:
-    """Names of all networks that match a shell pattern, sorted, for instance ``"mrfea2-*"``."""
+    """List the names of all networks that match a shell pattern, sorted, for instance ``"mrfea2-*"``."""
     _load_families()
     return sorted(fnmatch.filter(_MODELS, canonical(pattern)))
 
 
 def model_info(name: str) -> ModelInfo:
-    """The registry's row for ``name``.
+    """Return the registry's row for ``name``.
 
     Raises:
         UsageError: no network has this name; the message proposes the nearest ones.
@@ -124,7 +124,7 @@ def create_model(name: str, joints: int = 17, input_size: tuple[int, int] = (256
 
 
 def check_size(height: int, width: int) -> None:
-    """See that networks can take crops of a size.
+    """Check that networks can take crops of a size.
 
     Raises:
         UsageError: they cannot.

@@ -47,7 +47,7 @@ class SplitAttention(nn.Module):
         self.fc2 = nn.Conv2d(inner, parts, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The weighted sum of the parts."""
+        """Return the weighted sum of the parts."""
         x = torch.relu(self.bn0(self.conv(x)))  # (N, R * C, h, w)
         parts = torch.unflatten(x, 1, (RADIX, -1))  # (N, R, C, h, w)
         pooled = parts.sum(1).mean((2, 3), keepdim=True)  # (N, C, 1, 1)
@@ -81,7 +81,7 @@ class Block(nn.Module):
             )
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, inputs, h, w) to (N, 4C, h / stride, w / stride)."""
+        """Map (N, inputs, h, w) to (N, 4C, h / stride, w / stride)."""
         y = torch.relu(self.bn1(self.conv1(x)))
         y = self.pool(self.conv2(y))
         return torch.relu(self.bn3(self.conv3(y)) + self.downsample(x))
@@ -118,7 +118,7 @@ class ResNeStBackbone(nn.Module):
         init_body(self)
 
     def features(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Feature maps of the four layers, at strides 4, 8, 16 and 32.
+        """Return the feature maps of the four layers, at strides 4, 8, 16 and 32.
 
         Args:
             x: (N, 3, H, W).

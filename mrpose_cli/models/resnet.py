@@ -35,7 +35,7 @@ class ResNetBackbone(nn.Module):
         self.channels = tuple(width * expansion for width in (64, 128, 256, 512))
 
     def features(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Feature maps of the four layers, at strides 4, 8, 16 and 32.
+        """Return the feature maps of the four layers, at strides 4, 8, 16 and 32.
 
         Args:
             x: (N, 3, H, W).
@@ -49,7 +49,7 @@ class ResNetBackbone(nn.Module):
 
 
 def deconv(inputs: int, outputs: int) -> nn.Sequential:
-    """Upsampling by two: transposed 4x4 convolution without bias, batch norm, ReLU.
+    """Make an upsampling by two: transposed 4x4 convolution without bias, batch norm, ReLU.
 
     Maps (N, inputs, h, w) to (N, outputs, 2h, 2w).
     """
@@ -61,17 +61,17 @@ def deconv(inputs: int, outputs: int) -> nn.Sequential:
 
 
 def init_body(*modules: nn.Module) -> None:
-    """Start convolutions that norms and ReLUs follow: He's normal distribution (fan out), biases zero."""
+    """Initialize convolutions before norms and ReLUs: He's normal distribution (fan out), biases zero."""
     _init_convolutions(modules, partial(nn.init.kaiming_normal_, mode="fan_out", nonlinearity="relu"))
 
 
 def init_head(*modules: nn.Module) -> None:
-    """Start a head's convolutions as SimpleBaseline's authors do: N(0, 0.001), biases zero."""
+    """Initialize a head's convolutions as SimpleBaseline's authors do: N(0, 0.001), biases zero."""
     _init_convolutions(modules, partial(nn.init.normal_, std=0.001))
 
 
 def init_maps(*heads: nn.Module) -> None:
-    """Start the norms that heads end in with small weights: heatmaps vary by about 0.1, not by 1."""
+    """Initialize the last norms of heads with small weights: heatmaps vary by about 0.1, not by 1."""
     for head in heads:
         norms = [module for module in head.modules() if isinstance(module, nn.BatchNorm2d)]
         nn.init.constant_(norms[-1].weight, 0.1)

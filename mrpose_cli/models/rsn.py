@@ -45,7 +45,7 @@ class ConvBN(nn.Module):
         self.relu = relu
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, inputs, h, w) to (N, outputs, h / stride, w / stride)."""
+        """Map (N, inputs, h, w) to (N, outputs, h / stride, w / stride)."""
         x = self.bn(self.conv(x))
         return torch.relu(x) if self.relu else x
 
@@ -54,7 +54,7 @@ class _Split(nn.ModuleList):
     """The 3x3 convolutions of one split, one after the other."""
 
     def forward(self, x: Tensor, before: Sequence[Tensor]) -> list[Tensor]:
-        """What each convolution gives; each also takes what the split before has at its depth."""
+        """Return each convolution's output; it also takes the previous split's output at its depth."""
         outs = []
         for depth, conv in enumerate(self):
             x = conv(x + before[depth] if depth < len(before) else x)
@@ -84,7 +84,7 @@ class StepsBlock(nn.Module):
             self.shortcut = ConvBN(inputs, outputs, 1, stride, relu=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, inputs, h, w) to (N, outputs, h / stride, w / stride)."""
+        """Map (N, inputs, h, w) to (N, outputs, h / stride, w / stride)."""
         outs: list[Tensor] = []
         last = []
         for part, split in zip(self.reduce(x).chunk(4, 1), self.steps, strict=True):
@@ -119,14 +119,14 @@ class UpUnit(nn.Module):
         self.predict = nn.Sequential(ConvBN(UNIT, UNIT, 1), ConvBN(UNIT, joints, 3, relu=False))
 
     def forward(self, down: Tensor, coarser: Tensor | None) -> Tensor:
-        """(N, channels, h, w) and the coarser unit's (N, 256, h/2, w/2) to (N, 256, h, w)."""
+        """Map (N, channels, h, w) and the coarser unit's (N, 256, h/2, w/2) to (N, 256, h, w)."""
         out: Tensor = self.lateral(down)
         if coarser is not None:
             out = out + self.rise(_resize(coarser, out.shape[-2:]))
         return torch.relu(out)
 
     def skip(self, down: Tensor, up: Tensor) -> Tensor:
-        """What the next stage adds to its level: (N, channels, h, w), from this unit's input and output."""
+        """Compute what the next stage adds to its level, (N, channels, h, w), from its input and output."""
         total: Tensor = self.skip_down(down) + self.skip_up(up)
         return total
 
@@ -156,7 +156,7 @@ class Stage(nn.Module):
         )
 
     def forward(self, x: Tensor, skips: Sequence[Tensor] | None) -> tuple[list[Tensor], list[Tensor]]:
-        """What the levels give on the way down, finest first, and the units on the way up, coarsest first.
+        """Return the outputs of the levels, finest first, and of the units on the way up, coarsest first.
 
         Args:
             x: (N, 64, H/4, W/4).
@@ -174,7 +174,7 @@ class Stage(nn.Module):
         return downs, ups
 
     def handover(self, downs: Sequence[Tensor], ups: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
-        """The next stage's input and skips from what :meth:`forward` gave."""
+        """Return the next stage's input and skips from the outputs of :meth:`forward`."""
         triples = zip(self.units, reversed(downs), ups, strict=True)
         skips = [unit.skip(down, up) for unit, down, up in triples]
         return self.units[3].cross(ups[3]), skips[::-1]
@@ -200,7 +200,7 @@ class PoseRefineMachine(nn.Module):
         self.pixel_weight = nn.Sequential(ConvBN(joints, joints, 1), ConvBN(joints, joints, 9, groups=joints))
 
     def forward(self, x: Tensor) -> Tensor:
-        """The refined heatmaps."""
+        """Return the refined heatmaps."""
         out: Tensor = self.conv(x)
         a = torch.sigmoid(self.joint_weight(out.mean((2, 3), keepdim=True)))  # (N, K, 1, 1)
         b = torch.sigmoid(self.pixel_weight(out))  # (N, K, h, w)
@@ -230,20 +230,20 @@ class RSN(nn.Module):
         init_maps(*(unit.predict for unit in self.units))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Heatmaps (N, K, H/4, W/4) of normalized crops (N, 3, H, W)."""
+        """Return heatmaps (N, K, H/4, W/4) of normalized crops (N, 3, H, W)."""
         finest = self.features(x)[-1]  # (N, 256, H/4, W/4)
         heatmaps: Tensor = self.refine(self.units[-1].predict(finest))
         return heatmaps
 
     def predictions(self, x: Tensor) -> list[Tensor]:
-        """The heatmaps of every unit for training, 4 * stages times (N, K, H/4, W/4), the output last."""
+        """Return every unit's heatmaps for training, 4 * stages times (N, K, H/4, W/4), the output last."""
         features = self.features(x)
         size = features[-1].shape[-2:]
         maps = [_resize(unit.predict(f), size) for unit, f in zip(self.units, features, strict=True)]
         return [*maps[:-1], self.refine(maps[-1])]
 
     def features(self, x: Tensor) -> list[Tensor]:
-        """What every unit gives: (N, 256, h, w) at strides 32, 16, 8, 4, stage after stage."""
+        """Return the output of every unit, (N, 256, h, w) at strides 32, 16, 8, 4, stage after stage."""
         x = self.maxpool(self.stem(x))  # (N, 64, H/4, W/4)
         skips: list[Tensor] | None = None
         features: list[Tensor] = []
@@ -303,7 +303,7 @@ _NAMES: tuple[Rule, ...] = (
 
 
 def remap(state: Mapping[str, Tensor]) -> State:
-    """Keys of the authors' RSN, or of mmpose's, as this network's.
+    """Rename the keys of the authors' RSN, or of mmpose's, to this network's.
 
     The authors' convolutions have biases. A batch norm follows each of them and subtracts its running
     mean, so the bias goes into that mean: (conv + bias) - mean = conv - (mean - bias).

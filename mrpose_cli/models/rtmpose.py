@@ -36,7 +36,7 @@ class ScaleNorm(nn.Module):
         self.g = nn.Parameter(torch.ones(1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(..., width) to the same shape."""
+        """Map (..., width) to the same shape."""
         rms: Tensor = torch.linalg.vector_norm(x, dim=-1, keepdim=True) * self.scale
         return x / rms.clamp(min=1e-5) * self.g
 
@@ -49,7 +49,7 @@ class _Scale(nn.Module):
         self.scale = nn.Parameter(torch.ones(width))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(..., width) to the same shape."""
+        """Map (..., width) to the same shape."""
         return x * self.scale
 
 
@@ -66,7 +66,7 @@ class GatedAttention(nn.Module):
         self.res_scale = _Scale(HIDDEN)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, K, 256) to the same shape."""
+        """Map (N, K, 256) to the same shape."""
         u, v, base = torch.split(F.silu(self.uv(self.ln(x))), [EXPANDED, EXPANDED, QUERY], -1)
         query, key = (base.unsqueeze(2) * self.gamma + self.beta).unbind(2)  # (N, K, 128) each
         weights = F.relu(query @ key.transpose(1, 2) / QUERY**0.5).square()  # (N, K, K)
@@ -110,7 +110,7 @@ class RTMPose(CSPNeXt):
         return super()._apply(apply, recurse)  # type: ignore[no-untyped-call, no-any-return]
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Scores over columns (N, K, 2W) and rows (N, K, 2H) of normalized crops (N, 3, H, W)."""
+        """Return scores over columns (N, K, 2W) and rows (N, K, 2H) of normalized crops (N, 3, H, W)."""
         x = self.features(x)[-1]  # (N, C, H/32, W/32)
         x = self.final_layer(x.to(self.final_layer.weight.dtype))  # (N, K, H/32, W/32)
         tokens = self.mlp(x.flatten(2))  # (N, K, 256)
@@ -119,21 +119,21 @@ class RTMPose(CSPNeXt):
 
 
 def _input_size(state: Mapping[str, Tensor]) -> tuple[int, int]:
-    """Height and width of the crops from the sizes of the two classifiers."""
+    """Return height and width of the crops from the sizes of the two classifiers."""
     return state["cls_y.weight"].shape[0] // BINS_PER_PIXEL, state["cls_x.weight"].shape[0] // BINS_PER_PIXEL
 
 
 def remap(state: Mapping[str, Tensor]) -> State:
-    """Keys of mmpose's RTMPose, of its checkpoints or its ONNX files, as this network's."""
+    """Rename the keys of mmpose's RTMPose, of its checkpoints or its ONNX files, to this network's."""
     own = rename(state, (MMPOSE_PREFIXES,))
     return _unfolded(own) if "gau.ln.g" in own and "gau.uv.weight" not in own else own
 
 
 def _unfolded(state: State) -> State:
-    """The tensors of an ONNX file, in the graph's order, by this network's keys.
+    """Map the tensors of an ONNX file, in the graph's order, to this network's keys.
 
     Its convolutions, which have their norms folded in, and its transposed matrices have no names: they come
-    in the order of the modules. The norms get the biases and do nothing else until they are given statistics.
+    in the order of the modules. The norms get the biases and nothing else until they are given statistics.
     """
     named = {key: value for key, value in state.items() if "." in key and "::" not in key}
     rest = [value for key, value in state.items() if key not in named]
@@ -157,7 +157,7 @@ def _unfolded(state: State) -> State:
 
 @cache
 def _conv_norms(size: str) -> list[tuple[str, float]]:
-    """Names of a CSPNeXt's convolutions with norms, in the order they are called in, and the norms' eps."""
+    """List a CSPNeXt's convolutions with norms, in calling order, by name, with the norms' eps."""
     with torch.device("meta"):
         network = CSPNeXt(size)
     return [(name, part.bn.eps) for name, part in network.named_modules() if isinstance(part, ConvBN)]

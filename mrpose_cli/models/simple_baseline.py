@@ -26,7 +26,7 @@ class SimpleBaseline(resnet.ResNetBackbone):
         self.deconv_layers, self.final_layer = _head(self.channels[3], joints)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Heatmaps (N, K, H/4, W/4) of normalized crops (N, 3, H, W)."""
+        """Return heatmaps (N, K, H/4, W/4) of normalized crops (N, 3, H, W)."""
         heatmaps: Tensor = self.final_layer(self.deconv_layers(self.features(x)[3]))
         return heatmaps
 
@@ -39,7 +39,7 @@ class SimpleBaselineS(resnest.ResNeStBackbone):
         self.deconv_layers, self.final_layer = _head(self.channels[3], joints)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Heatmaps (N, K, H/4, W/4) of normalized crops (N, 3, H, W)."""
+        """Return heatmaps (N, K, H/4, W/4) of normalized crops (N, 3, H, W)."""
         heatmaps: Tensor = self.final_layer(self.deconv_layers(self.features(x)[3]))
         return heatmaps
 

@@ -63,7 +63,7 @@ class Layer:
 
 
 def layers(name: str, joints: int = 17, input_size: tuple[int, int] = (256, 192)) -> list[Layer]:
-    """A network's parts, in the order they are defined, with the shapes of what they give.
+    """List a network's parts, in the order they are defined, with the shapes of their outputs.
 
     Args:
         name: A name of :func:`~mrpose_cli.models.registry.list_models`.

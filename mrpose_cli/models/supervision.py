@@ -35,12 +35,12 @@ class Intermediate(Protocol):
     supervision: Sequence[Supervision]
 
     def predictions(self, x: Tensor) -> list[Tensor]:
-        """Heatmaps (N, K, H/4, W/4) of normalized crops (N, 3, H, W), coarse to fine, the output last."""
+        """Return heatmaps (N, K, H/4, W/4) of crops (N, 3, H, W), coarse to fine, the output last."""
         ...
 
 
 class Trainable(nn.Module):
-    """A network as it is trained: all its predictions come out, not only the last.
+    """A network in training: it returns all its predictions, not only the last.
 
     Every parameter has a part in one of them, as data-parallel training wants it.
 
@@ -60,5 +60,5 @@ class Trainable(nn.Module):
         self.supervision = network.supervision if isinstance(network, Intermediate) else (Supervision(),)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Heatmaps (N, K, H/4, W/4) of normalized crops (N, 3, H, W), the output last."""
+        """Return heatmaps (N, K, H/4, W/4) of normalized crops (N, 3, H, W), the output last."""
         return [self.network(x)] if self._predictions is None else self._predictions(x)

@@ -41,7 +41,7 @@ class CropSpec:
 
 
 def crop_affines(boxes: NDArray[np.floating], spec: CropSpec) -> NDArray[np.float64]:
-    """The transforms from image pixels to crop pixels.
+    """Compute the transforms from image pixels to crop pixels.
 
     Args:
         boxes: (P, 4), x1 y1 x2 y2 in image pixels.
@@ -69,7 +69,7 @@ def crop_affines(boxes: NDArray[np.floating], spec: CropSpec) -> NDArray[np.floa
 
 
 def crop_sizes(boxes: NDArray[np.floating], spec: CropSpec) -> NDArray[np.float64]:
-    """Width and height of what is cut out for each box: padded, and fitted to the crop's aspect ratio.
+    """Compute width and height of the area of each crop: the box, padded and fitted to the crop's aspect.
 
     Args:
         boxes: (P, 4), x1 y1 x2 y2 in image pixels.
@@ -92,7 +92,7 @@ def crop_sizes(boxes: NDArray[np.floating], spec: CropSpec) -> NDArray[np.float6
 
 
 def to_image(points: NDArray[np.floating], affines: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Carry crop coordinates back into the image.
+    """Map crop coordinates back into the image.
 
     Args:
         points: (P, K, 2) in crop pixels.
@@ -107,7 +107,7 @@ def to_image(points: NDArray[np.floating], affines: NDArray[np.float64]) -> NDAr
 
 
 def warp(image: NDArray[np.uint8], affine: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Cut one person out, bilinearly, black beyond the image's edge.
+    """Crop one person, with bilinear interpolation, black beyond the image's edge.
 
     Args:
         image: (H, W, 3) uint8.
@@ -128,7 +128,7 @@ def warp(image: NDArray[np.uint8], affine: NDArray[np.float64], size: tuple[int,
 
 
 def _window(affine: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.float64]:
-    """The part of the image plane that a crop looks at: x1 y1, x2 y2, (2, 2)."""
+    """Return the part of the image plane that a crop covers: x1 y1, x2 y2, (2, 2)."""
     corners = np.array([[0.0, 0.0], size[::-1]])
     return np.asarray((corners - affine[:, 2]) / affine[[0, 1], [0, 1]])
 
@@ -136,7 +136,7 @@ def _window(affine: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.fl
 def _cut_window(
     image: NDArray[np.uint8], affine: NDArray[np.float64], reach: NDArray[np.float64]
 ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    """The pixels that a crop looks at, of many every second or third, and the transform from them."""
+    """Take the pixels that a crop covers, subsampled by an integer if there are many, and their transform."""
     end = np.array(image.shape[1::-1])
     first, last = np.clip(reach + np.array([[-2], [3]]), 0, end).astype(int)  # x y
     excess = np.maximum((last - first) / _LARGEST_WARP_SIDE, np.abs(reach).max(0) / _FARTHEST_SOURCE)

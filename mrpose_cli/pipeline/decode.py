@@ -34,7 +34,7 @@ _BLUR = {"dark": 11, "udp": 11, "megvii": 5, "second-peak": 5}
 
 
 def decode(output: Output, entry: PoseEntry) -> tuple[Tensor, Tensor]:
-    """Keypoints (N, K, 2) in crop pixels and scores (N, K) of an output, by its checkpoint's rule."""
+    """Decode an output to keypoints (N, K, 2) in crop pixels and scores (N, K), by its checkpoint's rule."""
     if isinstance(output, tuple):
         return decode_simcc(*output)
     return decode_heatmaps(output, entry.codec, entry.input_size, entry.blur)
@@ -43,7 +43,7 @@ def decode(output: Output, entry: PoseEntry) -> tuple[Tensor, Tensor]:
 def decode_heatmaps(
     maps: Tensor, codec: CodecName, input_size: tuple[int, int], blur: int | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Keypoints and scores of heatmaps.
+    """Decode heatmaps to keypoints and scores.
 
     Args:
         maps: (N, K, h, w) of any float type.
@@ -90,7 +90,7 @@ def decode_heatmaps(
 
 
 def decode_simcc(x: Tensor, y: Tensor, split: float = 2.0) -> tuple[Tensor, Tensor]:
-    """Keypoints and scores of SimCC's distributions along the two axes.
+    """Decode SimCC's distributions along the two axes to keypoints and scores.
 
     Args:
         x: (N, K, W * split) along the crop's width.
@@ -146,20 +146,20 @@ def flip_simcc(x: Tensor, y: Tensor, order: Sequence[int]) -> tuple[Tensor, Tens
 
 
 def _finite(keypoints: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
-    """Joints as they are, (0, 0) with a score of 0 where any of the three numbers is not finite."""
+    """Keep finite joints; set those where any of the three numbers is not finite to (0, 0) with score 0."""
     finite = keypoints.isfinite().all(-1) & scores.isfinite()
     return torch.where(finite[..., None], keypoints, 0.0), torch.where(finite, scores, 0.0)
 
 
 def _peaks(maps: Tensor) -> tuple[Tensor, Tensor]:
-    """Cell (x, y) of each map's highest value, float (N, K, 2), and the value (N, K)."""
+    """Find each map's highest cell (x, y), float (N, K, 2), and its value (N, K)."""
     scores, index = maps.flatten(2).max(-1)
     width = maps.shape[-1]
     return torch.stack([index % width, index // width], -1).float(), scores
 
 
 def _around(maps: Tensor, cells: Tensor, radius: int) -> Tensor:
-    """Values around each cell, (N, K, 2r+1, 2r+1) by row and column; beyond the edge its nearest cell."""
+    """Take the values around each cell, (N, K, 2r+1, 2r+1) by row and column; edges are replicated."""
     height, width = maps.shape[-2:]
     steps = torch.arange(-radius, radius + 1, device=maps.device)
     columns = (cells[..., 0, None].long() + steps).clamp(0, width - 1)  # (N, K, 2r+1)
@@ -169,13 +169,13 @@ def _around(maps: Tensor, cells: Tensor, radius: int) -> Tensor:
 
 
 def _off_border(maps: Tensor, cells: Tensor, far: int) -> Tensor:
-    """Per axis, whether a cell is the third or later and has ``far`` cells or more behind it, (N, K, 2)."""
+    """Return per axis whether a cell is the third or later with ``far`` or more behind it, (N, K, 2)."""
     last = torch.tensor([maps.shape[-1], maps.shape[-2]], device=cells.device) - 1
     return (cells >= 2) & (cells <= last - far)
 
 
 def _slope_sign(maps: Tensor, cells: Tensor) -> Tensor:
-    """Which neighbor is higher, per axis: -1, 0 or 1, (N, K, 2)."""
+    """Return which neighbor is higher, per axis: -1, 0 or 1, (N, K, 2)."""
     around = _around(maps, cells, 1)
     return torch.stack(
         [around[..., 1, 2] - around[..., 1, 0], around[..., 2, 1] - around[..., 0, 1]], -1
@@ -184,7 +184,7 @@ def _slope_sign(maps: Tensor, cells: Tensor) -> Tensor:
 
 @cache
 def _gaussian(length: int, kernel: int, device: torch.device) -> Tensor:
-    """The blur along an axis as a banded matrix (length, length); beyond the axis's ends are zeros."""
+    """Make the blur along an axis as a banded matrix (length, length); beyond the axis's ends are zeros."""
     taps = cv2.getGaussianKernel(kernel, 0).ravel()
     half = kernel // 2
     padded = sum(tap * np.eye(length, k=step - half) for step, tap in enumerate(taps))
@@ -193,7 +193,7 @@ def _gaussian(length: int, kernel: int, device: torch.device) -> Tensor:
 
 
 def _towards_second(maps: Tensor, cells: Tensor) -> Tensor:
-    """Unit vectors from each map's highest cell to its second highest, (N, K, 2)."""
+    """Return unit vectors from each map's highest cell to its second highest, (N, K, 2)."""
     peak = (cells[..., 1] * maps.shape[-1] + cells[..., 0]).long()[..., None]
     second, _ = _peaks(maps.flatten(2).scatter(-1, peak, 0.0).view_as(maps))
     step = second - cells
@@ -202,7 +202,7 @@ def _towards_second(maps: Tensor, cells: Tensor) -> Tensor:
 
 
 def _blur(maps: Tensor, kernel: int) -> Tensor:
-    """Gaussian blur, rescaled so that each map keeps its highest value."""
+    """Blur with a Gaussian, rescaled so that each map keeps its highest value."""
     blurred = _smooth(maps, kernel)
     highest = blurred.amax((-2, -1), keepdim=True)
     return blurred * maps.amax((-2, -1), keepdim=True) / highest.masked_fill(highest == 0, 1.0)
@@ -210,7 +210,7 @@ def _blur(maps: Tensor, kernel: int) -> Tensor:
 
 @full_float32()
 def _smooth(maps: Tensor, kernel: int) -> Tensor:
-    """Gaussian blur with zeros beyond the border."""
+    """Blur with a Gaussian, with zeros beyond the border."""
     rows, columns = (_gaussian(length, kernel, maps.device) for length in maps.shape[-2:])
     smooth: Tensor = rows @ (maps @ columns)  # both matrices are symmetric
     return smooth
@@ -241,7 +241,7 @@ def _newton_udp(blurred: Tensor, cells: Tensor) -> Tensor:
 
 
 def _solve(dx: Tensor, dy: Tensor, dxx: Tensor, dyy: Tensor, dxy: Tensor) -> Tensor:
-    """-H^-1 g for symmetric 2x2 matrices H, float32 (N, K, 2); zero where H has no inverse."""
+    """Compute -H^-1 g for symmetric 2x2 matrices H, float32 (N, K, 2); zero where H has no inverse."""
     determinant = (dxx * dyy - dxy * dxy)[..., None]
     step = torch.stack([dxy * dy - dyy * dx, dxy * dx - dxx * dy], -1)
     singular = determinant == 0

@@ -14,7 +14,6 @@ from mrpose_cli.pipeline.decode import decode, flip_average
 from mrpose_cli.pipeline.engines.base import Engine, Output
 from mrpose_cli.pipeline.precision import full_float32
 from mrpose_cli.pipeline.profile import Stage, StageClock
-from mrpose_cli.skeletons import get_skeleton
 from mrpose_cli.weights.manifest import PoseEntry
 
 _VISIBLE = 0.2  # joints above it count for the person's score (HRNet's and SimpleBaseline's evaluation)
@@ -23,7 +22,7 @@ _MAP_STRIDE = 4  # crop pixels a cell when SimCC's distributions are shown as a 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Estimate:
-    """The network's answer for a batch of crops.
+    """The network's result for a batch of crops.
 
     Attributes:
         keypoints: (N, K, 2) float32, crop pixels, finite.
@@ -37,14 +36,14 @@ class Estimate:
 
 
 class PoseEstimator:
-    """Crops in, keypoints out.
+    """Estimates keypoints in crops.
 
     Args:
         engine: Maps normalized crops (N, 3, H, W) to heatmaps or SimCC distributions.
         entry: The checkpoint's row of the manifest.
         flip: Average with the mirrored crop's answer.
         keep_maps: Return maps for drawing.
-        clock: Where the time goes.
+        clock: Measures the time of each stage.
     """
 
     def __init__(
@@ -57,7 +56,7 @@ class PoseEstimator:
         clock: StageClock | None = None,
     ) -> None:
         self.entry = entry
-        self.skeleton = get_skeleton(entry.skeleton)
+        self.skeleton = entry.skeleton
         self.flip = flip
         self.engine = engine
         self.keep_maps = keep_maps
@@ -113,7 +112,7 @@ class PoseEstimator:
             )
 
     def _own_joints(self, output: Output) -> Output:
-        """The skeleton's joints, in float32; a network may give more (Halpe's 26 begin with COCO's 17)."""
+        """Keep the skeleton's joints, in float32; networks may have more (Halpe's 26 start with COCO's)."""
         joints = len(self.skeleton.joints)
         if isinstance(output, tuple):
             return output[0][:, :joints].float(), output[1][:, :joints].float()
@@ -132,7 +131,7 @@ class PoseEstimator:
     def person_scores(
         self, box_scores: NDArray[np.float32], scores: NDArray[np.float32]
     ) -> NDArray[np.float32]:
-        """Box score times mean joint score, by the checkpoint's rule.
+        """Multiply box scores by mean joint scores, by the checkpoint's rule.
 
         Args:
             box_scores: (P,).
@@ -143,13 +142,13 @@ class PoseEstimator:
 
 
 def mean_scores(scores: NDArray[np.floating], *, visible: bool = True) -> NDArray[np.float64]:
-    """(P,) mean score of each person's joints (P, K), of the visible ones only; 0 where there are none."""
+    """Compute the mean score (P,) of each person's joints (P, K), only the visible ones; 0 without any."""
     counted = scores > _VISIBLE if visible else np.ones_like(scores, bool)
     return np.asarray((scores * counted).sum(1) / np.maximum(counted.sum(1), 1))
 
 
 def _drawable(output: Output) -> Tensor:
-    """(N, h, w): highest value over the joints; SimCC's distributions multiplied into maps first."""
+    """Return the highest value over the joints, (N, h, w); SimCC's distributions become maps first."""
     if isinstance(output, tuple):
         # Bins come two to a pixel.
         bins = 2 * _MAP_STRIDE

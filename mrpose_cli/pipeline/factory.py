@@ -18,6 +18,7 @@ from mrpose_cli.pipeline.options import WHOLE_IMAGE, Dtype, EngineName, ModelOpt
 from mrpose_cli.pipeline.pipeline import Pipeline
 from mrpose_cli.pipeline.precision import computes_bf16
 from mrpose_cli.pipeline.profile import StageClock
+from mrpose_cli.skeletons import find_skeleton
 from mrpose_cli.weights.manifest import (
     DetectorEntry,
     PoseEntry,
@@ -30,12 +31,18 @@ from mrpose_cli.weights.store import WeightsStore
 
 DEFAULT_MODEL = "rtmpose-s"
 SHIPPED_MODEL = "mrfea2-cspnext-s"  # comes with mrpose, and runs where the default cannot be had
+DETECTORS: dict[str, type[YoloDetector | YoloxDetector]] = {
+    "yolo": YoloDetector,
+    "yolox": YoloxDetector,
+}
 DTYPES: dict[Dtype, torch.dtype] = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 # Crops per forward pass and frames per pass of the detector, unless the user says otherwise. Engines that
 # compute images side by side get so many for each that none of them waits long for the last ones.
 _BATCH_SIZES = {"cuda": 64, "mps": 32, "cpu": 8}
 _FRAME_BATCHES = {"cuda": 8, "mps": 4, "cpu": 1}
 _CROPS_EACH, _FRAMES_EACH, _MOST_FRAMES = 8, 4, 32
+
+Choice = tuple[EngineName, Dtype]  # what runs a network and what it computes in, neither of them "auto"
 
 
 def _warn(message: str) -> None:
@@ -48,6 +55,7 @@ def load_pipeline(
     *,
     weights: Path | str | None = None,
     input_size: tuple[int, int] | None = None,
+    joints: str | Path | None = None,
     device: str = ModelOptions.device,
     engine: EngineName = ModelOptions.engine,
     dtype: Dtype = ModelOptions.dtype,
@@ -71,6 +79,8 @@ def load_pipeline(
             ``"whole-image"``, or a :class:`Detector` of your own.
         weights: A file of the user's own, in any layout that ``mrpose weights convert`` understands.
         input_size: Height and width of the crops that ``weights`` was trained on; None for what it says.
+        joints: A skeleton by name, such as ``"halpe26"`` of ``"rtmpose-s"``, or for a file that does not say
+            it, a TOML or COCO JSON file; None for the model's.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
         engine: What runs the pose network, and the detector if it can: ``"openvino"``, ``"onnx"``,
             ``"torch"``; ``"auto"`` is OpenVINO on CPUs but Apple's, PyTorch elsewhere.
@@ -83,9 +93,9 @@ def load_pipeline(
         imgsz: Longer side of the detector's input in pixels; None for what it was trained with.
         keep_heatmaps: Return a map a person with the poses.
         store: Where weights are found; None for the user's cache.
-        clock: Where the time goes.
-        remark: Told in one line what should be known, such as that another network than the default runs; a
-            warning if not given.
+        clock: Measures the time of each stage.
+        remark: Called with notes for the user, one line each, for instance that another network than the
+            default runs; a warning if not given.
 
     Raises:
         UsageError: an unknown name, or a device this machine does not have.
@@ -95,6 +105,7 @@ def load_pipeline(
         model=model,
         weights=Path(weights) if weights else None,
         input_size=input_size,
+        joints=None if joints is None else str(joints),
         flip=flip,
         detector=detector if isinstance(detector, str) else detector.name,
         confidence=confidence,
@@ -125,12 +136,11 @@ def open_pipeline(
     clock: StageClock,
     remark: Callable[[str], None],
 ) -> Pipeline:
-    """Load what ``options`` name, but for a given ``detector``; otherwise as :func:`load_pipeline`."""
+    """Load what ``options`` name, with ``detector`` if given; otherwise as :func:`load_pipeline`."""
     place = resolve_device(options.device)
     entry = _entry(options, remark)
     # Wrong usage is told before anything is downloaded.
-    _, dtype = _choose(entry, place, options)
-    if dtype == torch.bfloat16 and not computes_bf16(place):
+    if choose(entry, place, options)[1] == "bf16" and not computes_bf16(place):
         processor, faster = ("GPU", "fp16") if place.type == "cuda" else ("CPU", "fp32")
         remark(
             Message(
@@ -149,10 +159,12 @@ def open_pipeline(
             f"{shipped.name}, which comes with mrpose, runs in place of {entry.name}, which cannot be had "
             f"(`mrpose weights pull {entry.name}` says why)"
         )
+        if options.joints:
+            shipped = shipped.read_as(entry.skeleton)
         entry, path = shipped, store.resolve(shipped)
     finder = detector or _load_detector(options, store, place, clock, remark)
     estimator = PoseEstimator(
-        _load_engine(entry, path, place, options, store, remark),
+        load_engine(entry, path, place, choose(entry, place, options), store, remark),
         entry,
         flip=entry.flip_test if options.flip is None else options.flip,
         keep_maps=keep_heatmaps,
@@ -172,11 +184,12 @@ def _entry(options: ModelOptions, remark: Callable[[str], None]) -> PoseEntry:
     from mrpose_cli.models.registry import canonical, list_models
 
     name = canonical(options.model) if options.model else None
+    skeleton = find_skeleton(options.joints, remark) if options.joints else None
     if options.weights is not None:
         path = options.weights.expanduser()
         if not path.is_file():
             raise WeightsError(f"there is no weights file at {path}")
-        return identify(path, name, options.input_size, remark)
+        return identify(path, name, options.input_size, remark, skeleton)
     if options.input_size is not None:
         raise UsageError(
             f"{parameter('input_size')} is for a file of your own; pass it with {parameter('weights')}"
@@ -185,11 +198,12 @@ def _entry(options: ModelOptions, remark: Callable[[str], None]) -> PoseEntry:
         raise UsageError(
             f"nobody published weights for {name}; pass a file of your own with {parameter('weights')}"
         )
-    return find_pose(name or DEFAULT_MODEL)
+    entry = find_pose(name or DEFAULT_MODEL)
+    return entry if skeleton is None else entry.read_as(skeleton)
 
 
 def resolve_device(name: str) -> torch.device:
-    """The device of a name; ``"auto"`` is CUDA, else Apple's GPU, else the CPU.
+    """Return the device of a name; ``"auto"`` is CUDA, else Apple's GPU, else the CPU.
 
     Raises:
         UsageError: the name means nothing, or this machine has no such device.
@@ -215,7 +229,7 @@ def resolve_device(name: str) -> torch.device:
     return device
 
 
-def _resolve_dtype(name: Dtype, device: torch.device, entry: Checkpoint, engine: type[Engine]) -> torch.dtype:
+def _resolve_dtype(name: Dtype, device: torch.device, entry: Checkpoint, engine: type[Engine]) -> Dtype:
     if name == "auto":
         name = engine.best_dtype(device)
     if name not in DTYPES:
@@ -225,20 +239,22 @@ def _resolve_dtype(name: Dtype, device: torch.device, entry: Checkpoint, engine:
         raise UsageError(f"{runs}; leave {parameter('dtype')} at auto")
     if name == "fp16" and device.type == "cpu":
         raise UsageError(f"fp16 is for GPUs; on the CPU use {parameter('dtype')} fp32 or bf16")
-    return DTYPES[name]
+    return name
 
 
-def _choose(
-    entry: Checkpoint, device: torch.device, options: ModelOptions
-) -> tuple[type[Engine], torch.dtype]:
-    """What runs a checkpoint, and what it computes in. A detector follows the flags where it can."""
+def choose(entry: Checkpoint, device: torch.device, options: ModelOptions) -> Choice:
+    """Choose the engine and dtype of a checkpoint. A detector follows the flags where it can.
+
+    Raises:
+        UsageError: nothing does as the flags say.
+    """
     name, dtype = options.engine, options.dtype
     if isinstance(entry, DetectorEntry) and name != "auto" and not ENGINES[name].runs(entry, device):
         name = "auto"
-    engine = engine_for(entry, device, name)
-    if isinstance(entry, DetectorEntry) and dtype not in engine.dtypes:
+    name = engine_for(entry, device, name)
+    if isinstance(entry, DetectorEntry) and dtype not in ENGINES[name].dtypes:
         dtype = "auto"
-    return engine, _resolve_dtype(dtype, device, entry, engine)
+    return name, _resolve_dtype(dtype, device, entry, ENGINES[name])
 
 
 def _batch_size(engine: Engine) -> int:
@@ -253,19 +269,36 @@ def _frame_batch(engine: Engine | None, device: torch.device) -> int:
     return _FRAME_BATCHES[device.type]
 
 
-def _load_engine(
+def load_engine(
     entry: Checkpoint,
     path: Path,
     device: torch.device,
-    options: ModelOptions,
+    choice: Choice,
     store: WeightsStore,
-    remark: Callable[[str], None],
+    remark: Callable[[str], None] = lambda note: None,
 ) -> Engine:
-    kind, dtype = _choose(entry, device, options)
+    """Load a checkpoint's network as :func:`choose` says."""
+    kind, dtype = ENGINES[choice[0]], DTYPES[choice[1]]
     engine = kind.load(entry, path, device, dtype, store.folder_for(entry, path))
     if engine.note:
         remark(f"{entry.name} {engine.note}")
     return engine
+
+
+def detector_file(name: str, store: WeightsStore) -> tuple[DetectorEntry, Path]:
+    """Find the checkpoint of a detector with a network, and its file.
+
+    Raises:
+        UsageError: there is no such detector.
+        WeightsError: it cannot be had.
+    """
+    if name.endswith(".pt"):
+        path = Path(name).expanduser()
+        if not path.is_file():
+            raise UsageError(f"there is no detector file at {path}")
+        return own_detector(), path
+    entry = find_detector(name)
+    return entry, store.resolve(entry)
 
 
 def _load_detector(
@@ -278,22 +311,9 @@ def _load_detector(
     name = options.detector
     if name == WHOLE_IMAGE:
         return WholeImage()
-    if name.endswith(".pt"):
-        path = Path(name).expanduser()
-        if not path.is_file():
-            raise UsageError(f"there is no detector file at {path}")
-        entry = own_detector()
-    else:
-        entry = find_detector(name)
-        path = store.resolve(entry)
-    engine = _load_engine(entry, path, device, options, store, remark)
-    if entry.format == "yolox-onnx":
-        return YoloxDetector(engine, name=name, confidence=options.confidence, clock=clock)
-    return YoloDetector(
-        engine,
-        name=name,
-        confidence=options.confidence,
-        iou=options.iou,
-        size=options.imgsz or max(entry.input_size),
-        clock=clock,
+    entry, path = detector_file(name, store)
+    engine = load_engine(entry, path, device, choose(entry, device, options), store, remark)
+    size = options.imgsz or max(entry.input_size)
+    return DETECTORS[entry.arch](
+        engine, name=name, confidence=options.confidence, iou=options.iou, size=size, clock=clock
     )

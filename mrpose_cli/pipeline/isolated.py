@@ -13,10 +13,10 @@ F = TypeVar("F", bound=Frame)
 
 
 def stream_isolated(pipeline: Pipeline, frames: Iterable[F]) -> Iterator[tuple[F, Poses | Exception]]:
-    """Work through frames as :meth:`Pipeline.stream` does; one that raises an exception does not end it.
+    """Process frames as :meth:`Pipeline.stream` does; one that raises an exception does not end it.
 
-    An exception does not say which of the frames on their way it came from, so these are done again one by
-    one before the stream goes on.
+    An exception does not say which of the frames in flight raised it, so these are repeated one by one
+    before the stream continues.
 
     Args:
         pipeline: The models.
@@ -44,7 +44,7 @@ def stream_isolated(pipeline: Pipeline, frames: Iterable[F]) -> Iterator[tuple[F
 
 
 class _Source(Generic[F]):
-    """Frames that can be gone on with, and that are remembered until they are through."""
+    """Frames that can be resumed, and that are remembered until they are done."""
 
     def __init__(self, frames: Iterable[F]) -> None:
         self.under_way: deque[F] = deque()

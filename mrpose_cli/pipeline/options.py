@@ -44,6 +44,16 @@ class ModelOptions:
             metavar="HxW",
         ),
     ] = None
+    joints: Annotated[
+        str | None,
+        Flag(
+            "The skeleton of the output: one of `mrpose skeletons list` (rtmpose-s also gives halpe26, with "
+            "feet), or what your own file does not say, as a TOML or COCO JSON file. [default: the model's]",
+            MODELS,
+            names=("--joints", "--skeleton"),
+            metavar="NAME|FILE",
+        ),
+    ] = None
     flip: Annotated[
         bool | None,
         Flag("Flip test: average with the mirrored crop. [default: as the checkpoint was published]", MODELS),
@@ -95,12 +105,14 @@ class ModelOptions:
     ] = None
 
     def fixed(self) -> dict[str, Any]:
-        """The flags about boxes and weights, which a resumed run keeps; files as paths."""
+        """Return the flags about boxes, weights and joints, which a resumed run keeps; files as paths."""
         flags = flags_of(ModelOptions).items()
-        kept = {name: flag for name, flag in flags if name == "weights" or flag.panel == BOXES}
+        kept = {name: flag for name, flag in flags if name in ("weights", "joints") or flag.panel == BOXES}
         values = {flag.called(name): getattr(self, name) for name, flag in kept.items()}
         if self.detector.endswith(".pt"):
             values["--detector"] = Path(self.detector)
+        if self.joints and Path(self.joints).is_file():
+            values["--joints"] = Path(self.joints)
         return values
 
 

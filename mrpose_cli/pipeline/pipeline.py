@@ -59,7 +59,7 @@ class _Crop(Generic[F]):
 
 
 class Pipeline:
-    """People in frames, by a detector and a pose network.
+    """Estimates people in frames, with a detector and a pose network.
 
     Calling it answers for a list of pictures; :meth:`stream` works through any number of frames in
     bounded memory.
@@ -76,7 +76,7 @@ class Pipeline:
         estimator: Estimates the poses in them.
         batch_size: Crops per forward pass; frames share batches.
         frame_batch: Frames handed to the detector at a time.
-        clock: Where the time goes.
+        clock: Measures the time of each stage.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class Pipeline:
         self.clock = clock or StageClock()
 
     def with_detector(self, detector: Detector, frame_batch: int | None = None) -> Pipeline:
-        """The same with another detector, and if given with another ``frame_batch``."""
+        """Return the same pipeline with another detector, and if given with another ``frame_batch``."""
         return Pipeline(
             detector,
             self.estimator,
@@ -105,7 +105,7 @@ class Pipeline:
         )
 
     def __call__(self, images: Sequence[Picture]) -> list[Poses]:
-        """Poses of each picture, in the pictures' order.
+        """Return the poses of each image, in the images' order.
 
         Args:
             images: Paths, PIL images, or arrays (H, W, 3) uint8 in RGB order (cv2.imread gives BGR:
@@ -121,7 +121,7 @@ class Pipeline:
     def stream(
         self, frames: Iterable[F], *, threaded: bool = False, prompt: bool = False
     ) -> Iterator[tuple[F, Poses]]:
-        """Frames with their poses, in order, as soon as they are done.
+        """Yield frames with their poses, in order, as soon as they are done.
 
         A frame is held until its last crop has been through the network; a batch is run when it is
         full, when the waiting frames take too much memory, and at the end.
@@ -163,7 +163,7 @@ class Pipeline:
             yield [self._open(*pair, share) for pair in zip(chunk, found, strict=True)]
 
     def _chunks(self, frames: Iterable[F]) -> Iterator[list[F]]:
-        """Frames in groups for the detector, fewer of them where they are large."""
+        """Group frames for the detector, fewer of them where they are large."""
         chunk: list[F] = []
         for frame in frames:
             chunk.append(frame)

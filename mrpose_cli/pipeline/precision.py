@@ -53,7 +53,7 @@ def full_float32() -> Iterator[None]:
 
 
 def computes_bf16(device: torch.device) -> bool:
-    """Whether a device has instructions for bf16; others emulate it, slower than float32."""
+    """Return whether a device has instructions for bf16; others emulate it, slower than float32."""
     if device.type == "cuda":
         with torch.cuda.device(device):
             return bool(torch.cuda.is_bf16_supported(including_emulation=False))

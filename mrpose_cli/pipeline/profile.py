@@ -66,12 +66,12 @@ class StageClock:
 
 
 def busy_seconds(stages: Mapping[str, float]) -> dict[str, float]:
-    """Seconds that each part of the work was busy, by what the user calls it."""
+    """Return the seconds that each part of the work was busy, by the name that users see."""
     return {name: sum(stages.get(stage, 0.0) for stage in members) for name, members in _PARTS.items()}
 
 
 def slowest(stages: Mapping[str, float]) -> str:
-    """The part of the work that sets the speed; empty before anything was done."""
+    """Return the part of the work that sets the speed; empty before anything was done."""
     busy = busy_seconds(stages)
     name = max(busy, key=lambda part: busy[part])
     return name if busy[name] else ""

@@ -41,7 +41,7 @@ class SparseDetector:
         self._velocity: NDArray[np.float32] | None = None  # (P, 2) of the last one's boxes, pixels a frame
 
     def detect(self, frames: Sequence[Frame]) -> list[Detections]:
-        """Boxes of every frame, detected or carried."""
+        """Return the boxes of every frame, detected or carried."""
         places = sorted({*range(self._every - 1, len(frames), self._every), len(frames) - 1})
         if self._last is None:
             places = sorted({0, *places})
@@ -52,7 +52,7 @@ class SparseDetector:
         return boxes
 
     def _carry(self, after: Detections, steps: int) -> list[Detections]:
-        """The boxes from the frame after the last detection to the new one, ``steps`` frames on."""
+        """Interpolate boxes from the frame after the last detection to the new one, ``steps`` frames on."""
         before, velocity = self._last, self._velocity
         self._last, self._velocity = after, np.zeros((len(after), 2), np.float32)
         if before is None or velocity is None or not steps:

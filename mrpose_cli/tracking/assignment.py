@@ -28,7 +28,7 @@ def pair_up(similarity: NDArray[np.floating], minimum: float) -> list[tuple[int,
 
 
 def _assign(cost: NDArray[np.float64]) -> list[int]:
-    """A column for each row at the lowest total cost; (M, N) with M <= N.
+    """Assign a column to each row at the lowest total cost; (M, N) with M <= N.
 
     The Hungarian method by shortest augmenting paths: rows enter one by one, and each rearranges those
     before it along the path of least reduced cost. Index 0 of the arrays stands for "none".

@@ -17,10 +17,10 @@ F = TypeVar("F", bound=Frame)
 
 @dataclass(frozen=True, slots=True)
 class Following:
-    """What is done with people from frame to frame.
+    """Settings for tracking people from frame to frame.
 
     Attributes:
-        bridge: Frames that somebody may be missing and is put back in; each delays the result by one.
+        bridge: Longest gap in frames in which a missing person is filled in; each delays the result by one.
         smooth: The filter for the joints; None for none.
     """
 
@@ -29,7 +29,7 @@ class Following:
 
 
 class Follower(Generic[F]):
-    """Follows the people of one clip.
+    """Tracks the people of one clip.
 
     Args:
         settings: What is done.
@@ -54,7 +54,7 @@ class Follower(Generic[F]):
         return self._raw.mean, self._smooth.mean
 
     def follow(self, stream: Iterable[tuple[F, Poses]]) -> Iterator[tuple[F, Poses]]:
-        """The same frames, their people with ids; a few frames late."""
+        """Yield the same frames, their people with ids; a few frames late."""
         for frame, poses in stream:
             time = self._time_of(frame)
             poses = replace(poses, track_ids=self._tracker.update(poses, time))

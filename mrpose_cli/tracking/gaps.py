@@ -27,7 +27,7 @@ class _Held(Generic[F]):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Sight:
-    """Where somebody was seen last: that person alone, and the frame's time and number."""
+    """The last sight of a person: that person alone, and the frame's time and number."""
 
     poses: Poses
     time: float
@@ -35,10 +35,10 @@ class _Sight:
 
 
 class Bridge(Generic[F]):
-    """Holds frames back until it is known whether people who are missing in them come back.
+    """Holds frames back until it is known whether people who are missing in them return.
 
-    Who does is put on the straight line between the last and the next place, joint by joint, and marked in
-    ``bridged``.
+    Those who do are interpolated linearly between the last and the next place, joint by joint, and marked
+    in ``bridged``.
 
     Args:
         frames: The longest gap that is bridged, which is also how many frames are held back; fewer where
@@ -54,7 +54,7 @@ class Bridge(Generic[F]):
         self._number = 0
 
     def add(self, frame: F, poses: Poses, time: float) -> Iterator[tuple[F, Poses, float]]:
-        """Take the next frame, with ``track_ids``, and give back those of which all is known."""
+        """Take the next frame, with ``track_ids``, and yield those of which everything is known."""
         ids = np.zeros(len(poses), np.int64) if poses.track_ids is None else poses.track_ids
         poses = replace(poses, bridged=np.zeros(len(poses), bool))
         for person, who in enumerate(ids.tolist()):
@@ -76,7 +76,7 @@ class Bridge(Generic[F]):
             yield held.frame, held.poses, held.time
 
     def finish(self) -> Iterator[tuple[F, Poses, float]]:
-        """Give back what is still held."""
+        """Yield the frames that are still held back."""
         while self._held:
             held = self._held.popleft()
             yield held.frame, held.poses, held.time
@@ -92,7 +92,7 @@ class Bridge(Generic[F]):
 
 
 def _between(before: Poses, after: Poses, share: float) -> Poses:
-    """Somebody, alone in both, as bridged at this share of the way from before to after."""
+    """Place somebody, alone in both, as bridged at this share of the way from before to after."""
 
     def mix(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.asarray(first * (1 - share) + second * share, np.float32)

@@ -40,7 +40,7 @@ class _State:
 
 
 class Smoother:
-    """Smooths the joints of everybody who has an id; one smoother a clip.
+    """Smooths the joints of everybody who has an id; one smoother per clip.
 
     Speed is counted in sides of the person's box, so that one setting fits near and far.
 
@@ -53,7 +53,7 @@ class Smoother:
         self._states: dict[int, _State] = {}
 
     def smooth(self, poses: Poses, time: float) -> NDArray[np.float32]:
-        """Smoothed joints of the next frame.
+        """Smooth the joints of the next frame.
 
         Args:
             poses: The people, with ``track_ids``.
@@ -96,5 +96,5 @@ class Smoother:
 
 
 def _weight(cutoff: float | NDArray[np.float64], elapsed: float) -> NDArray[np.float64]:
-    """Share of the new value in an exponential average with this cutoff frequency."""
+    """Return the share of the new value in an exponential average with this cutoff frequency."""
     return np.asarray(1 / (1 + 1 / (2 * np.pi * cutoff * elapsed)))

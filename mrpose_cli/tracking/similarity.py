@@ -13,7 +13,7 @@ _SEEN = 0.2  # below, a network's joint says nothing about where it is
 
 
 def overlap(first: NDArray[np.floating], second: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Intersection over union of boxes (M, 4) and (N, 4), x1 y1 x2 y2: (M, N), 0..1."""
+    """Compute the intersection over union of boxes (M, 4) and (N, 4), x1 y1 x2 y2: (M, N), 0..1."""
     a, b = first[:, None].astype(np.float64), second[None].astype(np.float64)
     corner, opposite = np.maximum(a[..., :2], b[..., :2]), np.minimum(a[..., 2:], b[..., 2:])
     shared = np.prod(np.clip(opposite - corner, 0, None), axis=-1)
@@ -22,7 +22,7 @@ def overlap(first: NDArray[np.floating], second: NDArray[np.floating]) -> NDArra
 
 
 def nearness(first: NDArray[np.floating], second: NDArray[np.floating]) -> NDArray[np.float64]:
-    """How near boxes (M, 4) and (N, 4) of like size are, also where they do not overlap: (M, N), 0..1."""
+    """Return how near boxes (M, 4), (N, 4) of like size are, even without overlap: (M, N), 0..1."""
     a, b = first.astype(np.float64), second.astype(np.float64)
     middles = [(box[:, :2] + box[:, 2:]) / 2 for box in (a, b)]
     sides = [np.maximum((box[:, 2:] - box[:, :2]).max(1), 1.0) for box in (a, b)]
@@ -40,7 +40,7 @@ def pose_similarity(
     areas: NDArray[np.floating],
     skeleton: Skeleton,
 ) -> NDArray[np.float64]:
-    """OKS between poses, over the joints that are seen in both.
+    """Compute the OKS between poses, over the joints that are seen in both.
 
     Args:
         first: (M, K, 2) pixels.

@@ -40,7 +40,7 @@ class _Track:
     hits: int = 1
 
     def moved(self, time: float) -> NDArray[np.float64]:
-        """How far the person has probably gone since last seen, (2,)."""
+        """Estimate how far the person has moved since last seen, (2,)."""
         return self.velocity * min(time - self.time, _COASTING)
 
     def see(self, poses: Poses, person: int, time: float) -> None:
@@ -55,7 +55,7 @@ class _Track:
 
 
 class Tracker:
-    """Gives people ids that last; one tracker a clip.
+    """Gives people persistent ids; one tracker per clip.
 
     Attributes:
         count: How many ids were given.
@@ -66,7 +66,7 @@ class Tracker:
         self._tracks: list[_Track] = []
 
     def update(self, poses: Poses, time: float) -> NDArray[np.int64]:
-        """Ids of the people of the next frame.
+        """Assign ids to the people of the next frame.
 
         Args:
             poses: The people.
@@ -124,7 +124,7 @@ class Tracker:
         return self.count
 
     def _likeness(self, poses: Poses, time: float) -> NDArray[np.float64]:
-        """(tracks, P), 0..1."""
+        """Return the similarity of tracks and people, (tracks, P), 0..1."""
         if not self._tracks or not len(poses):
             return np.zeros((len(self._tracks), len(poses)))
         moved = np.stack([track.moved(time) for track in self._tracks])

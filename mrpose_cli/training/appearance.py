@@ -19,14 +19,13 @@ _HIDDEN_SIDES = (0.1, 0.4)  # of the crop's
 
 
 def vary(images: Tensor, config: TrainConfig, generator: torch.Generator, host: random.Random) -> Tensor:
-    """Other light, other cameras.
+    """Vary light and camera.
 
     Args:
         images: (B, 3, H, W) float32, 0..255.
-        config: How much of what.
+        config: How strong each variation is.
         generator: On the device of ``images``.
-        host: Decides how many crops are blurred and how many are noisy, so that nobody has to wait for the
-            device to know.
+        host: Decides how many crops are blurred and how many are noisy, without waiting for the device.
 
     Returns:
         (B, 3, H, W), 0..255.
@@ -67,7 +66,7 @@ def hide(images: Tensor, share: float, generator: torch.Generator) -> Tensor:
 
 
 def _recolor(images: Tensor, config: TrainConfig, generator: torch.Generator) -> Tensor:
-    """One 3x3 matrix and one offset a crop: saturation, contrast, brightness, gains of the channels."""
+    """Apply one 3x3 matrix and one offset per crop: saturation, contrast, brightness, channel gains."""
     count, device = len(images), images.device
     chance = torch.rand(count, 7, generator=generator, device=device)
     factor = 1 + config.color * (2 * chance - 1)
@@ -82,7 +81,7 @@ def _recolor(images: Tensor, config: TrainConfig, generator: torch.Generator) ->
 
 
 def _blur(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Gaussian blur, each crop with its own sigma."""
+    """Blur each crop with a Gaussian of its own sigma."""
     count, (height, width) = len(images), images.shape[2:]
     sigma = _between(_BLUR_SIGMAS, count, images.device, generator)[:, None]
     steps = torch.arange(-_BLUR_RADIUS, _BLUR_RADIUS + 1, device=images.device)
@@ -95,7 +94,7 @@ def _blur(images: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _some(images: Tensor, share: float, generator: torch.Generator, host: random.Random) -> Tensor | None:
-    """Indices of a share of the crops; how many there are is decided on the host."""
+    """Choose the indices of a share of the crops; how many there are is decided on the host."""
     count = min(int(share * len(images) + host.random()), len(images))
     if not count:
         return None

@@ -23,14 +23,14 @@ from mrpose_cli.weights.manifest import PoseEntry
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """What a network is given.
+    """The inputs and targets of one step.
 
     Attributes:
         images: (B, 3, H, W) float32, normalized.
         points: (B, 17, 2), input pixels, left and right as they are seen.
         weights: (B, 17).
-        clean: (B, 3, H, W) float32, 0..255, the same views before anything but their place varied; None
-            where nobody wants them.
+        clean: (B, 3, H, W) float32, 0..255, the same views without other variations than those of geometry;
+            None where they are not needed.
     """
 
     images: Tensor
@@ -40,16 +40,16 @@ class Batch:
 
 
 class Sampler:
-    """Crops in a new order every epoch; which ones a step sees follows from its number alone.
+    """Shuffles the crops every epoch; which ones a step sees follows from its number alone.
 
     Args:
-        rows: Indices of the crops of an epoch; those to be seen more than once are there as often.
-        batch: How many a step sees.
-        seed: Of the orders.
-        device: Where the indices are wanted.
+        rows: Indices of the crops of an epoch; those to be seen more than once are repeated.
+        batch: How many crops a step sees.
+        seed: Seed of the orders.
+        device: Where the indices are needed.
 
     Attributes:
-        epoch_steps: Steps an epoch.
+        epoch_steps: Steps per epoch.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Sampler:
         self.epoch_steps = self._count / batch
 
     def step(self, number: int) -> Tensor:
-        """Indices (B,) of the crops of a step, counted from 0."""
+        """Return the indices (B,) of the crops of a step, counted from 0."""
         start = number * self._batch
         first, last = start // self._count, (start + self._batch - 1) // self._count
         orders = torch.cat([self._order(epoch) for epoch in range(first, last + 1)])
@@ -78,17 +78,17 @@ class Sampler:
 
 
 def epoch_rows(labels: Labels, human_repeat: int) -> NDArray[np.intp]:
-    """Indices of the crops of an epoch, those that people labelled ``human_repeat`` times."""
+    """Return the indices of the crops of an epoch, those that people labelled ``human_repeat`` times."""
     return np.repeat(np.arange(len(labels)), np.where(labels.people_said, human_repeat, 1))
 
 
 class Augmenter:
-    """Crops and labels in, batches out; all on the device of the labels.
+    """Makes batches of crops and labels, all on the device of the labels.
 
     Args:
         config: How crops vary.
-        entry: How the network wants its input.
-        device: Where.
+        entry: The network's input conventions.
+        device: Where to compute.
     """
 
     def __init__(self, config: TrainConfig, entry: PoseEntry, device: torch.device) -> None:
@@ -101,12 +101,12 @@ class Augmenter:
 
     @torch.no_grad()
     def training(self, crops: CropSet, index: Tensor, seed: int) -> Batch:
-        """A batch with everything that varies.
+        """Make a batch with all random variations.
 
         Args:
-            crops: All there are; their pixels may be in main memory.
-            index: (B,), which, on the device of the pixels.
-            seed: Of all that is random.
+            crops: All crops; their pixels may be in main memory.
+            index: (B,) indices of the crops, on the device of the pixels.
+            seed: Seed of all random numbers.
         """
         self._generator.manual_seed(seed)
         pixels = self._pixels(crops, index)
@@ -124,7 +124,7 @@ class Augmenter:
 
     @torch.no_grad()
     def plain(self, crops: CropSet, index: Tensor, views: Views) -> Tensor:
-        """Images (B, 3, H, W) as at inference."""
+        """Make images (B, 3, H, W) as at inference."""
         return self._laid_out(self._normalize(views.cut(self._pixels(crops, index), self.size)))
 
     def _normalize(self, images: Tensor) -> Tensor:
@@ -145,7 +145,7 @@ class Augmenter:
 
 
 def _mirrored(points: Tensor, weights: Tensor, views: Views) -> tuple[Tensor, Tensor]:
-    """A mirrored person's left wrist is seen as a right one."""
+    """Swap left and right joints in mirrored views: a mirrored person's left wrist is seen as a right one."""
     order = _mirror_order(points.device)
     mirrored = views.mirrored[:, None]
     return (
@@ -160,5 +160,5 @@ def _mirror_order(device: torch.device) -> Tensor:
 
 
 def step_seed(seed: int, rank: int, step: int) -> int:
-    """A seed for all that is random in one step of one process."""
+    """Return a seed for all random numbers in one step of one process."""
     return int(np.random.SeedSequence((seed, rank, step)).generate_state(1, np.uint64)[0] >> np.uint64(1))

@@ -39,7 +39,7 @@ class DataFacts:
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """How it was trained.
+    """How the network was trained.
 
     Attributes:
         start: What the network started from.
@@ -92,7 +92,7 @@ def write_card(
 
 
 def device_name(device: torch.device) -> str:
-    """A GPU's name, or the CPU's with the number of threads."""
+    """Return a GPU's name, or the CPU's with the number of threads."""
     if device.type == "cuda":
         return str(torch.cuda.get_device_name(device))
     cpu = platform.processor() or platform.machine()
@@ -174,7 +174,7 @@ def _recipe(config: TrainConfig) -> str:
 
 
 def _shown(value: object) -> str:
-    """A flag's value; of files their names alone, since folders mean nothing to others."""
+    """Format a flag's value; of files only their names, since folders mean nothing to others."""
     if isinstance(value, tuple):
         return ", ".join(_shown(item) for item in value) or "none"
     if isinstance(value, Path) or (isinstance(value, str) and "/" in value):

@@ -194,7 +194,7 @@ class TrainConfig:
         return parse_size(self.input_size)
 
     def check(self) -> TrainConfig:
-        """The same, its length decided.
+        """Return the same configuration with its length decided.
 
         Raises:
             UsageError: fields conflict.
@@ -212,7 +212,7 @@ class TrainConfig:
         return self if lengths else replace(self, epochs=30.0)
 
     def to_plain(self) -> dict[str, Any]:
-        """As JSON's types, for checkpoints."""
+        """Convert to JSON's types, for checkpoints."""
 
         def plain(value: Any) -> Any:
             if isinstance(value, tuple):
@@ -223,21 +223,21 @@ class TrainConfig:
 
     @classmethod
     def from_plain(cls, values: dict[str, Any]) -> TrainConfig:
-        """What :meth:`to_plain` gave; fields that a later version added take their defaults."""
+        """Restore what :meth:`to_plain` returned; fields of later versions take their defaults."""
         from pydantic import TypeAdapter
 
         known = {one.name for one in fields(cls)}
         return TypeAdapter(cls).validate_python({k: v for k, v in values.items() if k in known})
 
     def resumed(self, given: TrainConfig, explicit: frozenset[str]) -> TrainConfig:
-        """This configuration with what may be changed of a run that goes on.
+        """Return this configuration with the changes that a resumed run allows.
 
         Args:
-            given: What the user asks for now.
-            explicit: The fields that were asked for, and did not merely take their default.
+            given: The configuration of the new command.
+            explicit: The fields that were given, not left at their defaults.
 
         Raises:
-            UsageError: a field that decides about the run is to be changed.
+            UsageError: a field that may not change during a run differs.
         """
         changes: dict[str, Any] = {"stop_after": None}  # that was about the last time
         for one in fields(self):

@@ -47,7 +47,7 @@ class CropSet:
         return int(self.pixels.shape[1]), int(self.pixels.shape[2])
 
     def to(self, device: torch.device, *, pixels: bool = True) -> CropSet:
-        """The same on another device; without ``pixels`` they stay where they are."""
+        """Return the same crops on another device; without ``pixels`` these stay where they are."""
         return CropSet(
             self.pixels.to(device) if pixels else self.pixels,
             self.points.to(device),
@@ -56,7 +56,7 @@ class CropSet:
         )
 
     def take(self, index: NDArray[np.intp]) -> CropSet:
-        """Some of them."""
+        """Return some of the crops."""
         at = torch.from_numpy(index).to(self.pixels.device)
         there = at.to(self.points.device)
         return CropSet(self.pixels[at], self.points[there], self.weights[there], self.labels.take(index))
@@ -68,9 +68,9 @@ class Catalog:
     Crops without a single joint to learn from are left out.
 
     Args:
-        config: Where they are, and whose labels count.
-        size: Height and width of crops cut out of photos; None for the shards' where there are shards, else
-            so that a window has the network's.
+        config: Their files, and whose labels count.
+        size: Height and width of crops cut out of photos; None for that of the shards if there are any, else
+            for one at which a window has the network's size.
 
     Attributes:
         labels: Of all crops.
@@ -78,7 +78,7 @@ class Catalog:
         unlabelled: How many were left out.
 
     Raises:
-        UsageError: a file will not do, or nothing is left.
+        UsageError: a file cannot be used, or nothing is left.
     """
 
     def __init__(self, config: TrainConfig, size: tuple[int, int] | None = None) -> None:
@@ -108,8 +108,8 @@ class Catalog:
         """Decode some of the crops.
 
         Args:
-            index: Which.
-            workers: Threads.
+            index: Which crops.
+            workers: Number of threads.
             told: Called with a number of crops that are done.
 
         Raises:
@@ -137,7 +137,7 @@ class Catalog:
 
 
 def count_sets(labels: Labels) -> dict[str, tuple[int, int]]:
-    """By set, how many crops there are, and how many of them people labelled."""
+    """Count by set the crops, and those that people labelled."""
     total = Counter(labels.sets)
     by_people = Counter(name for name, human in zip(labels.sets, labels.people_said, strict=True) if human)
     return {name: (count, by_people[name]) for name, count in total.most_common()}

@@ -26,13 +26,13 @@ _COCO_SETS = "coco*"  # sets whose photos go by COCO's ids
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Data:
-    """What one process trains on.
+    """The data that one process trains on.
 
     Attributes:
         train: Its crops.
         held_out: Those held out, at the first process; None if there are none.
         facts: About the crops of all processes.
-        digest: Tells the labels from others.
+        digest: Identifies the labels.
     """
 
     train: CropSet
@@ -42,15 +42,15 @@ class Data:
 
 
 def load_data(config: TrainConfig, ranks: Ranks, progress: Progress = silent) -> Data:
-    """Find, split, decode and sift the crops, into main memory.
+    """Find, split, decode and filter the crops, into main memory.
 
     Args:
-        config: Which.
-        ranks: Who shares them.
-        progress: Told how many crops were decoded.
+        config: Which crops.
+        ranks: The processes that share them.
+        progress: Called with the number of decoded crops.
 
     Raises:
-        UsageError: files will not do, or nothing is left to train on.
+        UsageError: files cannot be used, or nothing is left to train on.
     """
     catalog = Catalog(config)
     labels = catalog.labels
@@ -100,7 +100,7 @@ def place(crops: CropSet, device: torch.device, *, on_host: bool) -> CropSet:
 
 
 class _Evaluated:
-    """The people a checkpoint will be evaluated on, who must not be trained on."""
+    """The people that a checkpoint will be evaluated on, who must not be trained on."""
 
     def __init__(self, config: TrainConfig, annotations: Path, size: tuple[int, int]) -> None:
         # Cut as the training crops are, so that the same person gives the same picture.
@@ -111,13 +111,13 @@ class _Evaluated:
         self._prints: Tensor = fingerprints(catalog.load(everybody, config.workers).pixels)
 
     def ids_among(self, labels: Labels) -> NDArray[np.bool_]:
-        """(N,), the crops of COCO sets whose photo is one of those to be evaluated on."""
+        """Return which crops of COCO sets show a photo that is evaluated on, (N,)."""
         coco = [fnmatchcase(name, _COCO_SETS) for name in labels.sets]
         ids = [photo.rpartition("/")[2] in self._ids for photo in labels.photos]
         return np.logical_and(coco, ids)
 
     def photos_among(self, crops: CropSet) -> set[str]:
-        """The photos of crops that look like somebody to be evaluated on."""
+        """Return the photos of crops that look like somebody who is evaluated on."""
         if not len(crops):
             return set()
         return {crops.labels.photos[crop] for crop in look_alikes(fingerprints(crops.pixels), self._prints)}

@@ -27,7 +27,7 @@ _SMALLEST = 0.25  # of the window, to which a half body may be enlarged
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Views:
-    """What part of each crop a network sees.
+    """The part of each crop that a network sees.
 
     Attributes:
         center: (B, 2), crop pixels.
@@ -42,13 +42,13 @@ class Views:
     mirrored: Tensor
 
     def _turn(self) -> Tensor:
-        """(B, 2, 2), from crop directions to input directions: mirror, then turn."""
+        """Return (B, 2, 2) matrices from crop directions to input directions: mirror, then turn."""
         cos, sin = self.angle.cos(), self.angle.sin()
         mirror = 1.0 - 2.0 * self.mirrored.to(cos.dtype)
         return torch.stack([cos * mirror, -sin, sin * mirror, cos], -1).view(-1, 2, 2)
 
     def cut(self, pixels: Tensor, size: tuple[int, int]) -> Tensor:
-        """What the network sees, bilinearly, black beyond the crop's edge.
+        """Cut out what the network sees, bilinearly, black beyond the crop's edge.
 
         Args:
             pixels: (B, H', W', 3) uint8.
@@ -66,26 +66,26 @@ class Views:
         return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=True)
 
     def move(self, points: Tensor, size: tuple[int, int]) -> Tensor:
-        """Joints (B, K, 2) from crop pixels to input pixels; mirrored ones keep their places in K."""
+        """Map joints (B, K, 2) from crop pixels to input pixels; mirrored ones keep their indices in K."""
         moved = (points - self.center[:, None]) @ self._turn().transpose(1, 2)
         last = _last(size, points.device)
         return moved / self.extent[:, None] * last + last / 2
 
     def back(self, points: Tensor, size: tuple[int, int]) -> Tensor:
-        """The inverse of :meth:`move`."""
+        """Invert :meth:`move`."""
         last = _last(size, points.device)
         centered = (points - last / 2) / last * self.extent[:, None]
         return centered @ self._turn() + self.center[:, None]
 
 
 def central(count: int, crop: tuple[int, int], size: tuple[int, int], device: torch.device) -> Views:
-    """The network's window at inference: upright, central, the whole padded box.
+    """Return the network's window at inference: upright, central, the whole padded box.
 
     Args:
         count: B.
         crop: Height and width of the crops.
         size: Height and width of the network's input.
-        device: Where to.
+        device: Where to put it.
     """
     last = _last(crop, device)
     extent = _fitted(last[None] / MARGIN, crop, size)
@@ -105,7 +105,7 @@ def random_views(
     config: TrainConfig,
     generator: torch.Generator,
 ) -> Views:
-    """Windows for training.
+    """Draw random windows for training.
 
     Args:
         points: (B, 17, 2), crop pixels.
@@ -134,7 +134,7 @@ def random_views(
 def _half_bodies(
     points: Tensor, known: Tensor, chance: Tensor, share: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The corners (B, 2) of half of each body's joints, and (B, 1) whether to cut the body in half."""
+    """Return the corners (B, 2) of half of each body's joints, and whether to cut the body in half (B, 1)."""
     upper = torch.arange(points.shape[1], device=points.device) < _UPPER
     uppers, lowers = known & upper, known & ~upper
     enough_upper, enough_lower = uppers.sum(1) >= _LEAST_HALF, lowers.sum(1) >= _LEAST_HALF
@@ -147,7 +147,7 @@ def _half_bodies(
 
 
 def _fitted(extent: Tensor, crop: tuple[int, int], size: tuple[int, int]) -> Tensor:
-    """Extents (B, 2) in crop pixels, grown to the aspect ratio of ``size``.
+    """Grow extents (B, 2) in crop pixels to the aspect ratio of ``size``.
 
     The ratio is that of the photo: as a crop W wide spans W - 1 pixels, its pixels are not quite square.
     """
@@ -159,5 +159,5 @@ def _fitted(extent: Tensor, crop: tuple[int, int], size: tuple[int, int]) -> Ten
 
 @cache  # a tensor made from numbers makes the host wait for the device
 def _last(size: tuple[int, int], device: torch.device) -> Tensor:
-    """The last pixel, as x and y."""
+    """Return the last pixel, as x and y."""
     return torch.tensor([size[1] - 1, size[0] - 1], device=device, dtype=torch.float32)

@@ -61,13 +61,13 @@ class Source(Protocol):
     size: tuple[int, int]
 
     def jobs(self, wanted: Collection[int]) -> Iterator[Job]:
-        """Work for threads; each job gives some of the wanted crops, (H, W, 3) RGB, with their indices."""
+        """Yield jobs for threads; each gives some of the wanted crops, (H, W, 3) RGB, with their indices."""
         ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Labels:
-    """What crops are trained towards.
+    """The training targets of crops.
 
     Attributes:
         points: (N, 17, 2) float32, crop pixels.
@@ -92,7 +92,7 @@ class Labels:
 
     @classmethod
     def of(cls, people: Sequence[Person], config: TrainConfig) -> Labels:
-        """Merge what people and networks say: people first, if their set is trusted; v = 0 is unknown."""
+        """Merge labels of people and networks: people's first, if their set is trusted; v = 0 is unknown."""
         points = np.zeros((len(people), JOINTS, 2), np.float32)
         weights = np.zeros((len(people), JOINTS), np.float32)
         by_people = np.zeros((len(people), JOINTS), bool)
@@ -125,7 +125,7 @@ class Labels:
         return np.asarray(self.by_people.any(1))
 
     def take(self, index: NDArray[np.intp]) -> Labels:
-        """Some of them."""
+        """Return the labels of some of the crops."""
         return Labels(
             self.points[index],
             self.weights[index],
@@ -137,7 +137,7 @@ class Labels:
         )
 
     def split(self, share: float, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Indices to train on and indices to hold out; no photo is on both sides.
+        """Return the indices to train on and the indices to hold out; no photo is on both sides.
 
         A photo's side follows from its name and the seed, so that it stays there when crops are added.
 
@@ -149,7 +149,7 @@ class Labels:
         return np.flatnonzero(~held), np.flatnonzero(held)
 
     def digest(self) -> str:
-        """Tells these labels from others."""
+        """Compute a digest that tells these labels from others."""
         hashed = hashlib.sha256("\n".join((*self.photos, *self.names)).encode(errors="surrogatepass"))
         for array in (self.points, self.weights):
             hashed.update(np.ascontiguousarray(array).tobytes())

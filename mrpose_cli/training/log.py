@@ -63,7 +63,7 @@ class Log:
 
 
 def read_log(folder: Path) -> list[Row]:
-    """All whole lines of a log; none where there is no log."""
+    """Read all complete lines of a log; none where there is no log."""
     lines: list[Row] = []
     try:
         text = (folder / LOG_FILE).read_text(encoding="utf-8")
@@ -78,7 +78,7 @@ def read_log(folder: Path) -> list[Row]:
 
 
 def is_foreign(folder: Path) -> bool:
-    """Whether a file of the log's name is there that is no log, not even the beginning of one."""
+    """Return whether a file of the log's name exists that is no log, not even the beginning of one."""
     try:
         with (folder / LOG_FILE).open("rb") as file:
             return not _BEGINNING.startswith(file.read(len(_BEGINNING)))
@@ -110,6 +110,6 @@ def draw_curve(folder: Path, title: str) -> None:
 
 
 def _round_up(crops: int) -> float:
-    """The next number whose fifths are round."""
+    """Return the next number whose fifths are round."""
     unit = 10.0 ** math.floor(math.log10(max(crops, 1)))
     return next(unit * factor for factor in (1, 2, 2.5, 5, 10) if unit * factor >= crops)

@@ -14,7 +14,7 @@ from mrpose_cli.training.config import TrainConfig
 
 
 def make_optimizer(network: nn.Module, config: TrainConfig, device: torch.device) -> torch.optim.AdamW:
-    """AdamW; only weights of convolutions and matrices decay, neither biases nor norms.
+    """Make an AdamW; only weights of convolutions and matrices decay, neither biases nor norms.
 
     Each group of parameters knows its ``share`` of the learning rate.
     """
@@ -32,7 +32,7 @@ def make_optimizer(network: nn.Module, config: TrainConfig, device: torch.device
 
 
 def learning_rate(config: TrainConfig, step: int, total: int) -> float:
-    """Of a step, counted from 0: a linear rise, times a cosine over the whole run."""
+    """Return the rate of a step, counted from 0: a linear rise, times a cosine over the whole run."""
     rise = min(1.0, (step + 1) / (config.warmup + 1))
     along = min(1.0, step / max(total, 1))
     cosine = config.final_lr + (1 - config.final_lr) * (1 + math.cos(math.pi * along)) / 2

@@ -24,7 +24,7 @@ _BATCH = 512
 
 
 def fingerprints(pixels: Tensor) -> Tensor:
-    """The two fingerprints of crops.
+    """Compute the two fingerprints of crops.
 
     Args:
         pixels: (N, H, W, 3) uint8.
@@ -36,7 +36,7 @@ def fingerprints(pixels: Tensor) -> Tensor:
 
 
 def look_alikes(first: Tensor, second: Tensor) -> NDArray[np.intp]:
-    """Which pictures of one collection are in another.
+    """Find the images of one collection that are in another.
 
     Args:
         first: (N, 2, 64) fingerprints.
@@ -49,7 +49,7 @@ def look_alikes(first: Tensor, second: Tensor) -> NDArray[np.intp]:
 
 
 def distances(first: Tensor, second: Tensor) -> Tensor:
-    """By how many bits, (N,), each picture differs from the nearest of others, in the worse fingerprint."""
+    """Count the bits, (N,), by which each image differs from its nearest, in the worse fingerprint."""
     nearest = [
         ((_BITS - torch.einsum("nfb,mfb->fnm", part, second)) / 2).amax(0).amin(1)
         for part in first.split(_BATCH)
@@ -71,7 +71,7 @@ def _fingerprints(pixels: Tensor) -> Tensor:
 
 @cache
 def _cosines(device: torch.device) -> Tensor:
-    """The eight lowest frequencies of the cosine transform of 32 values, (8, 32)."""
+    """Return the eight lowest frequencies of the cosine transform of 32 values, (8, 32)."""
     frequency = torch.arange(8, device=device)[:, None]
     place = torch.arange(32, device=device) + 0.5
     return torch.cos(math.pi / 32 * frequency * place)

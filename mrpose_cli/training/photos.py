@@ -28,7 +28,7 @@ class CocoPhotos:
         path: ``person_keypoints_*.json``.
         images: The folder of its photos; None for the file's own.
         size: Height and width of the crops to be cut.
-        margin: How much more than a network's window they show.
+        margin: Size of their area as a multiple of a network's window.
 
     Raises:
         UsageError: it is no such file, or photos are missing.
@@ -62,7 +62,7 @@ class CocoPhotos:
         ]
 
     def jobs(self, wanted: Collection[int]) -> Iterator[Job]:
-        """One a photo."""
+        """Yield one job per photo."""
         chosen = set(wanted)
         for photo, indices in self._photos.items():
             some = [index for index in indices if index in chosen]
@@ -79,7 +79,7 @@ class CocoPhotos:
 
 
 def _people(annotations: Annotations) -> tuple[list[Mapping[str, Any]], NDArray[np.float64]]:
-    """Annotations of single people with keypoints, and their boxes (P, 4), x1 y1 x2 y2."""
+    """Return the annotations of single people with keypoints, and their boxes (P, 4), x1 y1 x2 y2."""
     sizes = {image.id: (image.width, image.height) for image in annotations.images}
     rows, boxes = [], []
     for row in annotations.persons:

@@ -11,7 +11,7 @@ _TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def autocast_type(precision: Precision, device: torch.device) -> torch.dtype:
-    """The type that autocast lowers to; float32 for none."""
+    """Return the type that autocast lowers to; float32 for none."""
     if precision != "auto":
         return _TYPES[precision]
     if computes_bf16(device):
@@ -20,6 +20,6 @@ def autocast_type(precision: Precision, device: torch.device) -> torch.dtype:
 
 
 def autocast(dtype: torch.dtype, device: torch.device) -> torch.autocast:
-    """The context a network runs in."""
+    """Make the context that a network runs in."""
     lowered = dtype != torch.float32
     return torch.autocast(device.type, dtype if lowered else None, enabled=lowered)

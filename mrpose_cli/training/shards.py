@@ -80,7 +80,7 @@ class Shard:
         ]
 
     def jobs(self, wanted: Collection[int]) -> Iterator[Job]:
-        """One a crop."""
+        """Yield one job per crop."""
         for index in sorted(wanted):
             yield partial(self._crop, index)
 

@@ -23,10 +23,10 @@ _CONVENTIONS = "mrpose"
 
 
 def describe(config: TrainConfig) -> PoseEntry:
-    """What the trained checkpoint is and expects.
+    """Describe the trained checkpoint and what it expects.
 
     Raises:
-        UsageError: the network or the input size will not do.
+        UsageError: the network or the input size cannot be used.
     """
     arch = model_info(config.model).name
     height, width = config.size
@@ -47,7 +47,7 @@ class Start:
 
     Attributes:
         network: In evaluation mode, on the CPU.
-        words: What it starts from.
+        words: What it starts from, in words.
         folded: Whether its backbone's norms have no statistics yet, see
             :func:`~mrpose_cli.models.backbone.settle_norms`.
     """
@@ -58,10 +58,10 @@ class Start:
 
 
 def build(config: TrainConfig, store: WeightsStore) -> Start:
-    """The network and what it starts from.
+    """Build the network with the weights it starts from.
 
     Args:
-        config: Which network, from what; its seed makes fresh weights the same each time.
+        config: Which network and which weights; its seed makes fresh weights the same each time.
         store: Where named weights are found.
 
     Raises:
@@ -94,9 +94,9 @@ def build(config: TrainConfig, store: WeightsStore) -> Start:
 
 
 def _backbone_row(name: str) -> Entry | None:
-    """The manifest's row with the network's backbone; None where there is none.
+    """Return the manifest's row with the network's backbone; None where there is none.
 
-    A ResNet's has ImageNet's weights, a CSPNeXt's is within an RTMPose.
+    A ResNet's is trained on ImageNet, a CSPNeXt's is part of an RTMPose.
     """
     manifest = load_manifest()
     if depth := re.fullmatch(r".*-r(\d+)", name):

@@ -1,4 +1,4 @@
-"""Checkpoints of a run that is not finished: all it needs to go on as if nothing had happened."""
+"""Checkpoints of a run that is not finished: all it needs to continue as if nothing had happened."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _FORMAT = 1
 class State:
     """A run between two steps.
 
-    The order of the crops and all randomness follow from the configuration and the step's number, so there
-    are no generators to be kept.
+    The order of the crops and all random numbers follow from the configuration and the step's number, so no
+    generators need to be saved.
 
     Attributes:
         config: As :meth:`TrainConfig.to_plain` gives it.
@@ -59,7 +59,7 @@ class State:
     scaler: dict[str, Any]
 
     def save(self, folder: Path) -> None:
-        """Write it in the place of the last one.
+        """Write the state in place of the last one.
 
         Raises:
             OutputError: it could not be written; the last one is left.

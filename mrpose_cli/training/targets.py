@@ -15,12 +15,12 @@ _REACH = 3  # sigmas beyond the map from which a joint no longer shows on it
 
 
 def cells(points: Tensor, size: tuple[int, int]) -> Tensor:
-    """Joints (B, K, 2) from input pixels to heatmap cells: last pixel on last cell, as UDP has it."""
+    """Map joints (B, K, 2) from input pixels to heatmap cells: last pixel to last cell, as in UDP."""
     return torch.stack([points[..., 0] / _stride(size[1]), points[..., 1] / _stride(size[0])], -1)
 
 
 def heatmaps(points: Tensor, size: tuple[int, int], sigma: float) -> Tensor:
-    """Gaussians of height 1.
+    """Draw Gaussians of height 1.
 
     Args:
         points: (B, K, 2), input pixels.
@@ -39,7 +39,7 @@ def heatmaps(points: Tensor, size: tuple[int, int], sigma: float) -> Tensor:
 
 
 def shown(points: Tensor, weights: Tensor, size: tuple[int, int], sigma: float) -> Tensor:
-    """Weights (B, K) without those of joints that are so far outside that nothing of them is on the map."""
+    """Zero the weights (B, K) of joints so far outside that no part of their Gaussian is on the map."""
     place = cells(points, size)
     far = _REACH * sigma
     inside_x = (place[..., 0] > -far) & (place[..., 0] < size[1] // STRIDE - 1 + far)
@@ -54,14 +54,14 @@ def summed_loss(
     weights: Tensor,
     sigma: Callable[[float], float],
 ) -> Tensor:
-    """The weighted mean of the losses of all of a network's predictions, a scalar.
+    """Compute the weighted mean of the losses of all of a network's predictions, a scalar.
 
     Args:
         predictions: (B, K, h, w) each, of any float type.
         supervision: Of each of them.
-        target: Gives targets (B, K, h, w) of a spread.
+        target: Returns the targets (B, K, h, w) for a spread.
         weights: (B, K).
-        sigma: Gives the targets' sigma of a spread, in cells.
+        sigma: Returns the targets' sigma for a spread, in cells.
     """
     targets = {spread: target(spread) for spread in {how.spread for how in supervision}}
     losses = [
@@ -74,7 +74,7 @@ def summed_loss(
 def heatmap_loss(
     predicted: Tensor, target: Tensor, weights: Tensor, sigma: float, hardest: int | None = None
 ) -> Tensor:
-    """Weighted squared error, a scalar; in units of what an empty map gets, so that 1 knows nothing.
+    """Compute the weighted squared error, a scalar in units of an empty map's, so that 1 knows nothing.
 
     Args:
         predicted: (B, K, h, w) of any float type.

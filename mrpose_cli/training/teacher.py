@@ -14,9 +14,9 @@ from mrpose_cli.errors import UsageError
 from mrpose_cli.models.identify import identify
 from mrpose_cli.models.registry import canonical
 from mrpose_cli.pipeline.decode import decode_heatmaps, decode_simcc, flip_average
-from mrpose_cli.pipeline.engines import engine_for
+from mrpose_cli.pipeline.engines import ENGINES, engine_for
 from mrpose_cli.pipeline.engines.base import Output
-from mrpose_cli.skeletons import COCO17, get_skeleton
+from mrpose_cli.skeletons import COCO17
 from mrpose_cli.training.config import TrainConfig
 from mrpose_cli.training.precision import autocast, autocast_type
 from mrpose_cli.training.targets import heatmaps
@@ -27,16 +27,16 @@ _JOINTS = len(COCO17.joints)
 
 
 class Teacher:
-    """A network of the zoo with what its checkpoint expects.
+    """A network of the zoo with its checkpoint's conventions.
 
-    Its heatmaps are learned as they are where they have the size and the rule of the trained network's. From
-    any other network come joints, which count as much as it is sure of them.
+    Its heatmaps are targets as they are if they have the size and the rule of the trained network's. Any
+    other network provides joints, weighted by its confidence in them.
 
     Args:
         network: Maps normalized crops to heatmaps or SimCC's distributions.
         entry: The checkpoint's row.
         size: Height and width of the trained network's input.
-        config: How the teacher is asked.
+        config: How the teacher is used.
         device: Where batches are.
     """
 
@@ -48,8 +48,10 @@ class Teacher:
         config: TrainConfig,
         device: torch.device,
     ) -> None:
-        if get_skeleton(entry.skeleton) != COCO17:
-            raise UsageError(f"{entry.name} estimates the joints of {entry.skeleton}; a teacher needs coco17")
+        if entry.skeleton != COCO17:
+            raise UsageError(
+                f"{entry.name} estimates the joints of {entry.skeleton.name}; a teacher needs coco17"
+            )
         self.entry = entry
         self.on_heatmaps = entry.codec == "udp" and entry.input_size == size
         self._network = network
@@ -67,7 +69,7 @@ class Teacher:
         store: WeightsStore,
         remark: Callable[[str], None] = lambda note: None,
     ) -> Teacher:
-        """The teacher of a row of ``mrpose models``, or of a file; ``remark`` is told what is assumed of it.
+        """Load the teacher: a row of ``mrpose models``, or a file; ``remark`` is called with assumptions.
 
         Raises:
             UsageError: there is no such row, or it estimates other joints.
@@ -79,15 +81,15 @@ class Teacher:
         else:
             entry = find_pose(canonical(name))
             path = store.resolve(entry)
-        engine = engine_for(entry, device).load(entry, path, device, torch.float32)
+        engine = ENGINES[engine_for(entry, device)].load(entry, path, device, torch.float32)
         return cls(engine, entry, config.size, config, device)
 
     @torch.no_grad()
     def target(self, clean: Tensor) -> tuple[Tensor, Tensor]:
-        """What to learn from it: heatmaps (B, 17, h, w) and weights (B, 17).
+        """Return what to learn from the teacher: heatmaps (B, 17, h, w) and weights (B, 17).
 
         Args:
-            clean: (B, 3, H, W), the crops as they are cut, before colors vary and parts are hidden; 0..255.
+            clean: (B, 3, H, W), 0..255, the crops before colors vary and parts are hidden.
         """
         output = self._ask(clean)
         if isinstance(output, Tensor):
@@ -115,7 +117,7 @@ class Teacher:
         return flip_average(output, mirrored, COCO17.mirror_order, shift=self.entry.flip_shift)
 
     def _answer(self, images: Tensor) -> Output:
-        """COCO's joints, in float32, on the device."""
+        """Compute the teacher's output for COCO's joints, in float32, on the device."""
         with autocast(self._dtype, self._device):  # decoding is done without
             output = self._network(images)
         if isinstance(output, tuple):
@@ -126,6 +128,6 @@ class Teacher:
 
 @cache  # a tensor made from numbers makes the host wait for the device
 def _ratio(size: tuple[int, int], other: tuple[int, int], device: torch.device) -> Tensor:
-    """The last pixel of ``size``, as x and y, in multiples of that of ``other``."""
+    """Return the last pixel of ``size``, as x and y, in multiples of that of ``other``."""
     ratio = [(size[1] - 1) / (other[1] - 1), (size[0] - 1) / (other[0] - 1)]
     return torch.tensor(ratio, device=device)

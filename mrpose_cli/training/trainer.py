@@ -31,14 +31,14 @@ _ASK_EVERY = 5.0  # s between two agreements of several processes on whether to 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Where a run stands.
+    """The progress of a run.
 
     Attributes:
         step: Steps done.
         total: Steps in all, by the clock so far; None if that is too early to say.
         rate: Crops a second over all processes, lately.
         loss: Mean since the last report.
-        ap: The last validation's figure that decides; None before the first.
+        ap: The figure of the last validation that selects checkpoints; None before the first.
     """
 
     step: int
@@ -50,13 +50,13 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """Whom the loop talks to.
+    """Callbacks of the training loop.
 
     Attributes:
-        stepped: Told of every step: how many are done, how many there will be, if that is known.
-        reported: Told with every line of the log.
-        improved: Given the network, with averaged weights, when a validation beat all others.
-        interrupted: Asked whether somebody wants to stop.
+        stepped: Called after every step with the steps done and, if that is known, the steps in all.
+        reported: Called with every line of the log.
+        improved: Called with the network, with averaged weights, when a validation beat all others.
+        interrupted: Returns whether a stop is requested.
     """
 
     stepped: Callable[[int, int | None], None] = lambda step, total: None
@@ -70,18 +70,18 @@ class Trainer:
 
     Args:
         config: The run.
-        network: To be trained; it is moved to the device.
-        data: This process's, the labels on the device.
+        network: The network to train; it is moved to the device.
+        data: This process's data, the labels on the device.
         augmenter: Makes batches.
-        teacher: To be distilled from; None for nobody.
+        teacher: The network to distill from; None for none.
         ranks: The processes of the run.
-        device: Where this one trains.
+        device: Where this process trains.
         start: What the network starts from, in words.
-        hooks: Whom to talk to.
+        hooks: Callbacks.
 
     Attributes:
         step: Steps done.
-        total: Steps in all; while the clock has not said, very many.
+        total: Steps in all; a very large number until the clock has decided.
         seconds: How long they took, over all resumptions, validations included.
         best: Highest validation figure so far; None before the first.
         best_step: After which step it was reached.
@@ -164,7 +164,7 @@ class Trainer:
         return self.step * self._config.batch_size * self._ranks.size
 
     def resume(self, state: State) -> None:
-        """Go on where a checkpoint was written."""
+        """Continue from a checkpoint."""
         self._network.load_state_dict(state.network)
         self._average.network.load_state_dict(state.average)
         self._optimizer.load_state_dict(state.optimizer)
@@ -176,7 +176,7 @@ class Trainer:
             self.total = state.total
 
     def state(self) -> State:
-        """Everything a checkpoint needs."""
+        """Return everything that a checkpoint needs."""
         return State(
             config=self._config.to_plain(),
             digest=self._digest,
@@ -196,10 +196,10 @@ class Trainer:
         )
 
     def run(self, log: Log | None) -> bool:
-        """Train to the end, or until somebody wants to stop; a checkpoint is written in either case.
+        """Train to the end, or until a stop is requested; a checkpoint is written in either case.
 
         Args:
-            log: Of the first process.
+            log: The log, at the first process; None at the others.
 
         Returns:
             Whether the end was reached.
@@ -302,7 +302,7 @@ class Trainer:
         return now, self.step
 
     def _agreed(self, began: float) -> tuple[bool, int, int]:
-        """Whether to stop, how many steps there will be, and when to ask again; the first process decides.
+        """Agree on whether to stop, the number of steps, and when to ask again; the first process decides.
 
         One process asks at every step, several about every `_ASK_EVERY` seconds: agreeing stops a GPU.
         """

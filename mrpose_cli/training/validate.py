@@ -44,12 +44,12 @@ class HeldOut:
 
 
 class Validator:
-    """Held-out crops and their truth.
+    """Held-out crops and their labels.
 
     Args:
         crops: The crops, on the device of the augmenter or in main memory.
         augmenter: Makes the network's input of them.
-        autocast: Makes the context the network runs in.
+        autocast: Makes the context that the network runs in.
     """
 
     def __init__(self, crops: CropSet, augmenter: Augmenter, autocast: Callable[[], torch.autocast]) -> None:
@@ -66,7 +66,7 @@ class Validator:
 
     @torch.inference_mode()
     def predict(self, network: nn.Module) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Joints (N, 17, 2) in crop pixels and scores (N, 17)."""
+        """Predict joints (N, 17, 2) in crop pixels and scores (N, 17)."""
         size = self._augmenter.size
         found: list[tuple[Tensor, Tensor]] = []
         for chunk in torch.arange(len(self._crops), device=self._crops.pixels.device).split(_BATCH):
@@ -86,7 +86,7 @@ class Validator:
 def score(
     labels: Labels, points: NDArray[np.float64], scores: NDArray[np.float64], chosen: NDArray[np.intp]
 ) -> tuple[float, float]:
-    """Mean OKS and AP in percent, every crop a picture of its own.
+    """Compute mean OKS and AP in percent, every crop as an image of its own.
 
     Args:
         labels: Of all crops.

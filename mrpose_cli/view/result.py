@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from mrpose_cli.errors import UsageError, parameter
-from mrpose_cli.formats.reader import Box, Count, FileName, Flag, Id, Number, Row, check_row, stream_json
+from mrpose_cli.formats.reader import Box, Category, Count, FileName, Flag, Id, Number, Row, check_row, stream_json
 from mrpose_cli.formats.writer import PERSON
-from mrpose_cli.skeletons import COCO17, MPII16, Skeleton
+from mrpose_cli.skeletons import COCO17, NAMES, Skeleton, from_category, get_skeleton
 
 Kind = Literal["photos", "clip"]
 _WHAT = "the result"
@@ -44,13 +44,6 @@ class _Person(Row):
     bridged: bool = False
     iscrowd: Flag = 0
     area: Annotated[float, Field(ge=0, le=1e18)] | None = None
-
-
-class _Category(Row):
-    id: Id
-    name: str = ""
-    keypoints: list[str] = []
-    skeleton: list[list[Id]] = []
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -207,7 +200,7 @@ class _Reader:
     def __init__(self, path: Path, lines: bool) -> None:
         self._path, self._lines = path, lines
         self._images: list[_Image] = []
-        self._categories: list[_Category] = []
+        self._categories: dict[int, dict[str, Any]] = {}
         self._info: dict[str, Any] = {}
         self._count: dict[str, int] = {}
         self._members: set[str] = set()
@@ -226,7 +219,7 @@ class _Reader:
         if name == "images":
             self._images.append(check_row(self._path, where, value, _Image))
         elif name == "categories":
-            self._categories.append(check_row(self._path, where, value, _Category))
+            self._categories[check_row(self._path, where, value, Category).id] = value
         elif name == "info" and isinstance(value, dict):
             self._info = value
         elif name in ("annotations", "") and not (isinstance(value, dict) and not value.get("keypoints")):
@@ -270,12 +263,12 @@ class _Reader:
         """The skeletons, and which one each person has."""
         lengths = np.array(self._lengths, np.int64)
         categories = np.array(self._columns["category_id"], np.int64)
-        known = {category.id: category for category in self._categories}
         skeletons: dict[tuple[int, int], Skeleton] = {}
         numbers = np.zeros(len(lengths), np.int16)
         kinds = np.unique(np.column_stack([categories, lengths]), axis=0) if len(lengths) else []
         for category, length in kinds:
-            skeletons[category, length] = _skeleton(known.get(int(category)), int(length))
+            known = self._categories.get(int(category), {})
+            skeletons[category, length] = _skeleton(self._path, known, int(length))
             numbers[(categories == category) & (lengths == length)] = len(skeletons) - 1
         return tuple(skeletons.values()) or (COCO17,), numbers
 
@@ -334,17 +327,17 @@ def _images(path: Path, rows: Sequence[_Image], clip: bool) -> Images:
     )
 
 
-def _skeleton(category: _Category | None, length: int) -> Skeleton:
-    """A category's skeleton; without one, that of ours with as many joints, or plain numbers."""
-    if category is None or not category.keypoints:
-        for known in (COCO17, MPII16):
+def _skeleton(path: Path, category: Mapping[str, Any], length: int) -> Skeleton:
+    """Return a category's skeleton; without one, the first built-in one with as many joints, or numbers."""
+    if not category.get("keypoints"):
+        for known in map(get_skeleton, NAMES):
             if len(known.joints) == length:
                 return known
-    names = category.keypoints if category else []
-    joints = tuple(names[i] if i < len(names) else f"joint {i + 1}" for i in range(length))
-    pairs = (tuple(pair) for pair in (category.skeleton if category else []))
-    limbs = tuple((p[0] - 1, p[1] - 1) for p in pairs if len(p) == 2 and all(0 < end <= length for end in p))
-    return Skeleton(category.name if category else "", joints, limbs)
+        category = {"name": category.get("name"), "keypoints": [f"joint {i + 1}" for i in range(length)]}
+    skeleton = from_category(category, str(path))
+    if len(skeleton.joints) != length:
+        raise UsageError(f"{path}: people have {length} joints, their category names {len(skeleton.joints)}")
+    return skeleton
 
 
 def _around(joints: NDArray[np.float32]) -> NDArray[np.float32]:

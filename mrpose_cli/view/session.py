@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mrpose_cli.drawing import id_color, joint_color, limb_color
+from mrpose_cli.drawing import id_color
 from mrpose_cli.errors import UsageError
 from mrpose_cli.formats.flags import FLAGS_FILE, PersonFlag, change_flags, flag_name, read_flags
 from mrpose_cli.skeletons import KEYPOINT_THRESHOLD, Skeleton
 from mrpose_cli.version import __version__
 from mrpose_cli.view.find import Opened
 from mrpose_cli.view.result import People, Result
-from mrpose_cli.view.suspicion import REASONS, SURE, Suspicion, mirror_pairs, suspect, with_truth
+from mrpose_cli.view.suspicion import REASONS, SURE, Suspicion, suspect, with_truth
 from mrpose_cli.view.tracks import MOMENTS, Track, find_tracks
 from mrpose_cli.view.truth import FAR
 
@@ -190,9 +190,8 @@ def _skeleton(skeleton: Skeleton) -> dict[str, Any]:
     return {
         "name": skeleton.name,
         "joints": skeleton.joints,
-        "colors": [_css(joint_color(skeleton, joint)) for joint in range(len(skeleton.joints))],
-        "limbs": [[*limb, _css(limb_color(skeleton, limb))] for limb in skeleton.limbs],
-        "pairs": mirror_pairs(skeleton),
+        "colors": [_css(color) for color in skeleton.colors],
+        "limbs": [[*limb, _css(skeleton.limb_color(*limb))] for limb in skeleton.limbs],
         "angles": _angles(skeleton),
     }
 

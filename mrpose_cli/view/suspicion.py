@@ -140,14 +140,7 @@ def _outside(people: People) -> NDArray[np.intp]:
     return np.flatnonzero((sure & (beyond > _OUT * people.sides[:, None])).any(1))
 
 
-def mirror_pairs(skeleton: Skeleton) -> list[tuple[int, int]]:
-    """Joints that are each other's left and right; names of other tools may have one without the other."""
-    places = {name: place for place, name in enumerate(skeleton.joints)}
-    twins = ((place, name.replace("left", "right", 1)) for place, name in enumerate(skeleton.joints))
-    return [(place, places[twin]) for place, twin in twins if places.get(twin, place) != place]
-
-
 def mirrored_limbs(skeleton: Skeleton) -> list[tuple[tuple[int, int], tuple[int, int]]]:
     """Limbs of one side with those of the other."""
-    twin = dict(mirror_pairs(skeleton))
+    twin = dict(skeleton.flip_pairs)
     return [((a, b), (twin[a], twin[b])) for a, b in skeleton.limbs if a in twin and b in twin]

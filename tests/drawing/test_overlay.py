@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from mrpose_cli.drawing import Painter, Style, draw_poses
-from mrpose_cli.drawing.overlay import _COLORS
 from mrpose_cli.poses import PersonHeatmaps, Poses
+from mrpose_cli.skeletons.skeleton import SIDE_COLORS
 
 
 def blank() -> np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]:
@@ -14,9 +14,9 @@ def blank() -> np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]:
 
 def test_limbs_have_their_sides_colors(standing: Poses) -> None:
     canvas = draw_poses(blank(), standing)
-    assert canvas[275, 226].tolist() == list(_COLORS["left"])  # left thigh
-    assert canvas[275, 174].tolist() == list(_COLORS["right"])
-    assert canvas[120, 200].tolist() == list(_COLORS["middle"])  # between the shoulders
+    assert canvas[275, 226].tolist() == list(SIDE_COLORS["left"])  # left thigh
+    assert canvas[275, 174].tolist() == list(SIDE_COLORS["right"])
+    assert canvas[120, 200].tolist() == list(SIDE_COLORS["middle"])  # between the shoulders
     assert canvas[420, 10].tolist() == [128, 128, 128]
 
 
@@ -32,7 +32,7 @@ def test_joints_below_the_threshold_take_their_limbs_with_them(standing: Poses) 
     canvas = draw_poses(blank(), replace(standing, scores=scores), Style(keypoint_threshold=0.3))
     assert canvas[275, 226].tolist() == [128, 128, 128]
     assert canvas[345, 229].tolist() == [128, 128, 128]
-    assert canvas[275, 174].tolist() == list(_COLORS["right"])
+    assert canvas[275, 174].tolist() == list(SIDE_COLORS["right"])
 
 
 def test_small_people_get_thin_lines(standing: Poses) -> None:

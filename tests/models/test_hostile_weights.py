@@ -22,6 +22,7 @@ from safetensors.torch import save
 from mrpose_cli.errors import WeightsError
 from mrpose_cli.models import load_checkpoint, load_model, pickles, read_state_dict
 from mrpose_cli.models.identify import METADATA_KEY, identify, read_entry
+from mrpose_cli.pipeline.engines.torch import trace
 from mrpose_cli.printable import printable
 from mrpose_cli.weights.manifest import LARGEST_FILE, find_pose
 
@@ -64,6 +65,12 @@ def described(tmp_path: Path, **changes: object) -> Path:
         ("codec", "magic", "codec"),
         ("codec", "simcc", "codec"),  # which its network does not give
         ("skeleton", "octopus", "skeleton"),
+        ("skeleton", {"name": "five", "joints": ["nose"] * 5}, "skeleton"),
+        ("skeleton", {"name": "many", "joints": [f"joint {i}" for i in range(1001)]}, "skeleton"),
+        ("skeleton", {"name": "loud", "joints": ["nose\x1b[31m"]}, "skeleton"),
+        ("skeleton", {"name": "far", "joints": ["nose"], "limbs": [["nose", "tail"]]}, "skeleton"),
+        ("skeleton", {"name": "odd", "joints": ["nose"], "sigmas": [float("nan")]}, "skeleton"),
+        ("skeleton", 17, "skeleton"),
         ("arch", "mrfea2-r19", "arch"),
         ("format", "onnx", "format"),
         ("name", "../../etc", "name"),
@@ -161,6 +168,12 @@ def rewritten(
     return result.getvalue()
 
 
+def _torchscript() -> bytes:
+    buffer = io.BytesIO()
+    torch.jit.save(trace(torch.nn.Linear(10, 1), ONE), buffer)
+    return buffer.getvalue()
+
+
 def _longer(name: str, data: bytes) -> bytes:
     return bytes(64) if name.endswith("data/0") else data
 
@@ -179,11 +192,12 @@ def _again(function: Any) -> list[Call]:
 ONE = torch.ones(10)
 
 
-@pytest.mark.filterwarnings("ignore:TypedStorage is deprecated")
+@pytest.mark.filterwarnings("ignore:TypedStorage is deprecated", "ignore:.*torch.jit.save")
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
         (lambda: rewritten({"x": torch.zeros(20_000_000)}, compression=zipfile.ZIP_DEFLATED), "compressed"),
+        (lambda: _torchscript(), "holds code (TorchScript; pass the weights that it was made of)"),
         (lambda: rewritten({"x": ONE}, _longer), "another length"),
         (lambda: rewritten({"x": _shape(ONE, (10**9,), (0,))}), "larger than its bytes"),
         (lambda: rewritten({"x": _shape(ONE, (10**9,), (1,))}), "larger than its bytes"),

@@ -18,6 +18,7 @@ from mrpose_cli import load_pipeline
 from mrpose_cli.cli import app
 from mrpose_cli.errors import UsageError, WeightsError
 from mrpose_cli.models import convert, create_model, identify, load_model
+from mrpose_cli.skeletons import COCO17, MPII16, from_document, get_skeleton
 from mrpose_cli.weights.manifest import find_pose, shipped_folder
 from mrpose_cli.weights.store import WeightsStore
 
@@ -52,7 +53,7 @@ def test_conventions_follow_the_layout(fixture: str, conventions: str, tmp_path:
     assert entry.joints == reference.joints
     assert entry.input_size == reference.input_size
     assert entry.conventions == conventions
-    assert entry.skeleton == ("mpii16" if reference.joints == 16 else "coco17")
+    assert entry.skeleton == (MPII16 if reference.joints == 16 else COCO17)
     assert entry.color == ("bgr" if conventions.startswith("authors") else "rgb")
 
 
@@ -121,7 +122,7 @@ def test_load_model_takes_any_number_of_joints(tmp_path: Path) -> None:
     network = load_model(save(tmp_path / "hands.pth", dict(state)))
     with torch.inference_mode():
         assert network(torch.zeros(1, 3, 128, 128)).shape == (1, 21, 32, 32)
-    with pytest.raises(WeightsError, match="21 joints, a skeleton that is not known"):
+    with pytest.raises(WeightsError, match="21 joints; say which they are with"):
         identify(tmp_path / "hands.pth")
 
 
@@ -242,3 +243,40 @@ def test_convert_turns_the_wrong_file_away_in_one_line(small: Path, samples: Pat
         assert (found, len(err.splitlines())) == (code, 1), err
         assert message in err
     assert not target.exists()
+
+
+FIVE = from_document({"name": "five", "joints": list("abcde"), "limbs": [["a", "b"]]}, "five.toml")
+
+
+def test_a_skeleton_travels_in_the_file(tmp_path: Path) -> None:
+    state = filled(lambda: create_model("mrfea2-r18", joints=5)).state_dict()
+    source, target = save(tmp_path / "five.pth", dict(state)), tmp_path / "five.safetensors"
+    with pytest.raises(WeightsError, match="5 joints; say which they are"):
+        convert(source, target)
+    with pytest.raises(WeightsError, match="5 joints; say which they are"):
+        convert(source, target, skeleton=get_skeleton("halpe26"))
+    convert(source, target, input_size=(256, 192), skeleton=FIVE)
+    entry = identify(target)
+    assert entry.skeleton == FIVE
+    assert entry.skeleton.sigmas_source == FIVE.sigmas_source
+
+
+def test_file_names_tell_the_dataset_where_the_number_of_joints_does_not(tmp_path: Path) -> None:
+    with torch.device("meta"):
+        animals, hands = (create_model("hrnet-w32", joints=joints) for joints in (17, 21))
+    for network, name, skeleton in (
+        (animals, "hrnet_w32_ap10k_256x256-18aac840_20211029.pth", "ap10k"),
+        (animals, "hrnet_w32_mine_256x192.pth", "coco17"),
+        (hands, "hrnet_w32_onehand10k_256x256.pth", "hand21"),
+    ):
+        path = tmp_path / name
+        save(path, dict(network.to_empty(device="cpu").state_dict()))
+        assert identify(path).skeleton == get_skeleton(skeleton)
+
+
+def test_the_default_network_has_feet() -> None:
+    row = find_pose("rtmpose-s")
+    assert row.skeleton == COCO17
+    assert row.read_as(get_skeleton("halpe26")).skeleton.joints[20] == "left_big_toe"
+    with pytest.raises(UsageError, match="26 joints, those of coco17 or halpe26, not the 16 of mpii16"):
+        row.read_as(MPII16)

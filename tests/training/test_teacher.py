@@ -13,6 +13,7 @@ from torch import Tensor
 
 from mrpose_cli.errors import UsageError
 from mrpose_cli.models.registry import create_model
+from mrpose_cli.skeletons import MPII16
 from mrpose_cli.training.batches import Augmenter, Batch
 from mrpose_cli.training.config import TrainConfig
 from mrpose_cli.training.crops import Catalog
@@ -87,7 +88,7 @@ def test_size_channel_order_and_flip_are_the_teachers_own(flip: bool) -> None:
 
 
 def test_a_teacher_of_other_joints_is_refused() -> None:
-    row = find_pose("rtmpose-s").model_copy(update={"skeleton": "mpii16"})
+    row = find_pose("rtmpose-s").model_copy(update={"skeleton": MPII16})
     with pytest.raises(UsageError, match="mpii16"):
         Teacher(Painter(), row, (256, 192), TrainConfig(), CPU)
 

@@ -11,6 +11,8 @@ import pytest
 import mrpose_cli
 from mrpose_cli.errors import ManifestError, UsageError
 from mrpose_cli.models import list_models
+from mrpose_cli.pipeline.factory import DETECTORS
+from mrpose_cli.skeletons import COCO17, MPII16
 from mrpose_cli.weights.manifest import (
     UrlSource,
     WheelSource,
@@ -43,7 +45,8 @@ DETECTOR = """
 name = "finder"
 file = "finder.pt"
 licence = "MIT"
-format = "ultralytics"
+format = "torch"
+arch = "yolo"
 input_size = [640, 640]
 """
 
@@ -68,7 +71,7 @@ def problem(tmp_path: Path, text: str) -> str:
 def test_defaults_of_a_pose_entry(tmp_path: Path) -> None:
     entry = load_manifest(written(tmp_path, POSE)).pose[0]
     assert entry.padding == (1.25, 1.25)
-    assert (entry.skeleton, entry.flip_shift, entry.score) == ("coco17", False, "mean-visible")
+    assert (entry.skeleton, entry.flip_shift, entry.score) == (COCO17, False, "mean-visible")
     assert (entry.kind, entry.sha256, entry.sources) == ("pose", None, ())
 
 
@@ -178,7 +181,7 @@ def test_shipped_pose_entries_are_sane() -> None:
     for entry in entries:
         assert entry.input_size in {(256, 192), (384, 288), (256, 256), (384, 384)}, entry.name
         assert entry.joints == {"rtmpose-s": 26}.get(entry.name, 16 if "-mpii" in entry.name else 17)
-        assert entry.skeleton == ("mpii16" if "-mpii" in entry.name else "coco17"), entry.name
+        assert entry.skeleton == (MPII16 if "-mpii" in entry.name else COCO17), entry.name
         # Of 0..255, not of 0..1; means fall from red to blue in every file whichever order it feeds.
         assert 90 < entry.mean[2] < entry.mean[1] < entry.mean[0] < 140, entry.name
         assert all(50 < value < 65 for value in entry.std), entry.name
@@ -232,6 +235,10 @@ def test_shipped_detectors_start_with_the_default() -> None:
     detectors = load_manifest().detector
     assert detectors[0].name == "yolo26n"
     assert all(entry.sources for entry in detectors)
+
+
+def test_every_shipped_detector_has_its_class() -> None:
+    assert {entry.arch for entry in load_manifest().detector} == set(DETECTORS)
 
 
 def test_conventions_are_written_into_the_rows_that_name_them(tmp_path: Path) -> None:

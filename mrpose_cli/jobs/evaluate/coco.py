@@ -36,7 +36,7 @@ class CocoTask:
     """COCO annotations with the images to be run; see :class:`~mrpose_cli.jobs.evaluate.options.Task`.
 
     Args:
-        job: What the user wants.
+        job: The options of the run.
 
     Raises:
         UsageError: the files are not what they should be.
@@ -85,15 +85,15 @@ class CocoTask:
         self._annotations = _without(self._wanted, {shot.image for shot in missing})
 
     def fit(self, entry: PoseEntry) -> None:
-        """See that the checkpoint's joints are COCO's, and cut boxes as where it comes from."""
-        if entry.skeleton != COCO17.name:
-            raise UsageError(f"{entry.name} estimates the joints of {entry.skeleton}; COCO's are coco17")
+        """Check that the checkpoint's joints are COCO's, and clip boxes as the checkpoint's code does."""
+        if entry.skeleton != COCO17:
+            raise UsageError(f"{entry.name} estimates the joints of {entry.skeleton.name}; COCO's are coco17")
         if self._job.gt_boxes == "auto" and (entry.conventions or "").startswith("authors"):
             self._rule = "authors"
             self._find_shots()
 
     def conditions(self) -> DatasetConditions:
-        """What was evaluated on."""
+        """Return what was evaluated on."""
         job, annotations = self._job, self._annotations
         whole = annotations.is_val2017 and len(annotations.images) == annotations.total_images
         return DatasetConditions(
@@ -111,7 +111,7 @@ class CocoTask:
         )
 
     def score(self, poses: Iterable[ImagePoses], results: Path, skeleton: Skeleton | None) -> Scored:
-        """Suppress, write the results, and let pycocotools and the breakdowns have them."""
+        """Apply OKS-NMS, write the results, and compute the figures and breakdowns."""
         rows = self._results
         if self.predictions is None:
             rows = self._kept(poses)
@@ -130,7 +130,7 @@ class CocoTask:
         )
 
     def _kept(self, poses: Iterable[ImagePoses]) -> list[Result]:
-        """Rows of a results file, by image id; images that could not be read leave the evaluation."""
+        """Return the rows of a results file, by image id; unreadable images leave the evaluation."""
         rows: dict[int, list[Result]] = {}
         estimated: dict[int, int] = {}
         failed: set[int] = set()
@@ -168,7 +168,7 @@ class CocoTask:
         ]
 
     def _worst(self, score: CocoScore, pairs: Pairs, assigned: Ints) -> tuple[WorstCase, ...]:
-        """People with the lowest OKS, among equals those with the most labelled joints first."""
+        """Return the people with the lowest OKS; among equals, those with the most labelled joints first."""
         job = self._job
         if not job.worst or job.images is None:
             return ()
@@ -219,7 +219,7 @@ def _selected(annotations: Annotations, job: EvalJob) -> Annotations:
 
 
 def words(ids: str) -> list[str]:
-    """What ``--ids`` names: divided by commas, or the lines of a file."""
+    """Return what ``--ids`` names: comma-separated values, or the lines of a file."""
     path = Path(ids)
     try:
         # A list of ids may be longer than a name may be, which is an error for Path.is_file().
@@ -239,7 +239,7 @@ def _number(word: str) -> int:
 
 
 def image_folder(job: EvalJob) -> Path:
-    """Where the images are.
+    """Return the folder of the images.
 
     Raises:
         UsageError: nobody said it.
@@ -253,7 +253,7 @@ def image_folder(job: EvalJob) -> Path:
 
 
 def selection(job: EvalJob) -> str | None:
-    """``--ids`` and ``--limit`` as they were given."""
+    """Return ``--ids`` and ``--limit`` as they were given."""
     parts = [f"--ids {job.ids}"] if job.ids is not None else []
     return " ".join([*parts, f"--limit {job.limit}"] if job.limit is not None else parts) or None
 
@@ -265,7 +265,7 @@ def _without(annotations: Annotations, ids: set[int]) -> Annotations:
 def _boxes(
     wanted: str, annotations: Annotations, rule: BoxRule
 ) -> tuple[Mapping[int, Detections] | None, BoxConditions | None]:
-    """Boxes by image id and where they are from; None, None where a detector is to find them."""
+    """Return boxes by image id and their origin; None, None where a detector is to find them."""
     if wanted == "gt":
         found = ground_truth_boxes(annotations, rule)
         return found, BoxConditions(

@@ -21,7 +21,7 @@ _RUNNING = ("torch", "openvino", "onnxruntime", "opencv-python", "pillow", "ultr
 
 
 def versions(*, models: bool) -> dict[str, str]:
-    """Of everything that has a part in the figures.
+    """Return the versions of everything that affects the figures.
 
     Args:
         models: Whether models were run.
@@ -36,7 +36,7 @@ def versions(*, models: bool) -> dict[str, str]:
 
 
 def model_conditions(models: ModelOptions, pipeline: Pipeline, store: WeightsStore) -> ModelConditions:
-    """What estimates the poses."""
+    """Describe what estimates the poses."""
     estimator = pipeline.estimator
     entry = estimator.entry
     path = store.resolve(entry, models.weights)
@@ -44,6 +44,7 @@ def model_conditions(models: ModelOptions, pipeline: Pipeline, store: WeightsSto
         name=entry.name,
         weights=path.name,
         sha256=sha256_of(path),
+        joints=estimator.skeleton.name,
         own_weights=models.weights is not None,
         input_size=entry.input_size,
         color=entry.color,
@@ -59,7 +60,7 @@ def model_conditions(models: ModelOptions, pipeline: Pipeline, store: WeightsSto
 
 
 def detector_conditions(models: ModelOptions, pipeline: Pipeline, store: WeightsStore) -> BoxConditions:
-    """What finds the people; how many it does is not known yet."""
+    """Describe what finds the people; how many it finds is not known yet."""
     name = models.detector
     path = Path(name) if name.endswith(".pt") else store.resolve(find_detector(name))
     engine = pipeline.detector.engine
@@ -79,9 +80,9 @@ def detector_conditions(models: ModelOptions, pipeline: Pipeline, store: Weights
 def spool_conditions(
     dataset: DatasetConditions, model: ModelConditions, boxes: BoxConditions
 ) -> dict[str, Any]:
-    """What predictions depend on, image by image: the same of it, the same poses.
+    """Return what the predictions depend on, image by image: with equal values, the poses are equal.
 
-    Which images are run is not among it, nor how the poses are scored afterwards.
+    Which images are run, and how the poses are scored, is not part of it.
     """
     given = {"annotations": dataset.sha256, **model.model_dump(mode="json")}
     where = {f"boxes' {key}": value for key, value in boxes.model_dump(mode="json").items()}

@@ -1,4 +1,4 @@
-"""What can be asked of an evaluation, and what comes of its parts."""
+"""Options of an evaluation, and the results of its parts."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Suppression = Literal["hard", "soft", "none"]
 
 @dataclass(frozen=True, slots=True)
 class EvalJob:
-    """What the user wants.
+    """Options of one run of ``mrpose eval``.
 
     Attributes:
         annotations: The dataset's file.
@@ -43,9 +43,9 @@ class EvalJob:
             the checkpoint comes from.
         models: Which models.
         heads: MPII's head boxes, where the annotations do not hold them.
-        thresholds: Of PCK, shares of the torso's size.
-        suppression: Which OKS-NMS.
-        oks_threshold: Of the suppression.
+        thresholds: PCK thresholds, shares of the torso's size.
+        suppression: Which OKS-NMS to apply.
+        oks_threshold: Threshold of OKS-NMS.
         limit: Evaluate the first N images.
         ids: Evaluate these images: ids (COCO) or file names, divided by commas, or a file with one a line.
         strict: A missing or unreadable image is an error.
@@ -83,15 +83,15 @@ class EvalJob:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scored:
-    """What scoring gives.
+    """The results of scoring.
 
     Attributes:
         figures: COCO's or PCK's.
         breakdown: For COCO, as the following three.
-        mistakes: What goes wrong.
-        calibration: Whether scores mean what they say.
+        mistakes: Kinds of mistakes.
+        calibration: How well scores match outcomes.
         curves: Precision over recall.
-        worst: The worst people, the worst first, as many as were wanted.
+        worst: The worst people, the worst first, as many as requested.
     """
 
     figures: CocoFigures | PckFigures
@@ -111,7 +111,7 @@ class Task(Protocol):
         boxes: Where the boxes come from; None for a results file.
         detector: Name or file of the detector that is to find the people, if one is.
         predictions: The results file, if one is to be scored.
-        suppression: OKS-NMS in words; None where there is none to speak of.
+        suppression: OKS-NMS in words; None where there is none.
         estimated: How many people were estimated, before suppression; known after :meth:`score`.
     """
 
@@ -124,7 +124,7 @@ class Task(Protocol):
     estimated: int
 
     def fit(self, entry: PoseEntry) -> None:
-        """Get ready for a checkpoint.
+        """Prepare for a checkpoint.
 
         Raises:
             UsageError: its joints are not the dataset's.
@@ -136,5 +136,5 @@ class Task(Protocol):
         ...
 
     def conditions(self) -> DatasetConditions:
-        """What was evaluated on; complete after :meth:`score`."""
+        """Return what was evaluated on; complete after :meth:`score`."""
         ...

@@ -21,7 +21,7 @@ from mrpose_cli.jobs.evaluate.options import EvalJob, Scored
 from mrpose_cli.jobs.evaluate.predict import Shot
 from mrpose_cli.jobs.evaluate.spool import ImagePoses
 from mrpose_cli.poses import Detections
-from mrpose_cli.skeletons import MPII16, Skeleton
+from mrpose_cli.skeletons import MPII16, Skeleton, from_document
 from mrpose_cli.weights.manifest import PoseEntry
 
 _MPII_VAL = 2958  # people in the authors' valid.json
@@ -31,7 +31,7 @@ class PckTask:
     """MPII's or LSP's annotations with the images to be run; see `evaluate_options.Task`.
 
     Args:
-        job: What the user wants.
+        job: The options of the run.
 
     Raises:
         UsageError: the files are not what they should be.
@@ -87,18 +87,18 @@ class PckTask:
         )
 
     def _number(self, index: list[int]) -> int:
-        """An image's id: the place of its first person in the file, which no selection changes."""
+        """Return an image's id: the place of its first person in the file, which no selection changes."""
         return int(self._people.rows[index[0]])
 
     def fit(self, entry: PoseEntry) -> None:
-        """See that the checkpoint's joints are MPII's; LSP's are looked up by name."""
-        if self._people.kind == "mpii" and entry.skeleton != MPII16.name:
+        """Check that the checkpoint's joints are MPII's; LSP's are looked up by name."""
+        if self._people.kind == "mpii" and entry.skeleton != MPII16:
             raise UsageError(
-                f"{entry.name} estimates the joints of {entry.skeleton}; MPII needs those of {MPII16.name}"
+                f"{entry.name} estimates the joints of {entry.skeleton.name}; MPII needs {MPII16.name}"
             )
 
     def conditions(self) -> DatasetConditions:
-        """What was evaluated on."""
+        """Return what was evaluated on."""
         people = self._people
         whole = people.kind == "mpii" and len(people.rows) == people.total == _MPII_VAL
         return DatasetConditions(
@@ -131,7 +131,7 @@ class PckTask:
         return Scored(figures, worst=self._worst(points, figures))
 
     def _collect(self, poses: Iterable[ImagePoses], joints: int) -> None:
-        """(N, J, 3) of all people; those whose image could not be read leave the evaluation."""
+        """Collect the joints (N, J, 3) of all people; those in unreadable images leave the evaluation."""
         predicted = np.full((len(self._people.rows), joints, 3), np.nan)
         index = {self._number(index): index for index in _by_image(self._people)}
         for one in poses:
@@ -155,7 +155,7 @@ class PckTask:
             json.dump({"joints": self._joints, "people": people}, file, allow_nan=False)
 
     def _worst(self, points: dict[str, NDArray[np.float64]], figures: PckFigures) -> tuple[WorstCase, ...]:
-        """People with the smallest share of joints within the first threshold."""
+        """Return the people with the smallest share of joints within the first threshold."""
         job, people = self._job, self._people
         if not job.worst or job.images is None:
             return ()
@@ -202,7 +202,7 @@ def _selected(people: JointSet, job: EvalJob) -> JointSet:
 
 
 def _by_image(people: JointSet) -> list[list[int]]:
-    """Indices of the people of each image."""
+    """Return the indices of the people of each image."""
     rows: dict[str, list[int]] = {}
     for index, name in enumerate(people.images):
         rows.setdefault(name, []).append(index)
@@ -210,10 +210,7 @@ def _by_image(people: JointSet) -> list[list[int]]:
 
 
 def _part(joints: list[str]) -> Skeleton:
-    """Those of MPII's limbs whose ends are among ``joints``."""
-    limbs = [(MPII16.joints[a], MPII16.joints[b]) for a, b in MPII16.limbs]
-    return Skeleton(
-        "shared",
-        tuple(joints),
-        tuple((joints.index(a), joints.index(b)) for a, b in limbs if a in joints and b in joints),
-    )
+    """Return those of MPII's limbs whose ends are among ``joints``."""
+    limbs = [[MPII16.joints[a], MPII16.joints[b]] for a, b in MPII16.limbs]
+    shared = [limb for limb in limbs if set(limb) <= set(joints)]
+    return from_document({"name": "shared", "joints": joints, "limbs": shared}, "the shared joints")

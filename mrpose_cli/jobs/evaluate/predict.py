@@ -58,7 +58,7 @@ class ShotFrame(Frame):
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """How the images are run.
+    """Settings for running the images.
 
     Attributes:
         folder: Where the spools are.
@@ -75,7 +75,7 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How it went.
+    """The outcome of running the images.
 
     Attributes:
         seconds: From the first image to the last pose of this rank.
@@ -103,8 +103,8 @@ def predict(
         shots: All images.
         pipeline: The models.
         work: How to run them.
-        ranks: Who else is at it.
-        progress: Told how it goes.
+        ranks: The processes that share the work.
+        progress: Called with the progress.
 
     Raises:
         UsageError: what is on the disk was made under other conditions.
@@ -172,10 +172,10 @@ def _next(photos: Iterator[tuple[Path, Photo | Exception]]) -> Photo | Exception
 
 
 def suitable_workers(device: str) -> int:
-    """Decoding processes that suit a kind of device; 0 is for threads.
+    """Return the number of decoding processes that suits a kind of device; 0 means threads.
 
-    On the CPU two threads keep the network busy (Pillow decodes beside Python), and processes would only
-    take its cores. A GPU is faster than one process can hand it images.
+    On the CPU two threads keep the network busy (Pillow decodes without the GIL), and processes would only
+    take its cores. A GPU is faster than one process can supply it with images.
     """
     if device == "cpu":
         return 0

@@ -58,7 +58,7 @@ _NAMED = 5  # missing images that a message names
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EvalPlan:
-    """What an evaluation comes to, before any model is loaded; as a context, it holds the output folder.
+    """An evaluation before any model is loaded; as a context manager, it holds the output folder.
 
     Attributes:
         task: The dataset.
@@ -82,7 +82,7 @@ class EvalPlan:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Loaded:
-    """Loaded models and what is to be said of them.
+    """Loaded models and the conditions that describe them.
 
     Attributes:
         pipeline: The models.
@@ -96,7 +96,7 @@ class Loaded:
 
 
 def prepare(job: EvalJob, ranks: Ranks | None = None) -> EvalPlan:
-    """Read the annotations and see that nothing stands in the way.
+    """Read the annotations and check that nothing prevents the run.
 
     Raises:
         UsageError: files that cannot be used or would be replaced, conflicting options.
@@ -164,7 +164,7 @@ def _check_folder(job: EvalJob, out: Path) -> None:
 
 
 def _targets(job: EvalJob, out: Path) -> list[Path]:
-    """The files that a run writes."""
+    """Return the files that a run writes."""
     wanted = {
         REPORT_FILE: True,
         RESULTS_FILE: job.predictions is None,
@@ -175,7 +175,7 @@ def _targets(job: EvalJob, out: Path) -> list[Path]:
 
 
 def _last_folder() -> Path:
-    """The last of ``mrpose-eval``, ``mrpose-eval-2``, ... that holds anything."""
+    """Return the last of ``mrpose-eval``, ``mrpose-eval-2``, ... that holds anything."""
     last = Path(DEFAULT_OUT)
     for number in count(2):
         folder = Path(f"{DEFAULT_OUT}-{number}")
@@ -193,7 +193,7 @@ def load(
     ranks: Ranks,
     remark: Callable[[str], None] = lambda note: None,
 ) -> Loaded:
-    """Load the models; ``remark`` is told what should be known of them.
+    """Load the models; ``remark`` is called with notes for the user.
 
     Raises:
         UsageError: the model does not fit the dataset, or an unknown name.
@@ -222,14 +222,14 @@ def run(
     ranks: Ranks | None = None,
     progress: Progress = silent,
 ) -> Report | None:
-    """Predict what is to be predicted, score it, write everything.
+    """Predict what is still missing, score it, and write all files.
 
     Args:
-        job: What the user wants.
+        job: The options of the run.
         plan: What :func:`prepare` made of it.
         loaded: The models; None to score a results file.
-        ranks: Who else is at it.
-        progress: Told how it goes.
+        ranks: The processes that share the work.
+        progress: Called with the progress.
 
     Returns:
         The report; None on every rank but the first.
@@ -261,7 +261,7 @@ def run(
 
 
 def _complete(poses: Iterable[ImagePoses], plan: EvalPlan) -> Iterator[ImagePoses]:
-    """See that every image that was run is among the poses.
+    """Check that every image that was run is among the poses.
 
     Raises:
         OutputError: some are missing.
@@ -322,7 +322,7 @@ def _finish(
 
 
 def _stale(job: EvalJob, out: Path) -> set[Path]:
-    """Pictures of the report that was replaced, where the new one comes without."""
+    """Return images of the replaced report that the new one does not have."""
     return {out / SHEET_FILE, out / PAGE_FILE} - set(_targets(job, out)) if job.overwrite else set()
 
 

@@ -20,7 +20,7 @@ _SCORE_DIGITS = 6
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImagePoses:
-    """What was predicted for one image; P may be 0.
+    """The predictions for one image; P may be 0.
 
     Attributes:
         image: Its id.
@@ -42,17 +42,17 @@ class ImagePoses:
 
 
 def spool_path(folder: Path, rank: int) -> Path:
-    """Where a rank appends."""
+    """Return the path that a rank appends to."""
     return folder / _PATTERN.replace("*", str(rank))
 
 
 def spools(folder: Path) -> list[Path]:
-    """What is left of earlier runs, of all ranks."""
+    """Return the spools that earlier runs left, of all ranks."""
     return sorted(folder.glob(_PATTERN))
 
 
 class SpoolWriter(Spool):
-    """Appends what was predicted; see :class:`mrpose_cli.jobs.spool.Spool`."""
+    """Appends predictions; see :class:`mrpose_cli.jobs.spool.Spool`."""
 
     def add(self, image: int, poses: Poses, areas: NDArray[np.float64]) -> None:
         """Append what was predicted for an image."""
@@ -72,12 +72,12 @@ class SpoolWriter(Spool):
         )
 
     def fail(self, image: int, reason: str) -> None:
-        """Note that an image could not be read; it is tried again when the run is resumed."""
+        """Record that an image could not be read; it is tried again when the run is resumed."""
         self.append({"image": image, "failure": reason})
 
 
 def read_spools(paths: Sequence[Path], conditions: Mapping[str, Any]) -> Iterator[ImagePoses]:
-    """What was predicted, an image at a time; a failure may be followed by the same image's poses.
+    """Yield the predictions, one image at a time; a failure may be followed by the same image's poses.
 
     Raises:
         UsageError: a spool was made under other conditions, or is damaged.

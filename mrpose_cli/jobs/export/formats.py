@@ -21,7 +21,7 @@ from torch import Tensor
 
 from mrpose_cli.pipeline.engines.base import Output
 from mrpose_cli.pipeline.engines.onnx import OnnxEngine, in_batches
-from mrpose_cli.pipeline.engines.openvino import core
+from mrpose_cli.pipeline.engines.openvino import core, graph_of
 
 FormatName = Literal["onnx", "openvino", "torchscript"]
 _CPU = torch.device("cpu")
@@ -30,7 +30,7 @@ _INPUT = "images"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Traced:
-    """What is to be written.
+    """A traced network that is ready to be written.
 
     Attributes:
         module: The traced module.
@@ -82,17 +82,13 @@ def _open_onnx(path: Path, traced: Traced) -> Callable[[Tensor], Output]:
 
 
 def _write_openvino(traced: Traced, path: Path) -> None:
-    core()
-    import openvino
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        graph = openvino.convert_model(traced.module, example_input=traced.crops)
-    graph.reshape(openvino.PartialShape([-1 if side is None else side for side in traced.shapes[0]]))
-    for port, name in zip([*graph.inputs, *graph.outputs], (_INPUT, *traced.names), strict=True):
-        port.get_tensor().set_names({name})
+    shape = [-1 if side is None else side for side in traced.shapes[0]]
+    graph = graph_of(traced.module, traced.crops, shape, traced.names)
+    graph.input(0).get_tensor().set_names({_INPUT})
     for key, value in traced.metadata.items():
         graph.set_rt_info(value, key)
+    import openvino
+
     openvino.save_model(graph, path, compress_to_fp16=False)
 
 

@@ -24,7 +24,6 @@ from mrpose_cli.pipeline.factory import open_pipeline
 from mrpose_cli.pipeline.options import ModelOptions
 from mrpose_cli.pipeline.profile import StageClock
 from mrpose_cli.ranks import Ranks
-from mrpose_cli.skeletons import get_skeleton
 from mrpose_cli.weights.manifest import PoseEntry
 from mrpose_cli.weights.store import WeightsStore
 
@@ -39,14 +38,14 @@ _CPU = torch.device("cpu")
 
 @dataclass(slots=True)
 class Parity:
-    """How far what a file gives is from the float32 network.
+    """How far a file's outputs are from those of the float32 network.
 
     Attributes:
         crops: How many were compared.
-        joints: Joints of them that the network is sure of.
-        undecided: Joints of these that two equal values decide, so that rounding does; in nothing below.
-        furthest: The most that a joint moved, in crop pixels.
-        total: All such distances together.
+        joints: How many of their joints the network is confident of.
+        undecided: Those of these joints that rounding decides, between two equal values; not counted below.
+        furthest: The farthest that a joint moved, in crop pixels.
+        total: The sum of these distances.
         answer: The greatest difference of the output (with decoding inside, of the scores), as a share of
             the highest value.
         ap: AP of the network and of the file; None if not measured.
@@ -66,7 +65,7 @@ class Parity:
         return self.total / max(self.joints - self.undecided, 1)
 
     def problem(self) -> str | None:
-        """What is too much; None if nothing is. NaN is."""
+        """Describe the difference that is too large, which NaN is, too; return None if none is."""
         if not self.furthest <= MOST_PIXELS:
             return f"joints differ by up to {self.furthest:.3f} px ({MOST_PIXELS} are allowed)"
         if not self.answer <= _MOST_ANSWER:
@@ -77,14 +76,14 @@ class Parity:
 
 
 def joints_of(output: Output, entry: PoseEntry) -> tuple[Tensor, Tensor]:
-    """The skeleton's joints (N, K, 2) in crop pixels and their scores (N, K) in a network's output."""
+    """Decode a network's output into joints (N, K, 2) of the skeleton in crop pixels and scores (N, K)."""
     keypoints, scores = decode(output, entry)
-    count = len(get_skeleton(entry.skeleton).joints)
+    count = len(entry.skeleton.joints)
     return keypoints[:, :count], scores[:, :count]
 
 
 class Comparison:
-    """Answers as the network does, and compares what a file answers to the same crops."""
+    """Returns the network's answers, and compares a file's answers to the same crops with them."""
 
     def __init__(
         self, network: nn.Module, file: Callable[[Tensor], Output], entry: PoseEntry, *, decoded: bool
@@ -96,7 +95,7 @@ class Comparison:
         self._sure = _SURE + 0.5 * (entry.codec in ("megvii", "second-peak"))
 
     def __call__(self, crops: Tensor) -> Output:
-        """The network's answer for normalized crops (N, 3, H, W)."""
+        """Return the network's answer for normalized crops (N, 3, H, W)."""
         crops = crops.contiguous()
         output: Output = self._network(crops)
         answer = self.file(crops)
@@ -123,7 +122,7 @@ class Comparison:
         return output
 
     def _ties(self, output: Output, places: Tensor) -> Tensor:
-        """Joints (N, K) that get to these places if the output changes by no more than rounding."""
+        """Return which joints (N, K) can get to these places if only rounding changes the output."""
         random = torch.Generator().manual_seed(0)
         ties = torch.zeros(places.shape[:2], dtype=torch.bool)
         for _ in range(_DRAWS):
@@ -141,7 +140,7 @@ def _parts(output: Output) -> tuple[Tensor, ...]:
 
 
 def average_precision(task: EvalJob, network: Callable[[Tensor], Output], store: WeightsStore) -> float:
-    """AP with a network, or a file, in the place of the one that a task names."""
+    """Compute the AP of a network, or a file, that stands in for the one that a task names."""
     with tempfile.TemporaryDirectory() as out:
         task = replace(task, out=Path(out))
         with prepare(task) as plan:
@@ -161,7 +160,7 @@ def run_photos(
     store: WeightsStore,
     remark: Callable[[str], None],
 ) -> None:
-    """Let a comparison see the people that a detector finds in a folder of photos."""
+    """Compare on the people that a detector finds in a folder of photos."""
     photos, problems = expand([str(folder)])
     if problems:
         raise UsageError(problems[0].message)
@@ -177,7 +176,7 @@ def run_photos(
 
 
 def made_up(size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Crops (N, H, W, 3) uint8: soft colors, and on them somebody with limbs, in RGB."""
+    """Make crops (N, H, W, 3) uint8 RGB: soft colors, and on them a figure with limbs."""
     height, width = size
     random = np.random.default_rng(0)
     crops = []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import tempfile
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -29,10 +28,9 @@ from mrpose_cli.jobs.export.parity import (
 from mrpose_cli.models.identify import METADATA_KEY, file_name, identify
 from mrpose_cli.models.registry import canonical
 from mrpose_cli.pipeline.engines.base import answers_of, installed
-from mrpose_cli.pipeline.engines.torch import TorchEngine, module_of
+from mrpose_cli.pipeline.engines.torch import TorchEngine, module_of, trace
 from mrpose_cli.pipeline.estimator import PoseEstimator
 from mrpose_cli.pipeline.options import ModelOptions
-from mrpose_cli.skeletons import get_skeleton
 from mrpose_cli.weights.manifest import PoseEntry, find_pose
 from mrpose_cli.weights.store import WeightsStore
 
@@ -42,7 +40,7 @@ _JOINTS = ("keypoints", "scores")
 
 @dataclass(frozen=True, slots=True)
 class ExportJob:
-    """What the user wants.
+    """Options of one run of ``mrpose export``.
 
     Attributes:
         source: The name of a checkpoint, or a file of the user's own.
@@ -93,12 +91,13 @@ class _Decoding(nn.Module):
 
 
 def export(job: ExportJob, store: WeightsStore, remark: Callable[[str], None] = lambda note: None) -> Export:
-    """Write a network in another format, if what is written gives the same.
+    """Write a network in another format, if the written file computes the same.
 
     Raises:
         UsageError: the file exists, something is missing or contradictory.
         WeightsError: the checkpoint cannot be had.
-        OutputError: the file cannot be written, or it gives something else; then it lies beside its place.
+        OutputError: the file cannot be written, or computes something else; then it is kept under another
+            name.
     """
     form = FORMATS[job.format]
     _check(job, form)
@@ -200,23 +199,22 @@ def _check_target(job: ExportJob, target: Path) -> None:
 
 def _trace(module: nn.Module, entry: PoseEntry, job: ExportJob, path: Path) -> Traced:
     crops = torch.zeros(job.batch or 2, 3, *entry.input_size)
-    with torch.inference_mode(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about branches that the shape decides
-        answer = module(crops)
-        traced = torch.jit.trace(module, crops, check_trace=False)
+    graph = trace(module, crops)
+    with torch.inference_mode():
+        answer = graph(crops)
     answers = answer if isinstance(answer, tuple) else (answer,)
     shapes: list[tuple[int | None, ...]] = [(job.batch, *one.shape[1:]) for one in (crops, *answers)]
     metadata = {
         METADATA_KEY: entry.model_dump_json(),
-        "joints": json.dumps(get_skeleton(entry.skeleton).joints),
+        "joints": json.dumps(entry.skeleton.joints),
         "made_of": json.dumps({"name": path.name, "sha256": sha256_of(path)}),
     }
-    return Traced(traced, crops, _JOINTS if job.keypoints else answers_of(entry), tuple(shapes), metadata)
+    return Traced(graph, crops, _JOINTS if job.keypoints else answers_of(entry), tuple(shapes), metadata)
 
 
 @contextmanager
 def _beside(target: Path) -> Iterator[Path]:
-    """A path for a draft of a file, in a folder on the same disk that vanishes afterwards."""
+    """Yield a path for a draft of a file, in a folder on the same disk that is removed afterwards."""
     with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         folder = tempfile.TemporaryDirectory(prefix=".mrpose-", dir=target.parent)
@@ -225,7 +223,7 @@ def _beside(target: Path) -> Iterator[Path]:
 
 
 def _files(path: Path) -> list[Path]:
-    """The files of a format, in the order in which they go: what OpenVINO's .xml needs is there before it."""
+    """Return a format's files in the order to move them: what OpenVINO's .xml needs is there before it."""
     return [path.with_suffix(".bin"), path] if path.suffix == ".xml" else [path]
 
 

@@ -26,7 +26,7 @@ SPOOL_FILE = "unfinished.jsonl"
 
 @dataclass(frozen=True, slots=True)
 class ImageJob:
-    """What the user wants.
+    """Options of one run of ``mrpose image``.
 
     Attributes:
         inputs: Photos, folders, globs, lists, links, as typed.
@@ -61,7 +61,7 @@ class ImageJob:
 
 @dataclass(frozen=True, slots=True)
 class ImagePlan:
-    """What that comes to.
+    """The photos to process and where the results go.
 
     Attributes:
         sources: The photos.
@@ -70,7 +70,7 @@ class ImagePlan:
         ids: Image ids by photo name.
         detector: Where the boxes come from, if not from a network.
         unboxed: Photos that the boxes file does not name.
-        passed_over: Whether there are photos in ``out``, which were not taken.
+        passed_over: Whether there are photos in ``out``, which were skipped.
     """
 
     sources: Sequence[Source]
@@ -84,14 +84,14 @@ class ImagePlan:
 
 @dataclass(frozen=True, slots=True)
 class PhotoRow:
-    """One photo that was done.
+    """The result for one photo.
 
     Attributes:
         name: The photo's name.
         persons: How many people were found.
         mean_score: Mean person score, None without people.
         seconds: Detector and pose network time spent on it, its share of shared batches.
-        notes: What the user may want to know about the photo.
+        notes: Notes for the user about the photo.
     """
 
     name: str
@@ -103,7 +103,7 @@ class PhotoRow:
 
 @dataclass(slots=True)
 class ImageReport(RunReport):
-    """What was done.
+    """The outcome of a run over photos.
 
     Attributes:
         written: The files of poses by their titles.
@@ -123,7 +123,7 @@ class ImageReport(RunReport):
 
 @contextmanager
 def prepare(job: ImageJob) -> Iterator[ImagePlan]:
-    """Find the photos and see that nothing stands in the way, before any model is loaded.
+    """Find the photos and check that nothing prevents the run, before any model is loaded.
 
     Yields:
         The plan; its folder is this run's alone until the block ends.
@@ -177,7 +177,7 @@ def _holds_photos(path: Path) -> bool:
 
 
 def _claim_unfinished(out: Path | None) -> Claim:
-    """Claim the folder of a run that can be gone on with; without ``out``, the last one that is free."""
+    """Claim the folder of a run that can be resumed; without ``out``, the last one that is free."""
     for folder in [out] if out else _default_folders():
         if not (folder / SPOOL_FILE).exists():
             continue
@@ -194,7 +194,7 @@ def _claim_unfinished(out: Path | None) -> Claim:
 
 
 def _default_folders() -> list[Path]:
-    """``mrpose-out`` and ``mrpose-out-N``, as far as they are there, the last one first."""
+    """Return ``mrpose-out`` and ``mrpose-out-N``, as far as they exist, the last one first."""
     numbers = {
         int(match[1] or 1): folder
         for folder in Path().glob(f"{DEFAULT_OUT}*")

@@ -50,14 +50,14 @@ Numbered = tuple[int, Source]
 
 @dataclass(slots=True, eq=False)
 class _Read:
-    """A photo in memory; it is taken out when its turn to be written comes, so that nothing else holds it."""
+    """A photo in memory; it is taken out when it is written, so that nothing else keeps it alive."""
 
     number: int
     state: Any
     photo: Photo | None
 
     def take(self) -> Photo:
-        """The photo, once."""
+        """Take the photo out, once."""
         photo, self.photo = self.photo, None
         assert photo is not None
         return photo
@@ -68,7 +68,7 @@ class PhotoFrame(Frame):
     """A photo on its way through the pipeline.
 
     Attributes:
-        read: What is needed to write what comes of it.
+        read: What is needed to write its outputs.
     """
 
     read: _Read
@@ -84,16 +84,16 @@ def run_images(
     stop: threading.Event,
     progress: Progress = silent,
 ) -> ImageReport:
-    """Work through the photos; one that fails is reported and the rest goes on.
+    """Process the photos; one that fails is reported and the rest continues.
 
-    Whatever ends the run before its end, the JSON files hold what was done, and a later run can go on.
+    However the run ends, the JSON files hold what was done, and a later run can resume it.
 
     Args:
-        job: What the user wants.
+        job: The options of the run.
         plan: What :func:`mrpose_cli.jobs.images.plan.prepare` made of it.
         pipeline: The models.
-        stop: Ends the run when it is set; what was begun is finished.
-        progress: Told how it goes.
+        stop: Ends the run when it is set; photos in progress are finished.
+        progress: Called with the progress.
 
     Raises:
         UsageError: the run cannot be resumed.
@@ -115,7 +115,7 @@ def run_images(
 
 
 def _settings(job: ImageJob) -> dict[str, Any]:
-    """The flags, with what files hold in place of where they are."""
+    """Return the flags, with the contents of files in place of their paths."""
     return {
         flag: sha256_of(value) if isinstance(value, Path) else value for flag, value in job.settings.items()
     }
@@ -198,7 +198,7 @@ class _Run:
             return _Read(number, state, read_image(source, admit=admit))
 
     def _frames(self, photos: Photos) -> Iterator[PhotoFrame]:
-        """Photos as they are read, to the end of the run, or until memory is short for the next one."""
+        """Yield photos as they are read, until the run ends or memory is short for the next one."""
         while not (self.stop.is_set() or self.full.is_set()):
             with self.pipeline.clock(Stage.WAIT_FOR_PHOTOS):
                 try:
@@ -219,7 +219,7 @@ class _Run:
         self.ended = True
 
     def _write(self, name: str, read: _Read, poses: Poses) -> None:
-        """Write what comes of a photo; run by a thread."""
+        """Write the outputs of a photo; run by a thread."""
         try:
             if not self.full.is_set():
                 self._write_all(name, read.state, read.take(), poses)
@@ -271,7 +271,7 @@ class _Run:
         )
 
     def _put_together(self, report: ImageReport) -> None:
-        """Write the files of poses from what is spooled, and fill the report with it."""
+        """Write the files of poses from the spooled rows, and fill in the report."""
         info = {**conditions(self.pipeline), **folder_of(self.plan.sources, self.plan.out)}
         writers: list[PoseWriter] = []
         with ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""What was done for each photo, on the disk as it comes; a run that was killed goes on from it."""
+"""What was done for each photo, on the disk at once; a run that was killed resumes from it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mrpose_cli.media.inputs import Source
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What was done for a photo.
+    """The result for one photo.
 
     Attributes:
         name: The photo's name.
@@ -27,7 +27,7 @@ class Done:
         height: In pixels.
         people: Rows of :func:`mrpose_cli.formats.writer.person_row`.
         seconds: Detector and pose network time spent on it.
-        notes: What the user may want to know about it.
+        notes: Notes for the user about the photo.
     """
 
     name: str
@@ -41,12 +41,12 @@ class Done:
     notes: Sequence[str]
 
     def to_row(self) -> dict[str, Any]:
-        """As a line of the spool."""
+        """Return a line of the spool."""
         return {field: getattr(self, field) for field in self.__slots__}
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:
-        """From a line of the spool.
+        """Make it from a line of the spool.
 
         Raises:
             TypeError: it is of another kind.
@@ -135,7 +135,7 @@ class PhotoSpool:
         self._lines[done.name] = self._spool.append(done.to_row())
 
     def read(self, sources: Collection[Source]) -> Iterator[Done]:
-        """What was done, in the order of the photos."""
+        """Yield the results in the order of the photos."""
         with self._path.open("rb") as file:
             for source in sources:
                 if source.name in self._lines:
@@ -143,7 +143,7 @@ class PhotoSpool:
                     yield Done.from_row(json.loads(file.readline()))
 
     def close(self) -> None:
-        """Leave the file for a run that goes on with it."""
+        """Close the file for a run that resumes this one."""
         self._spool.close()
 
     def remove(self) -> None:
@@ -154,7 +154,7 @@ class PhotoSpool:
 
 
 def state_of(source: Source) -> Any:
-    """What tells that a photo is still the same, as JSON has it: size and time of a file, or the link."""
+    """Return what tells that a photo is unchanged, as JSON: size and time of a file, or the link."""
     if isinstance(source.location, str):
         return source.location
     try:

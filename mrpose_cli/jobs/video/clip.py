@@ -45,15 +45,15 @@ def run_clip(
     progress: Progress,
     window: PreviewWindow | None,
 ) -> ClipRow:
-    """Work through one clip.
+    """Process one clip.
 
     Args:
-        job: What the user wants.
+        job: The options of the run.
         out: Output folder.
         source: The clip.
         pipeline: The models.
         stop: Ends the clip when it is set.
-        progress: Told how it goes.
+        progress: Called with the progress.
         window: Shows the frames; None for no window.
 
     Raises:
@@ -111,7 +111,7 @@ def _write(
     clock: StageClock,
     window: PreviewWindow | None,
 ) -> tuple[ClipFrame | None, bool]:
-    """Write the frames as they come; the last one, and whether there might have been more."""
+    """Write the frames as they come; return the last one, and whether there might have been more."""
     last: ClipFrame | None = None
     for frame, poses, canvas in drawn:
         outputs.add(frame, poses, (frame.image.shape[0], frame.image.shape[1]), canvas)
@@ -127,7 +127,7 @@ def _write(
 
 
 def _pipeline_for(job: VideoJob, pipeline: Pipeline, live: bool) -> Pipeline:
-    """The pipeline for groups of frames that a sparse detector wants; from a camera they are no larger."""
+    """Return the pipeline with the frame groups that a sparse detector needs; no larger ones for a camera."""
     every = job.det_every
     frames = every if live else max(pipeline.frame_batch // every, 1) * every
     return pipeline.with_detector(
@@ -150,7 +150,7 @@ def _drawn(
     follower: Follower[ClipFrame] | None,
     stop: threading.Event,
 ) -> Generator[Drawn, None, None]:
-    """The clip's frames with their people, followed and drawn, in order."""
+    """Yield the clip's frames with their people, tracked and drawn, in order."""
     live = clip.info.live
     limit = 0 if live else _WAITING_BYTES
     frames = _timed(clip.frames(stop), pipe.clock, Stage.READ_FRAMES)

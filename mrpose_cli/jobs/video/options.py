@@ -1,4 +1,4 @@
-"""What a run over clips is asked for, and what comes of it."""
+"""Options of a run over clips, and its results."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mrpose_cli.tracking.follow import Following
 
 @dataclass(frozen=True, slots=True)
 class VideoJob:
-    """What the user wants.
+    """Options of one run of ``mrpose video``.
 
     Attributes:
         inputs: Clips, folders, globs, lists, links, numbers of cameras, as typed.
@@ -29,10 +29,10 @@ class VideoJob:
         boxes: COCO file to take the boxes from, as an earlier run wrote it.
         whole_image: Every frame is one person.
         det_every: Detect on each Nth frame and carry the boxes through the others.
-        following: What is done with people from frame to frame; None for nothing.
+        following: How people are tracked from frame to frame; None for no tracking.
         keypoint_threshold: Joints that score this or more get v = 2 in the JSON, others v = 0.
         style: What overlays show.
-        trail: Seconds of people's ways that overlays show.
+        trail: Length of people's trails in overlays, in seconds.
         overlay: Write overlays at all.
         codec: What they are encoded with.
         crf: Their quality, lower is better; None for the codec's default.
@@ -64,12 +64,12 @@ class VideoJob:
 
 @dataclass(frozen=True, slots=True)
 class ClipSource:
-    """One thing to read.
+    """One input to read.
 
     Attributes:
         location: A file, a link, or the number of a camera.
-        name: What the user knows it as.
-        base: What its outputs are called, suffixes aside; a relative POSIX path.
+        name: Its name in messages.
+        base: The name of its outputs without suffixes; a relative POSIX path.
     """
 
     location: Path | str | int
@@ -79,7 +79,7 @@ class ClipSource:
 
 @dataclass(frozen=True, slots=True)
 class VideoPlan:
-    """What the job comes to.
+    """The clips to process and where the results go.
 
     Attributes:
         sources: The clips.
@@ -96,17 +96,17 @@ class VideoPlan:
 
 @dataclass(slots=True)
 class ClipRow:
-    """One clip that was read, whole or in part.
+    """The result for one clip that was read, whole or in part.
 
     Attributes:
-        name: What the user knows it as.
+        name: Its name in messages.
         outputs: The files that were written.
-        frames: How many went through.
+        frames: How many were processed.
         persons: People in all frames together.
         people: Ids that were given; None without tracking.
         jitter: Mean acceleration of joints before and after smoothing, box sides per second squared.
         seconds: Wall time.
-        notes: What the user may want to know.
+        notes: Notes for the user.
         failure: Why not all of it was done; empty if all was.
         full: Whether that is because the disk is full.
         closed: Whether the user closed the window.
@@ -127,7 +127,7 @@ class ClipRow:
 
 @dataclass(slots=True)
 class VideoReport(RunReport):
-    """What was done.
+    """The outcome of a run over clips.
 
     Attributes:
         rows: Clips of which something was done, in order.

@@ -31,13 +31,13 @@ class ClipOutputs:
     """The files of one clip.
 
     Args:
-        job: What the user wants.
+        job: The options of the run.
         base: Folder and name of the files, suffixes aside.
         name: The source's name.
         clip: The source.
-        skeleton: Of the keypoints.
+        skeleton: The skeleton of the keypoints.
         info: Conditions of the run.
-        clock: Where the time goes.
+        clock: Measures the time of each stage.
 
     Attributes:
         written: The files, once they are closed.
@@ -177,5 +177,5 @@ class ClipOutputs:
         return True
 
     def discard(self) -> None:
-        """Leave nothing behind but the lines that were written."""
+        """Leave nothing but the lines that were written."""
         self._discard.close()

@@ -25,7 +25,7 @@ from mrpose_cli.progress import Progress, silent
 
 @contextmanager
 def prepare(job: VideoJob) -> Iterator[VideoPlan]:
-    """Find the clips and see that nothing stands in the way, before any model is loaded.
+    """Find the clips and check that nothing prevents the run, before any model is loaded.
 
     Yields:
         The plan; its folder is this run's alone until the block ends.
@@ -69,14 +69,14 @@ def prepare(job: VideoJob) -> Iterator[VideoPlan]:
 
 
 def _bases(names: Sequence[str]) -> list[str]:
-    """The names without their suffixes, where that leaves no two alike."""
+    """Return the names without their suffixes, where that leaves no two alike."""
     stems = [str(PurePosixPath(name).with_suffix("")) for name in names]
     uses = Counter(stem.casefold() for stem in stems)
     return [stem if uses[stem.casefold()] == 1 else name for name, stem in zip(names, stems, strict=True)]
 
 
 def _suffixes(job: VideoJob) -> list[str]:
-    """Suffixes of all files that a clip may come to; the overlay's container is not known yet."""
+    """Return the suffixes of all files that a clip may produce; the overlay's container is not known yet."""
     return [
         *(SUFFIXES if job.overlay else ()),
         *(suffix for form in job.formats for suffix in form.suffixes()),
@@ -103,15 +103,15 @@ def run_videos(
     *,
     on_row: Callable[[ClipRow], None] = lambda row: None,
 ) -> VideoReport:
-    """Work through the clips; one that fails is reported and the rest goes on.
+    """Process the clips; one that fails is reported and the rest continues.
 
     Args:
-        job: What the user wants.
+        job: The options of the run.
         plan: What :func:`prepare` made of it.
         pipeline: The models.
         stop: Ends the run when it is set; what was done until then is finished properly.
-        progress: Told how it goes.
-        on_row: Told of every clip that is through.
+        progress: Called with the progress.
+        on_row: Called with every clip that is finished.
 
     Raises:
         UsageError: there is no display to show anything on.

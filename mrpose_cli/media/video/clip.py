@@ -14,7 +14,7 @@ Packet = Any  # av.Packet of a stream of any kind; the stubs make each kind a ty
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The part of a clip that is wanted.
+    """The requested part of a clip.
 
     Attributes:
         start: Seconds from the clip's beginning.
@@ -29,7 +29,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class ClipInfo:
-    """What a clip is.
+    """The properties of a clip.
 
     Attributes:
         width: Of the upright picture, pixels.

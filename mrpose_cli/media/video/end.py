@@ -10,7 +10,7 @@ _SEGMENT: Final = b"\x18\x53\x80\x67"
 
 
 def is_whole_matroska(path: Path) -> bool:
-    """Whether a Matroska or WebM file reaches as far as its header says; False if the header does not say."""
+    """Return whether a Matroska or WebM file is as long as its header says; False if that does not say."""
     with path.open("rb") as file:
         if file.read(4) != _HEADER:
             return False
@@ -22,7 +22,7 @@ def is_whole_matroska(path: Path) -> bool:
 
 
 def _size(file: IO[bytes]) -> int | None:
-    """The length of the element that the file stands in; None if it is open-ended."""
+    """Read the length of the element at the file's position; None if it is open-ended."""
     first = file.read(1)
     length = 9 - first[0].bit_length() if first and first[0] else 0
     if not length:

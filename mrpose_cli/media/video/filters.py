@@ -40,7 +40,7 @@ _LUMINANCE_2020: Final = np.array([0.2627, 0.6780, 0.0593])
 
 
 class Deinterlacer:
-    """Turns pictures of two fields into whole frames, one for one; others pass as they are.
+    """Turns interlaced frames into whole ones, one for one; others pass as they are.
 
     Attributes:
         used: Whether there was an interlaced picture so far.
@@ -50,7 +50,7 @@ class Deinterlacer:
         self.used = False
 
     def __call__(self, pictures: Iterator[tuple[VideoFrame, T]]) -> Iterator[tuple[VideoFrame, T]]:
-        """The pictures in their order, with what belongs to each."""
+        """Yield the frames in their order, each with the item that belongs to it."""
         graph: Graph | None = None
         kind: tuple[Any, ...] = ()
         waiting: deque[_Item[T]] = deque()
@@ -79,7 +79,7 @@ def _kind(picture: VideoFrame) -> tuple[Any, ...]:
 
 
 def _graph(picture: VideoFrame, name: str, **options: str) -> Graph:
-    """A graph of one filter for pictures like this one."""
+    """Build a graph of one filter for frames like this one."""
     graph = Graph()
     source = graph.add_buffer(
         width=picture.width, height=picture.height, format=picture.format, time_base=Fraction(1)
@@ -104,7 +104,7 @@ def _drained(graph: Graph, waiting: deque[_Item[T]]) -> Iterator[tuple[VideoFram
 
 
 class ToneMap:
-    """HDR pictures as an SDR display shows them. Not to be shared between threads.
+    """Maps HDR frames to SDR, as an SDR display shows them. Not to be shared between threads.
 
     Light up to 0.7 of paper white is kept; brighter light, up to what the encoding can hold, is compressed
     into what remains, all three colors by the same factor.
@@ -115,7 +115,7 @@ class ToneMap:
         self._kind: tuple[Any, ...] = ()
 
     def __call__(self, picture: VideoFrame) -> VideoFrame:
-        """A gbrp16le picture in HDR as one in BT.709's primaries and gamma."""
+        """Convert a gbrp16le frame in HDR to BT.709's primaries and gamma."""
         kind = (*_kind(picture), picture.color_trc, picture.color_primaries)
         if self._graph is None or kind != self._kind:
             with tempfile.TemporaryDirectory(prefix="mrpose-lut-") as folder:
@@ -128,13 +128,13 @@ class ToneMap:
 
 
 def _cube(transfer: int, *, wide: bool) -> str:
-    """The table as FFmpeg reads it."""
+    """Write the table in the format that FFmpeg reads."""
     rows = _table(transfer, wide=wide)
     return f"LUT_3D_SIZE {_NODES}\n" + "%.6f %.6f %.6f\n" * len(rows) % tuple(rows.ravel().tolist())
 
 
 def _table(transfer: int, *, wide: bool) -> NDArray[np.float64]:
-    """SDR for every HDR color of a grid, red the fastest; (nodes³, 3), 0..1."""
+    """Compute SDR for every HDR color of a grid, red the fastest; (nodes³, 3), 0..1."""
     axis = np.linspace(0, 1, _NODES)
     blue, green, red = np.meshgrid(axis, axis, axis, indexing="ij")
     signal = np.stack([red, green, blue], -1).reshape(-1, 3)
@@ -148,21 +148,21 @@ def _table(transfer: int, *, wide: bool) -> NDArray[np.float64]:
 
 
 def _compressed(light: NDArray[np.float64], peak: float) -> NDArray[np.float64]:
-    """Linear up to the knee, then bent so that the peak comes to 1; smooth and monotone."""
+    """Compress light: linear up to the knee, then bent so that the peak becomes 1; smooth and monotone."""
     room = 1 - _KNEE
     beyond, most = np.maximum(light - _KNEE, 0) / room, (peak - _KNEE) / room
     return np.minimum(light, _KNEE) + room * beyond * (1 + beyond / most**2) / (1 + beyond)
 
 
 def _pq(signal: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Light of a signal by SMPTE ST 2084, in paper whites."""
+    """Convert a signal by SMPTE ST 2084 to light, in paper whites."""
     root = signal ** (32 / 2523)
     light = np.maximum(root - 3424 / 4096, 0) / (2413 / 128 - 2392 / 128 * root)
     return np.asarray(light ** (16384 / 2610) * 10_000 / _WHITE, np.float64)
 
 
 def _hlg(signal: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Light of a signal by ARIB STD-B67 on the nominal display of 1000 cd/m², in paper whites."""
+    """Convert a signal by ARIB STD-B67 to light on the nominal 1000 cd/m² display, in paper whites."""
     a, b, c = 0.17883277, 0.28466892, 0.55991073
     scene = np.where(signal <= 0.5, signal**2 / 3, (np.exp((signal - c) / a) + b) / 12)
     luminance = scene @ _LUMINANCE_2020

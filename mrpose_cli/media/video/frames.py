@@ -45,7 +45,7 @@ class Turn:
 
     @classmethod
     def of(cls, frame: VideoFrame) -> Self:
-        """The turn that the frame's display matrix asks for, to the next quarter."""
+        """Read the turn from the frame's display matrix, to the nearest quarter."""
         for index in range(len(frame.side_data)):
             data = frame.side_data[index]  # type: ignore[literal-required]  # the stubs know names only
             if data.type.name == "DISPLAYMATRIX":
@@ -64,7 +64,7 @@ class Turn:
         return 180 if self.flip_y else 0
 
     def apply(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The upright picture; (H, W, 3) uint8."""
+        """Turn an image upright; (H, W, 3) uint8."""
         if self.transpose:
             image = np.asarray(cv2.transpose(image), np.uint8)
         if self.flip_x or self.flip_y:
@@ -92,7 +92,7 @@ class Color:
 
     @classmethod
     def of(cls, frame: VideoFrame) -> Self:
-        """The colors of a decoded frame; where the clip is silent, what players assume."""
+        """Read the colors of a decoded frame; what the clip does not state is assumed as players do."""
         space = frame.colorspace
         if space not in _MATRICES and frame.color_trc in HDR:
             space = _BT2020
@@ -109,7 +109,7 @@ class Color:
 
     @classmethod
     def shown(cls, frame: VideoFrame) -> Self:
-        """The colors that the frame's pixels have once :class:`FromYuv` has made them SDR.
+        """Return the colors that the frame's pixels have once :class:`FromYuv` has made them SDR.
 
         Raises:
             InputError: they are HDR of a kind that cannot be.
@@ -130,7 +130,7 @@ class Color:
 
 
 class FromYuv:
-    """Decoded frames to RGB. Not to be shared between threads."""
+    """Converts decoded frames to RGB. Not to be shared between threads."""
 
     def __init__(self) -> None:
         self._reformatter = VideoReformatter()
@@ -138,7 +138,7 @@ class FromYuv:
         self._tone_map = ToneMap()
 
     def __call__(self, frame: VideoFrame, turn: Turn) -> NDArray[np.uint8]:
-        """(H, W, 3) uint8 RGB, upright, C-contiguous; HDR is made SDR."""
+        """Return the frame as (H, W, 3) uint8 RGB, upright, C-contiguous; HDR becomes SDR."""
         hdr = frame.color_trc in HDR
         target = "gbrp16le" if hdr else "rgb24"
         if frame.format.is_rgb:
@@ -159,7 +159,7 @@ class FromYuv:
 
 
 class ToYuv:
-    """RGB to the frames an encoder takes. Not to be shared between threads.
+    """Converts RGB to the frames an encoder takes. Not to be shared between threads.
 
     Args:
         color: What the pixels of the result shall mean.
@@ -170,7 +170,7 @@ class ToYuv:
         self._reformatter = VideoReformatter()
 
     def __call__(self, image: NDArray[np.uint8]) -> VideoFrame:
-        """A yuv420p frame of an RGB picture (H, W, 3) uint8 with even sides."""
+        """Convert an RGB image (H, W, 3) uint8 with even sides to a yuv420p frame."""
         frame = self._reformatter.reformat(
             VideoFrame.from_ndarray(image, format="rgb24"),
             format="yuv420p",

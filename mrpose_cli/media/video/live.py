@@ -125,7 +125,7 @@ class LiveClip:
         self._thread.start()
 
     def frames(self, stop: threading.Event | None = None) -> Iterator[ClipFrame]:
-        """The newest frame, whenever one is asked for, until the stream ends or ``stop`` is set."""
+        """Yield the newest frame whenever one is requested, until the stream ends or ``stop`` is set."""
         to_rgb = FromYuv()
         end = self._window.end
         while (newest := self._next(stop)) is not None:
@@ -148,7 +148,7 @@ class LiveClip:
         return self._deinterlacer.used
 
     def close(self) -> None:
-        """Let the source go."""
+        """Close the source."""
         with self._changed:
             self._left = True
             self._changed.notify_all()
@@ -168,7 +168,7 @@ class LiveClip:
                 self._changed.wait(_GLANCE)
 
     def _grab(self, first: tuple[av.VideoFrame, float | None], pictures: Pictures) -> None:
-        """Run by the thread: take frames, and make the connection again when it breaks."""
+        """Take frames, and reconnect when the connection breaks; run by the thread."""
         try:
             self._publish(first, pictures)
             reason = self._take_up_again()
@@ -180,7 +180,7 @@ class LiveClip:
                 self._changed.notify_all()
 
     def _take_up_again(self) -> str:
-        """Reconnect, as often as it takes, until patience is over; the reason why it came to that."""
+        """Reconnect, as often as needed, until patience is over; return why the stream ended."""
         last, wait, reason = time.monotonic(), _FIRST_WAIT, "the stream ended"
         while not self._left and time.monotonic() - last < self._patience:
             time.sleep(min(wait, self._patience))
@@ -198,7 +198,7 @@ class LiveClip:
         return reason
 
     def _publish(self, first: tuple[av.VideoFrame, float | None], pictures: Pictures) -> None:
-        """Show the frames of one connection until it breaks."""
+        """Publish the frames of one connection until it breaks."""
         arrived = time.monotonic() - self._begin
         picture, stamp = first
         begin = stamp

@@ -67,7 +67,7 @@ def open_container(
 
 
 def video_stream(container: InputContainer) -> VideoStream:
-    """The stream of moving pictures that players show.
+    """Return the video stream that players show.
 
     Raises:
         InputError: there is none.

@@ -120,7 +120,7 @@ class Clip:
             self._container.close()
 
     def frames(self, stop: threading.Event | None = None) -> Iterator[ClipFrame]:
-        """The wanted frames, in order, once.
+        """Yield the requested frames, in order, once.
 
         Args:
             stop: Ends the frames where they are when it is set.
@@ -156,7 +156,7 @@ class Clip:
         self.whole = not self.cut_off
 
     def _from_start(self) -> Iterator[tuple[av.VideoFrame, Fraction]]:
-        """Pictures with their time, from the first one of the window on."""
+        """Yield frames with their times, from the first one of the window on."""
         start = self._window.start
         if not start:
             yield from self._decoded()
@@ -176,7 +176,7 @@ class Clip:
         yield from ((picture, time) for picture, time in pictures if time >= wanted)
 
     def _sought(self, time: Fraction) -> Iterator[tuple[av.VideoFrame, Fraction]]:
-        """Pictures from the key frame at or before a time on, as far as the container knows it."""
+        """Yield frames from the key frame at or before a time on, as far as the container knows it."""
         try:
             self._container.seek(int((time + self._origin) / self._tick), stream=self._video)
         except FFmpegError:
@@ -188,7 +188,7 @@ class Clip:
         return Fraction(self._video.time_base or _MICROSECOND)
 
     def _decoded(self) -> Iterator[tuple[av.VideoFrame, Fraction]]:
-        """Whole pictures with their time from where the file stands; the times grow without exception."""
+        """Yield whole frames with their times from the file's position on; the times strictly increase."""
         return self._deinterlacer(self._timed())
 
     def _timed(self) -> Iterator[tuple[av.VideoFrame, Fraction]]:
@@ -213,7 +213,7 @@ class Clip:
             yield picture, time
 
     def _shown(self, picture: av.VideoFrame) -> Fraction:
-        """Seconds a picture is shown; 0 if that is not known."""
+        """Return the seconds that a frame is shown; 0 if that is not known."""
         seconds = (picture.duration or 0) * Fraction(picture.time_base or self._tick)
         return seconds if 0 < seconds <= _LEAP else Fraction(0)
 
@@ -245,7 +245,7 @@ class Clip:
         self._read_until = max(self._read_until, (stamp + (packet.duration or 0)) * packet.time_base)
 
     def _read_sound_until(self, end: Fraction) -> None:
-        """Collect what belongs to the pictures before ``end`` and lies behind them in the file."""
+        """Collect what belongs to the frames before ``end`` and lies behind them in the file."""
         if not self.others:
             return
         try:
@@ -314,7 +314,7 @@ class Clip:
         return max(round((end - float(window.start)) * float(rate) / window.every), 1)
 
     def _first_index(self, time: Fraction) -> int:
-        """Where the first wanted frame stands among all: counted in the container's index if it has one."""
+        """Return the first requested frame's index, counted in the container's index if it has one."""
         if not self._window.start:
             return 0
         stamps = [entry.timestamp for entry in self._video.index_entries]
@@ -355,7 +355,7 @@ class _Stamps:
 
 
 def _rate(video: VideoStream) -> Fraction:
-    """Frames a second; some files state the resolution of their clock instead."""
+    """Return the frames per second; some files state the resolution of their clock instead."""
     for rate in (video.average_rate, video.guessed_rate, video.base_rate):
         if rate and Fraction(1, _LEAP) <= rate < _HIGHEST_RATE:
             return Fraction(rate)

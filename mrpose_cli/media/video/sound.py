@@ -22,7 +22,7 @@ _KINDS: Final = {"audio": "sound", "subtitle": "subtitles"}
 
 
 def fits(stream: Any, suffix: str) -> bool:
-    """Whether players expect the codec of a stream in a container with that suffix."""
+    """Return whether players expect the codec of a stream in a container with that suffix."""
     if stream.codec_context is None:
         return False
     codec = stream.codec_context.codec.canonical_name
@@ -39,9 +39,9 @@ def _supported(suffix: str) -> set[str]:
 class Copies:
     """Copies of a source's streams in a file that is being written.
 
-    A damaged packet must not cost the pictures: each one is first put into a muxer of the same kind that has
-    no other stream and writes nowhere, and what that refuses is left out. So is the stream if a whole file of
-    its first packet fails.
+    A damaged packet must not cost the video: each packet first goes into a muxer of the same kind that has
+    no other stream and writes nowhere, and what that refuses is left out. So is a stream of which a whole
+    file with only its first packet fails.
 
     Args:
         container: The file.
@@ -134,7 +134,7 @@ class Copies:
         self._container.mux(packet)
 
     def _can_end(self, source: Any, first: Packet) -> bool:
-        """Whether a file of the stream can be finished: some of what it says of itself is written last."""
+        """Return whether a file of the stream can be finished: part of its header is written last."""
         copy, trial = self._streams.pop(source.index)
         try:
             trial.close()
@@ -154,7 +154,7 @@ class Copies:
 
 
 def _trial(stream: Any, suffix: str) -> OutputContainer:
-    """A muxer for a copy of the stream alone that writes nowhere.
+    """Open a muxer for a copy of the stream alone that writes nowhere.
 
     Raises:
         FFmpegError: it does not take the stream.

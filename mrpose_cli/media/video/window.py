@@ -29,7 +29,7 @@ _LOOK: Final = 20  # milliseconds between two looks at the keyboard
 
 
 def check_display() -> None:
-    """See, without opening anything, whether there can be a window.
+    """Check, without opening anything, whether a window can be shown.
 
     Raises:
         UsageError: this machine has no display.
@@ -75,7 +75,7 @@ class PreviewWindow:
             )
 
     def show(self, image: NDArray[np.uint8]) -> bool:
-        """Show a frame (H, W, 3) uint8 RGB; False once the user closed the window or pressed q or Esc."""
+        """Show a frame (H, W, 3) uint8 RGB; return False once the user closed it or pressed q or Esc."""
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(_HEADER.pack(*image.shape[:2]))
@@ -86,7 +86,7 @@ class PreviewWindow:
         return True
 
     def close(self) -> None:
-        """Take the window away."""
+        """Close the window."""
         assert self._process.stdin is not None
         with contextlib.suppress(OSError):  # it may be gone already
             self._process.stdin.close()

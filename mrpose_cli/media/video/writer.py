@@ -70,7 +70,7 @@ _WEBM_PICTURE: Final = frozenset({"vp9", "av1"})
 
 
 def check_encoder(codec: CodecName, crf: int | None = None) -> None:
-    """See that the installed FFmpeg can encode.
+    """Check that the installed FFmpeg can encode.
 
     Args:
         codec: With which codec.
@@ -91,10 +91,10 @@ def check_encoder(codec: CodecName, crf: int | None = None) -> None:
 
 
 def choose_suffix(info: ClipInfo, others: Sequence[Any], name: str, codec: CodecName) -> str:
-    """The container of an overlay, by its suffix.
+    """Choose the container of an overlay, by its suffix.
 
-    That of the source if it takes the codec and players expect it there, MP4 otherwise, and Matroska, which
-    takes anything, where the sound does not go into that.
+    It is the source's container if that takes the codec and players expect it there, MP4 otherwise, and
+    Matroska, which takes anything, where MP4 does not take the sound.
 
     Args:
         info: What the source is.
@@ -249,7 +249,7 @@ class ClipWriter:
         self._container.mux(packets)
 
     def discard(self) -> None:
-        """Leave no file behind."""
+        """Remove the unfinished file."""
         with suppress(_DiscardedError), self._stack:
             with suppress(FFmpegError, OSError):  # the disk may be full; it does not matter any more
                 self._container.close()
@@ -268,7 +268,7 @@ class ClipWriter:
 
 @contextmanager
 def _as_scheduled() -> Iterator[None]:
-    """Take real-time priority away from threads that get it within.
+    """Remove real-time priority from threads that get it within.
 
     SVT-AV1 gives it to its own threads and to the caller's, whose later threads inherit it, where the process
     may: as root, so in most containers. Such a process lets nothing else on the machine run.
@@ -287,29 +287,29 @@ def _as_scheduled() -> Iterator[None]:
 
 
 class _DiscardedError(Exception):
-    """Takes an unfinished file away."""
+    """Raised to remove an unfinished file."""
 
 
 def _fine(clock: Fraction) -> Fraction:
-    """The source's clock, divided until it is fine enough for times that are no multiples of it."""
+    """Divide the source's clock until it is fine enough for times that are no multiples of it."""
     while clock > _COARSEST:
         clock /= 10
     return clock if clock >= _FINEST and clock.denominator <= _LARGEST else _USUAL_CLOCK
 
 
 def _encodable(width: int, height: int) -> tuple[int, int]:
-    """The size of a picture that encoders take."""
+    """Return the size of an image that encoders take."""
     scale = min(1.0, _LONGEST_SIDE / max(width, height))
     return _even(width * scale), _even(height * scale)
 
 
 def _even(length: float) -> int:
-    """The next even number from a length on."""
+    """Round up to an even number."""
     return 2 * math.ceil(length / 2)
 
 
 def _fit(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """The picture at (width, height): as it is, grown by one row or column, or scaled into the middle."""
+    """Fit the image to (width, height): unchanged, grown by one row or column, or scaled into the middle."""
     height, width = image.shape[:2]
     right, below = size[0] - width, size[1] - height
     if right == below == 0:

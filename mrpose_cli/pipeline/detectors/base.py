@@ -27,7 +27,7 @@ class Detector(Protocol):
         ...
 
     def detect(self, frames: Sequence[Frame]) -> list[Detections]:
-        """Boxes of every frame, in the frames' order, best first."""
+        """Return the boxes of every frame, in the frames' order, best first."""
         ...
 
 
@@ -46,7 +46,7 @@ class FileBoxes:
         self._boxes = boxes
 
     def detect(self, frames: Sequence[Frame]) -> list[Detections]:
-        """Look the frames up."""
+        """Look up the boxes of the frames."""
         return [self._boxes.get(frame.name) or Detections.none() for frame in frames]
 
 
@@ -57,7 +57,7 @@ class WholeImage:
     engine = None
 
     def detect(self, frames: Sequence[Frame]) -> list[Detections]:
-        """One box a frame, the frame itself, with score 1."""
+        """Return one box per frame, the frame itself, with score 1."""
         ones = np.ones(1, np.float32)
         sizes = [frame.image.shape[:2] for frame in frames]
         return [Detections(np.array([[0, 0, width, height]], np.float32), ones) for height, width in sizes]

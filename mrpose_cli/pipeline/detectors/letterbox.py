@@ -30,7 +30,7 @@ class Letterboxed:
     original: tuple[int, int]
 
     def restore(self, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Boxes (P, 4) xyxy of the letterboxed picture in the original's pixels, cut at its edges."""
+        """Map boxes (P, 4) xyxy of the letterboxed image to the original's pixels, clipped at its edges."""
         height, width = self.original
         shift = np.array([self.left, self.top, self.left, self.top], np.float32)
         limit = np.array([width, height, width, height], np.float32)

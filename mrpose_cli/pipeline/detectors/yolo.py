@@ -28,7 +28,7 @@ class YoloDetector:
         confidence: Boxes below are dropped, 0..1.
         iou: Overlap above which the weaker of two boxes is dropped.
         size: Longer side of the detector's input in pixels.
-        clock: Where the time goes.
+        clock: Measures the time of each stage.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class YoloDetector:
         self._clock = clock or StageClock()
 
     def detect(self, frames: Sequence[Frame]) -> list[Detections]:
-        """Boxes of every frame; frames of one letterboxed shape go through the network together."""
+        """Return the boxes of every frame; frames of one letterboxed shape share a batch."""
         with self._clock(Stage.LETTERBOX):
             fitted = [letterbox(frame.image, self._size) for frame in frames]
         with self._clock(Stage.DETECTOR):
@@ -58,7 +58,7 @@ class YoloDetector:
     @torch.inference_mode()
     @full_float32()
     def _people(self, images: list[Tensor]) -> list[NDArray[np.float32]]:
-        """Rows x1 y1 x2 y2 score above the least score, per image (h, w, 3) uint8 RGB."""
+        """Return rows x1 y1 x2 y2 score above the lowest score, per image (h, w, 3) uint8 RGB."""
         answers: dict[int, Tensor] = {}
         if self.engine.parallel > 1:  # each for itself, so that shapes do not matter
             answers.update((index, rows[0]) for index, rows in enumerate(self.engine.each(images)))
@@ -73,7 +73,7 @@ class YoloDetector:
         return [found[found[:, 4] > self._confidence].cpu().numpy() for found in rows]
 
     def _strongest(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The rows that no better one overlaps, best first."""
+        """Return the rows that no better one overlaps, best first."""
         corners, scores = rows[:, :4].astype(np.float64), rows[:, 4]
         boxes = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)
         # OpenCV's, since torchvision takes a second to import.

@@ -54,7 +54,7 @@ class YoloPeople(nn.Module):
         self._people, self._classes = people, classes
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Rows x1 y1 x2 y2 score (N, A, 5) float32; the score is 0 where it is rather something else.
+        """Return rows x1 y1 x2 y2 score (N, A, 5) float32; the score is 0 where another class scores higher.
 
         Args:
             pixels: (N, h, w, 3) uint8, RGB, both sides multiples of 32.
@@ -72,7 +72,7 @@ class YoloPeople(nn.Module):
 
 
 def load_people(path: Path) -> YoloPeople:
-    """The network in an ultralytics checkpoint for detection or poses, its norms fused, for inference.
+    """Load the network in an ultralytics checkpoint for detection or poses, its norms fused, for inference.
 
     Raises:
         WeightsError: the file is no such checkpoint.

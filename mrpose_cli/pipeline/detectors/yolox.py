@@ -25,7 +25,9 @@ class YoloxDetector:
         engine: Gives rows x1 y1 x2 y2 score (1, P, 5) and classes (1, P).
         name: What the detector is called in reports.
         confidence: Boxes below are dropped, 0..1.
-        clock: Where the time goes.
+        iou: Not used: the threshold is fixed in the graph.
+        size: Not used: so is the input's size.
+        clock: Measures the time of each stage.
 
     Raises:
         WeightsError: the network takes pictures of any size.
@@ -37,6 +39,8 @@ class YoloxDetector:
         *,
         name: str,
         confidence: float = 0.25,
+        iou: float | None = None,
+        size: int | None = None,
         clock: StageClock | None = None,
     ) -> None:
         self.name = name
@@ -48,7 +52,7 @@ class YoloxDetector:
         self._clock = clock or StageClock()
 
     def detect(self, frames: Sequence[Frame]) -> list[Detections]:
-        """Boxes of every frame."""
+        """Return the boxes of every frame."""
         with self._clock(Stage.LETTERBOX):
             fitted = [self._fit(frame.image) for frame in frames]
         with self._clock(Stage.DETECTOR):
@@ -59,7 +63,7 @@ class YoloxDetector:
         ]
 
     def _fit(self, image: NDArray[np.uint8]) -> tuple[Tensor, float]:
-        """The network's input (3, h, w), and its size over the picture's."""
+        """Return the network's input (3, h, w), and its size over the image's."""
         height, width = image.shape[:2]
         # The picture lies in the top left corner, as mmdetection pads it.
         ratio = min(self._size[0] / height, self._size[1] / width)

@@ -9,17 +9,22 @@ from mrpose_cli.pipeline.engines.base import Checkpoint, Engine
 from mrpose_cli.pipeline.engines.onnx import OnnxEngine
 from mrpose_cli.pipeline.engines.openvino import OpenVinoEngine
 from mrpose_cli.pipeline.engines.torch import TorchEngine
+from mrpose_cli.pipeline.options import EngineName
 
 __all__ = ["ENGINES", "Checkpoint", "Engine", "engine_for"]
 
 # By what users call them; the first one that runs a checkpoint on a device is taken.
-ENGINES: dict[str, type[Engine]] = {"openvino": OpenVinoEngine, "onnx": OnnxEngine, "torch": TorchEngine}
+ENGINES: dict[EngineName, type[Engine]] = {
+    "openvino": OpenVinoEngine,
+    "onnx": OnnxEngine,
+    "torch": TorchEngine,
+}
 if sys.platform == "darwin":  # where OpenVINO does not use the matrix units
     ENGINES["openvino"] = ENGINES.pop("openvino")
 
 
-def engine_for(entry: Checkpoint, device: Device, name: str = "auto") -> type[Engine]:
-    """What runs a checkpoint on a device.
+def engine_for(entry: Checkpoint, device: Device, name: EngineName = "auto") -> EngineName:
+    """Choose the engine for a checkpoint on a device, a key of :data:`ENGINES`.
 
     Args:
         entry: The checkpoint.
@@ -41,4 +46,4 @@ def engine_for(entry: Checkpoint, device: Device, name: str = "auto") -> type[En
         raise UsageError(f"{entry.name} runs on the CPU alone; pass {parameter('device')} cpu")
     if not able:
         raise UsageError(f"{entry.name} needs OpenVINO or ONNX Runtime; `pip install openvino` brings one")
-    return ENGINES[able[0] if name == "auto" else name]
+    return able[0] if name == "auto" else name

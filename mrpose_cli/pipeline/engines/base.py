@@ -22,7 +22,7 @@ Output = Tensor | tuple[Tensor, Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """What an engine wants its images to be; ``size`` is height and width, None for any."""
+    """The input images that an engine expects; ``size`` is height and width, None for any."""
 
     device: torch.device
     dtype: torch.dtype = torch.float32
@@ -35,13 +35,13 @@ class Engine(Protocol):
 
     Attributes:
         name: What reports call the library that computes.
-        dtypes: What it can be told to compute in.
+        dtypes: The types it can compute in.
         uses_torch: Whether torch computes, and so wants its threads.
         device: Where the network runs.
         dtype: What it computes in.
         input: What it wants its images to be.
         parallel: How many images it computes side by side, each for itself; 1 if it computes a batch as one.
-        note: What users should know of how it runs, as the rest of a sentence; None if there is nothing.
+        note: A note for users on how it runs, as the rest of a sentence; None if there is none.
     """
 
     name: str
@@ -55,12 +55,12 @@ class Engine(Protocol):
 
     @classmethod
     def runs(cls, entry: Checkpoint, device: torch.device) -> bool:
-        """Whether it can run a checkpoint on a device."""
+        """Return whether it can run a checkpoint on a device."""
         ...
 
     @classmethod
     def best_dtype(cls, device: torch.device) -> Dtype:
-        """What it computes in on a device unless it is told otherwise."""
+        """Return what it computes in on a device by default."""
         ...
 
     @classmethod
@@ -72,15 +72,15 @@ class Engine(Protocol):
         dtype: torch.dtype,
         cache: Path | None = None,
     ) -> Self:
-        """The network of a checkpoint, on the device and in the type if it can be had there.
+        """Load the network of a checkpoint, on the device and in the type if it can be had there.
 
         Args:
             entry: The checkpoint.
             path: Its file.
             device: Where it is to run.
             dtype: What it is to compute in.
-            cache: A folder for what takes long to make of the file; None for a file that may be another one
-                next time.
+            cache: A folder for compiled models, which take long to make; None for a file that may change
+                between runs.
 
         Raises:
             WeightsError: the file does not hold what the entry says.
@@ -88,33 +88,33 @@ class Engine(Protocol):
         ...
 
     def __call__(self, images: Tensor) -> Output:
-        """The network's answer for images (N, 3, H, W) as ``input`` says, or as the module wants them."""
+        """Return the output for images (N, 3, H, W), as ``input`` says or as the module expects them."""
         ...
 
     def each(self, images: Sequence[Tensor]) -> list[Output]:
-        """The network's answers for images of different sizes, without N; with it, each answer has N = 1."""
+        """Return the outputs for images of different sizes, without N; with it, each output has N = 1."""
         ...
 
 
 def installed(package: str) -> bool:
-    """Whether a package can be imported, without importing it."""
+    """Return whether a package can be imported, without importing it."""
     return find_spec(package) is not None
 
 
 def outputs_of(entry: Checkpoint) -> tuple[str, ...] | None:
-    """The outputs that are asked for, of files that hold a graph; None for files of other formats."""
-    if entry.format not in ("onnx", "openvino", "yolox-onnx"):
+    """Return the outputs that are requested of files that hold a graph; None for files of other formats."""
+    if entry.format == "torch":
         return None
     return answers_of(entry) if isinstance(entry, PoseEntry) else ("dets", "labels")
 
 
 def answers_of(entry: PoseEntry) -> tuple[str, ...]:
-    """What a pose network's outputs are called in files that hold its graph."""
+    """Return the names of a pose network's outputs in files that hold its graph."""
     return ("simcc_x", "simcc_y") if entry.codec == "simcc" else ("heatmaps",)
 
 
 def check_fits(entry: Checkpoint, path: Path, wanted: Input) -> None:
-    """Make sure that the network in a file takes the crops that its entry says.
+    """Check that the network in a file takes the crops that its entry says.
 
     Raises:
         WeightsError: it takes others.

@@ -19,9 +19,9 @@ _STEADY = 2.0  # means beyond so many standard deviations are taken out
 def center(graph: Any, core: Any) -> None:
     """Take the means of channels that hardly vary out of the inputs of the 1x1 convolutions.
 
-    The network's answer stays the same but for the rounding, whatever the means are; those for noise will
-    do, as such a channel depends little on what is seen. Larger kernels are left: their padding would not be
-    zero.
+    Except for rounding the network's output stays the same, whatever the means are; those for noise suffice,
+    as such a channel depends little on the input. Larger kernels are left as they are: their padding would
+    not be zero.
 
     Args:
         graph: The ``openvino.Model``, with one input; it is changed.
@@ -60,7 +60,7 @@ def _channels(values: NDArray[np.floating]) -> Any:
 
 
 def _add_to_bias(node: Any, values: NDArray[np.floating]) -> None:
-    """Add to what a convolution answers; to its bias if it has one, since the two are large and cancel."""
+    """Add to a convolution's output; to its bias if it has one, since the two are large and cancel."""
     from openvino import opset13
 
     users = list(node.output(0).get_target_inputs())  # ONNX files also ask for the shape
@@ -75,7 +75,7 @@ def _add_to_bias(node: Any, values: NDArray[np.floating]) -> None:
 
 
 def _features(graph: Any, outputs: list[Any], core: Any) -> list[NDArray[np.float32]]:
-    """What a graph has at some outputs within when it is shown noise: (1, C, h, w) float32 each."""
+    """Compute what a graph has at some inner outputs for an input of noise: (1, C, h, w) float32 each."""
     import openvino
     from openvino import opset13
 

@@ -80,14 +80,13 @@ class OnnxEngine:
 
     @classmethod
     def runs(cls, entry: Checkpoint, device: torch.device) -> bool:
-        """ONNX files; on the CPU alone those that torch computes, too, which is faster everywhere else."""
-        wanted = entry.format in ("onnx", "yolox-onnx")
-        wanted = wanted and (device.type == "cpu" or not TorchEngine.runs(entry, device))
+        """Return True for ONNX files; those that torch runs, too, only on the CPU: elsewhere it is faster."""
+        wanted = entry.format == "onnx" and (device.type == "cpu" or not TorchEngine.runs(entry, device))
         return wanted and installed("onnxruntime")
 
     @classmethod
     def best_dtype(cls, device: torch.device) -> Dtype:
-        """Float32, in which the files are."""
+        """Return fp32, the type of the files."""
         return "fp32"
 
     @classmethod
@@ -99,17 +98,17 @@ class OnnxEngine:
         dtype: torch.dtype,
         cache: Path | None = None,
     ) -> Self:
-        """The network of a checkpoint; see :meth:`Engine.load`."""
+        """Load the network of a checkpoint; see :meth:`Engine.load`."""
         engine = cls(path, device, outputs=outputs_of(entry) or ())
         check_fits(entry, path, engine.input)
         return engine
 
     def __call__(self, images: Tensor) -> Output:
-        """The outputs, in the order they were asked for."""
+        """Return the outputs, in the order they were requested."""
         return in_batches(self._run, images, self._count)
 
     def each(self, images: Sequence[Tensor]) -> list[Output]:
-        """The network's answers for images (...) of any sizes, one after the other."""
+        """Return the network's outputs for images (...) of any sizes, one after the other."""
         return [self(image[None]) for image in images]
 
     def _run(self, images: Tensor) -> list[NDArray[np.float32]]:
@@ -127,7 +126,7 @@ class OnnxEngine:
 def in_batches(
     run: Callable[[Tensor], Sequence[NDArray[np.float32]]], images: Tensor, count: int | None
 ) -> Output:
-    """The one or two outputs for any number of images, of what may take only so many at a time.
+    """Return the one or two outputs for any number of images, from a function that takes limited batches.
 
     Args:
         run: Gives its outputs for images.
@@ -144,7 +143,7 @@ def in_batches(
 
 
 def wanted_providers(device: torch.device, available: Sequence[str]) -> list[Any]:
-    """What ONNX Runtime is asked to run a network with, best first.
+    """List the providers that ONNX Runtime is asked to run a network with, best first.
 
     Args:
         device: Where it should run.
@@ -157,7 +156,7 @@ def wanted_providers(device: torch.device, available: Sequence[str]) -> list[Any
 
 
 def device_of(providers: Sequence[str], device: torch.device) -> torch.device:
-    """Where a network runs: a package may be built with CUDA and not find CUDA's libraries.
+    """Return where a network runs: a package may be built with CUDA and not find CUDA's libraries.
 
     Args:
         providers: What its session says it runs with, best first.

@@ -21,7 +21,7 @@ from mrpose_cli.errors import OutputError, WeightsError
 from mrpose_cli.models.onnx_file import check_alone
 from mrpose_cli.pipeline.engines.base import Checkpoint, Input, Output, check_fits, installed, outputs_of
 from mrpose_cli.pipeline.engines.centering import center
-from mrpose_cli.pipeline.engines.torch import module_of
+from mrpose_cli.pipeline.engines.torch import module_of, trace
 from mrpose_cli.pipeline.options import Dtype
 from mrpose_cli.pipeline.precision import computes_bf16
 from mrpose_cli.weights.manifest import PoseEntry
@@ -32,10 +32,10 @@ _HINTS = {torch.float32: "f32", torch.bfloat16: "bf16"}
 
 
 class OpenVinoEngine:
-    """A network that takes one image at a time, with as many images on their way as the cores can take.
+    """A network that takes one image at a time, with as many images in flight as the cores can take.
 
-    Few cores or one compute an image: none waits for others within it, which makes one image as cheap as each
-    of many, and keeps the pace where other work takes cores away.
+    One core or a few compute an image: none waits for others within it, so that a single image costs as much
+    as each of many, and the speed holds up where other work takes cores away.
 
     Args:
         compiled: An ``openvino.CompiledModel`` with one input.
@@ -62,12 +62,12 @@ class OpenVinoEngine:
 
     @classmethod
     def runs(cls, entry: Checkpoint, device: torch.device) -> bool:
-        """Everything, on the CPU."""
+        """Return True on the CPU."""
         return device.type == "cpu" and installed("openvino")
 
     @classmethod
     def best_dtype(cls, device: torch.device) -> Dtype:
-        """Bf16 where the CPU computes it; others emulate it, several times slower than float32."""
+        """Return bf16 where the CPU computes it; others emulate it, several times slower than float32."""
         return "bf16" if computes_bf16(device) else "fp32"
 
     @classmethod
@@ -79,7 +79,7 @@ class OpenVinoEngine:
         dtype: torch.dtype,
         cache: Path | None = None,
     ) -> Self:
-        """The network of a checkpoint; see :meth:`Engine.load`."""
+        """Load the network of a checkpoint; see :meth:`Engine.load`."""
         asked = outputs_of(entry)
         config = {"INFERENCE_PRECISION_HINT": _HINTS[dtype], "PERFORMANCE_HINT": "THROUGHPUT"}
         kept = _kept(cache, entry, dtype) if cache else None
@@ -96,16 +96,16 @@ class OpenVinoEngine:
         return engine
 
     def __call__(self, images: Tensor) -> Output:
-        """The network's answer for images (N, ...), which are computed side by side."""
+        """Return the network's output for images (N, ...), which are computed side by side."""
         first, *others = (torch.cat(parts) for parts in zip(*self._answers(list(images)), strict=True))
         return (first, others[0]) if others else first
 
     def each(self, images: Sequence[Tensor]) -> list[Output]:
-        """The network's answers for images (...) of any sizes, which are computed side by side."""
+        """Return the network's outputs for images (...) of any sizes, which are computed side by side."""
         return [(first, others[0]) if others else first for first, *others in self._answers(images)]
 
     def _answers(self, images: Sequence[Tensor]) -> list[list[Tensor]]:
-        """The outputs for every image, each (1, ...)."""
+        """Return the outputs for every image, each (1, ...)."""
         answers = []
         ahead = len(self._requests)
         for index in range(len(images) + ahead):
@@ -121,7 +121,7 @@ class OpenVinoEngine:
 
 @cache
 def core() -> Any:
-    """OpenVINO, which plugs into the CPU once."""
+    """Return OpenVINO's core, which loads the CPU plugin once."""
     # Its import would tell its makers, if it found the package for that.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     import openvino
@@ -130,7 +130,7 @@ def core() -> Any:
 
 
 def _read(path: Path, outputs: tuple[str, ...]) -> Any:
-    """The graph in an ONNX file or in one of OpenVINO's own, for one image at a time."""
+    """Read the graph in an ONNX file or in one of OpenVINO's own, for one image at a time."""
     kind = "ONNX" if path.suffix == ".onnx" else "OpenVINO"
     if kind == "ONNX":
         check_alone(path)
@@ -151,26 +151,37 @@ def _read(path: Path, outputs: tuple[str, ...]) -> Any:
 
 
 def _converted(entry: Checkpoint, path: Path) -> Any:
-    """The graph of a torch module, for one image at a time: crops of one size, pictures of any."""
-    import openvino
-
-    module = module_of(entry, path)
+    """Convert a torch module to a graph, for one image at a time: crops of one size, photos of any."""
     example, shape = torch.zeros(1, 64, 64, 3, dtype=torch.uint8), [1, -1, -1, 3]
     if isinstance(entry, PoseEntry):
         example = torch.zeros(1, 3, *entry.input_size)
         shape = list(example.shape)
-    with torch.inference_mode(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch's about tracing, and about branches that the shape decides
-        traced = torch.jit.trace(module, example, check_trace=False)
-        graph = openvino.convert_model(traced, example_input=example)
-    graph.reshape(openvino.PartialShape(shape))
-    for output, name in zip(graph.outputs, _ANSWERS, strict=False):
+    return graph_of(trace(module_of(entry, path), example), example, shape, _ANSWERS)
+
+
+def graph_of(module: Any, example: Tensor, shape: Sequence[int], names: Sequence[str]) -> Any:
+    """Convert a traced module to a graph.
+
+    Args:
+        module: From :func:`~mrpose_cli.pipeline.engines.torch.trace`.
+        example: What it was traced with.
+        shape: Of its input, -1 for sides of any length.
+        names: Of its outputs; there may be more names than outputs.
+    """
+    core()
+    import openvino
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's about tracing
+        graph = openvino.convert_model(module, example_input=example)
+    graph.reshape(openvino.PartialShape(list(shape)))
+    for output, name in zip(graph.outputs, names, strict=False):
         output.get_tensor().set_names({name})
     return graph
 
 
 def _kept(folder: Path, entry: Checkpoint, dtype: torch.dtype) -> Path:
-    """The file for what is compiled, by everything that it depends on."""
+    """Return the file for the compiled model, named by everything that it depends on."""
     runtime = core()
     conditions = [entry.sha256, runtime.get_property("CPU", "FULL_DEVICE_NAME")]
     for name in ("openvino", "torch", "ultralytics"):
@@ -186,14 +197,14 @@ def _kept(folder: Path, entry: Checkpoint, dtype: torch.dtype) -> Path:
 
 
 def _compiled_before(kept: Path, config: dict[str, str]) -> Any:
-    """What was compiled before; None if it was not, or cannot be read."""
+    """Load an earlier compiled model; None if there is none, or it cannot be read."""
     with suppress(OSError, RuntimeError):
         return core().import_model(kept.read_bytes(), "CPU", config)
     return None
 
 
 def _keep(compiled: Any, kept: Path) -> None:
-    """Keep what was compiled for the next run, in place of what other versions made of the same file."""
+    """Keep a compiled model for the next run, in place of those that other versions made of the file."""
     with suppress(OutputError, OSError):  # the next run compiles it again
         write_atomically(kept, compiled.export_model().getvalue())
         killed = (

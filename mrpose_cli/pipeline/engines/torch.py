@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +16,7 @@ from mrpose_cli.weights.manifest import PoseEntry
 
 
 class TorchEngine:
-    """A module, which is on the device and in the type already, or another function of tensors."""
+    """A module, already on the device and in the type, or another function of tensors."""
 
     name = "PyTorch"
     dtypes: tuple[Dtype, ...] = ("fp32", "fp16", "bf16")
@@ -32,14 +33,14 @@ class TorchEngine:
 
     @classmethod
     def runs(cls, entry: Checkpoint, device: torch.device) -> bool:
-        """What is in files for torch, and RTMPose, of whose ONNX files it takes the weights."""
+        """Return True for files for torch, and RTMPose, of whose ONNX files it takes the weights."""
         if isinstance(entry, PoseEntry) and entry.format == "onnx":
             return entry.codec == "simcc"
-        return entry.format in ("torch", "ultralytics")
+        return entry.format == "torch"
 
     @classmethod
     def best_dtype(cls, device: torch.device) -> Dtype:
-        """Fp16 on CUDA."""
+        """Return fp16 on CUDA, fp32 elsewhere."""
         return "fp16" if device.type == "cuda" else "fp32"
 
     @classmethod
@@ -51,7 +52,7 @@ class TorchEngine:
         dtype: torch.dtype,
         cache: Path | None = None,
     ) -> Self:
-        """The network of a checkpoint; see :meth:`Engine.load`."""
+        """Load the network of a checkpoint; see :meth:`Engine.load`."""
         network = module_of(entry, path)
         if not isinstance(entry, PoseEntry) and dtype == torch.bfloat16:
             dtype = torch.float32  # a box's corners want more than its 8 bits
@@ -59,16 +60,16 @@ class TorchEngine:
         return cls(network, device, dtype)
 
     def __call__(self, images: Tensor) -> Output:
-        """The module's answer for images."""
+        """Return the module's output for images."""
         return self._network(images)
 
     def each(self, images: Sequence[Tensor]) -> list[Output]:
-        """The network's answers for images (...) of any sizes, one after the other."""
+        """Return the network's outputs for images (...) of any sizes, one after the other."""
         return [self(image[None]) for image in images]
 
 
 def module_of(entry: Checkpoint, path: Path) -> nn.Module:
-    """The module of a checkpoint, for inference, in float32.
+    """Load the module of a checkpoint, for inference, in float32.
 
     Raises:
         WeightsError: the file does not hold what the entry says.
@@ -80,3 +81,10 @@ def module_of(entry: Checkpoint, path: Path) -> nn.Module:
     from mrpose_cli.pipeline.detectors.yolo_network import load_people
 
     return load_people(path)
+
+
+def trace(module: nn.Module, example: Tensor) -> Any:
+    """Record what a module does with an example, as a graph that other libraries read."""
+    with torch.inference_mode(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about branches that the shape decides, and of a deprecated way
+        return torch.jit.trace(module, example, check_trace=False)

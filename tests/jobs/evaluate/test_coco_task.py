@@ -10,6 +10,7 @@ from made_up_people import dataset
 from mrpose_cli.errors import UsageError
 from mrpose_cli.jobs.evaluate.coco import CocoTask
 from mrpose_cli.jobs.evaluate.options import EvalJob
+from mrpose_cli.skeletons import MPII16
 from mrpose_cli.weights.manifest import find_pose
 
 
@@ -59,6 +60,6 @@ def test_images_without_people_are_evaluated_but_not_run(job: EvalJob) -> None:
 
 
 def test_a_model_with_other_joints_is_refused(job: EvalJob) -> None:
-    entry = find_pose("rtmpose-s").model_copy(update={"skeleton": "mpii16"})
+    entry = find_pose("rtmpose-s").model_copy(update={"skeleton": MPII16})
     with pytest.raises(UsageError, match="COCO's are coco17"):
         CocoTask(job).fit(entry)

@@ -19,7 +19,7 @@ from mrpose_cli.pipeline.detectors.base import WholeImage
 from mrpose_cli.pipeline.engines.torch import TorchEngine
 from mrpose_cli.pipeline.estimator import PoseEstimator
 from mrpose_cli.pipeline.pipeline import Pipeline
-from mrpose_cli.skeletons import COCO17, MPII16
+from mrpose_cli.skeletons import COCO17, MPII16, Skeleton
 from mrpose_cli.weights.manifest import PoseEntry, find_pose
 
 SPOT = (120, 90)  # x, y of the one bright pixel block's center
@@ -36,8 +36,8 @@ def bright(joints: int) -> Any:
     return forward
 
 
-def engine(skeleton: str, size: tuple[int, int]) -> Loaded:
-    joints = len(MPII16.joints if skeleton == "mpii16" else COCO17.joints)
+def engine(skeleton: Skeleton, size: tuple[int, int]) -> Loaded:
+    joints = len(skeleton.joints)
     entry: PoseEntry = find_pose("mrfea2-cspnext-s").model_copy(
         update={
             "skeleton": skeleton,
@@ -107,7 +107,7 @@ def test_mpii_from_images_to_pckh(tmp_path: Path) -> None:
         worst=2,
         html=True,
     )
-    report = evaluated(job, engine("mpii16", (256, 256)))
+    report = evaluated(job, engine(MPII16, (256, 256)))
     assert isinstance(report.figures, PckFigures)
     at_half, at_tenth, _ = report.figures.rows
     # Three of four people stand where the network says, to a fraction of the 30 pixels of a head.
@@ -151,7 +151,7 @@ def test_lsp_leaves_out_the_joints_that_coco_lacks(tmp_path: Path) -> None:
     job = EvalJob(
         annotations=tmp_path / "people.json", images=tmp_path, dataset="lsp", out=tmp_path / "out", worst=1
     )
-    report = evaluated(job, engine("coco17", (256, 192)))
+    report = evaluated(job, engine(COCO17, (256, 192)))
     assert isinstance(report.figures, PckFigures)
     first = report.figures.rows[0]
     assert (first.name, first.wrist, first.head) == ("PCK@0.2", 50, None)
@@ -166,7 +166,7 @@ def test_missing_and_unreadable_images_leave_the_figures(tmp_path: Path) -> None
     rows = [person(i, SPOT, 16, 1) for i in range(3)]
     (tmp_path / "people.json").write_text(json.dumps(rows))
     job = EvalJob(annotations=tmp_path / "people.json", images=tmp_path, dataset="mpii", out=tmp_path / "out")
-    report = evaluated(job, engine("mpii16", (256, 256)))
+    report = evaluated(job, engine(MPII16, (256, 256)))
     data = report.conditions.dataset
     assert (data.missing, data.unreadable, data.persons) == (("2.png",), ("1.png",), 1)
     assert isinstance(report.figures, PckFigures) and report.figures.rows[0].total == 100
@@ -176,15 +176,15 @@ def test_a_model_with_other_joints_is_refused(tmp_path: Path) -> None:
     pictures(tmp_path, 1)
     (tmp_path / "people.json").write_text(json.dumps([person(0, SPOT, 16, 1)]))
     job = EvalJob(annotations=tmp_path / "people.json", images=tmp_path, dataset="mpii", out=tmp_path / "out")
-    with pytest.raises(Exception, match="MPII needs those of mpii16"):
-        evaluated(job, engine("coco17", (256, 192)))
+    with pytest.raises(Exception, match="MPII needs mpii16"):
+        evaluated(job, engine(COCO17, (256, 192)))
 
 
 def test_what_the_predictions_depend_on_is_told_apart(tmp_path: Path) -> None:
     pictures(tmp_path, 1)
     (tmp_path / "people.json").write_text(json.dumps([person(0, SPOT, 16, 1)]))
     job = EvalJob(annotations=tmp_path / "people.json", images=tmp_path, dataset="mpii", out=tmp_path / "out")
-    models = engine("mpii16", (256, 256))
+    models = engine(MPII16, (256, 256))
     with prepare(job) as plan:
         data = plan.task.conditions()
     before = spool_conditions(data, models.model, models.boxes)
