@@ -138,7 +138,13 @@ class Page:
         return value
 
     def key(self, key: str, *, shift: bool = False) -> None:
-        code = _CODES.get(key) or (f"Digit{key}" if key.isdecimal() else f"Key{key.upper()}" if key.isalpha() and len(key) == 1 else key)
+        code = _CODES.get(key) or (
+            f"Digit{key}"
+            if key.isdecimal()
+            else f"Key{key.upper()}"
+            if key.isalpha() and len(key) == 1
+            else key
+        )
         options: dict[str, Any] = {"key": key, "code": code, "modifiers": 8 if shift else 0}
         options["windowsVirtualKeyCode"] = _VIRTUAL.get(key, ord(key[0].upper()))
         text = {"text": key} if len(key) == 1 else {"text": "\r"} if key == "Enter" else {}

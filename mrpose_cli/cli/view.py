@@ -15,7 +15,7 @@ def view(
         Path,
         typer.Argument(
             metavar="RESULT",
-            help="A folder that mrpose wrote, its poses.json, .jsonl or report.json, or any COCO keypoint JSON.",
+            help="A folder that mrpose wrote, a JSON, JSONL or report of it, or any COCO keypoint JSON.",
             show_default=False,
         ),
     ],
@@ -32,11 +32,11 @@ def view(
     ] = None,
     port: Annotated[
         int | None,
-        typer.Option(
-            min=1, max=65_535, help="The port, for a tunnel. [default: any]", show_default=False
-        ),
+        typer.Option(min=1, max=65_535, help="The port, for a tunnel. [default: any]", show_default=False),
     ] = None,
-    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")] = True,
+    browser: Annotated[
+        bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")
+    ] = True,
 ) -> None:
     """Look at what came out: photos or clips with their people, what is suspicious first.
 

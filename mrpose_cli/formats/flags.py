@@ -42,7 +42,7 @@ class PersonFlag(Row):
 
 
 def read_flags(path: Path) -> list[PersonFlag]:
-    """The flags of a file; none if there is no file.
+    """Return the flags of a file; none if there is no file.
 
     Raises:
         UsageError: it is something else.
@@ -77,7 +77,7 @@ def change_flags(path: Path, add: Iterable[PersonFlag], remove: Iterable[PersonF
 
 
 def flag_name(result: Path, flags: Path) -> str:
-    """What a file of flags calls a result: its place seen from there, or its name if it lies elsewhere."""
+    """Return what a file of flags calls a result: its path from there, or its name if it lies elsewhere."""
     try:
         return result.resolve().relative_to(flags.resolve().parent).as_posix()
     except ValueError:
@@ -85,7 +85,7 @@ def flag_name(result: Path, flags: Path) -> str:
 
 
 def flagged_people(path: Path, result: Path) -> Callable[[int, int | None], bool]:
-    """What tells of people of a file whether they are to be left out.
+    """Return what tells of people of a file whether they are to be left out.
 
     Args:
         path: The flags.

@@ -84,7 +84,7 @@ def read_json(path: Path, what: str) -> Any:
 
 
 def stream_json(path: Path, what: str) -> Iterator[tuple[str, Any]]:
-    """The members of a JSON file one by one, so that no more than one of a large file is in memory.
+    """Return the members of a JSON file one by one, so that no more than one of a large file is in memory.
 
     Args:
         path: The file.
@@ -126,27 +126,29 @@ class _Scanner:
             yield from self._entries("")
         else:
             self._take("{")
-            ended = self._next() == "}" and self._take("}")
+            ended = self._next() == "}" and bool(self._take("}"))
             while not ended:
+                if self._next() != '"':
+                    raise self._expecting("a name in quotes")
                 name = self._value()
                 self._take(":")
                 if self._next() == "[":
-                    yield from self._entries(str(name))
+                    yield from self._entries(name)
                 else:
-                    yield str(name), self._value()
+                    yield name, self._value()
                 ended = self._take(",}") == "}"
         if self._next():
             raise self._expecting("the end")
 
     def _entries(self, name: str) -> Iterator[tuple[str, Any]]:
         self._take("[")
-        ended = self._next() == "]" and self._take("]")
+        ended = self._next() == "]" and bool(self._take("]"))
         while not ended:
             yield name, self._value()
             ended = self._take(",]") == "]"
 
     def _next(self) -> str:
-        """The next character that is no space, which it then stands before; "" at the end."""
+        """Return the next character that is no space, which it then stands before; "" at the end."""
         space = _SPACE.match(self._text, self._at)
         assert space is not None
         self._at = space.end()

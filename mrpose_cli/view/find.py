@@ -61,7 +61,7 @@ class Opened:
 
 
 def find_results(request: Request) -> list[tuple[str, Callable[[], Opened]]]:
-    """The results that the user means: their names, and what reads them.
+    """Return the results that the user means: their names, and what reads them.
 
     Raises:
         UsageError: there are none.
@@ -178,7 +178,7 @@ def _overlay_of(path: Path) -> Path | None:
 
 
 def _open_report(path: Path, request: Request) -> Opened:
-    """An evaluation: its results, the annotations they were scored with, and the photos."""
+    """Return an evaluation: its results, the annotations they were scored with, and the photos."""
     report = read_report(path)
     data = report.conditions.dataset
     if data.kind != "coco":
@@ -206,7 +206,7 @@ def _open_report(path: Path, request: Request) -> Opened:
 
 
 def _evaluated(result: Result, selection: str) -> Result:
-    """The result without the images that ``--ids`` or ``--limit`` left out."""
+    """Return the result without the images that ``--ids`` or ``--limit`` left out."""
     said = _said(selection.split(" "))
     images, wanted = result.images, np.ones(len(result.images), bool)
     if "--ids" in said:
@@ -222,7 +222,7 @@ def _evaluated(result: Result, selection: str) -> Result:
 
 
 def _said(command: Sequence[str]) -> dict[str, str]:
-    """The options of a command line with their values."""
+    """Return the options of a command line with their values."""
     said: dict[str, str] = {}
     for word, after in zip(command, [*command[1:], ""], strict=True):
         if word.startswith("--"):
@@ -232,7 +232,7 @@ def _said(command: Sequence[str]) -> dict[str, str]:
 
 
 def _existing(name: str | None, report: Path) -> Path | None:
-    """What a command line named, seen from here or from beside the folder of its report."""
+    """Return what a command line named, seen from here or from beside the folder of its report."""
     if not name:
         return None
     return next((path for path in (Path(name), report.parent.parent / name) if path.exists()), None)

@@ -39,7 +39,7 @@ CLIP_TYPES = {
 
 
 def inside(folder: Path, name: str) -> Path | None:
-    """The file of a name within a folder; None if the name leads out of it."""
+    """Return the file of a name within a folder; None if the name leads out of it."""
     parts = PurePosixPath(name.replace("\\", "/")).parts
     if not parts or any(part in ("..", "/") or ":" in part or "\0" in part for part in parts):
         return None
@@ -61,14 +61,18 @@ class PhotoFolder:
     upright: bool
 
     def find(self, name: str) -> Path | None:
-        """The file of a photo; by its plain name where the folder has no subfolders of that name."""
+        """Return the file of a photo; by its plain name where the folder has no subfolders of that name."""
         names = dict.fromkeys((name, PurePosixPath(name.replace("\\", "/")).name))
         wanted = (inside(folder, one) for folder in self.folders for one in names)
-        return next((path for path in wanted if path is not None and _is_file(path)), None) or self.overlay(name)
+        return next((path for path in wanted if path is not None and _is_file(path)), None) or self.overlay(
+            name
+        )
 
     def overlay(self, name: str) -> Path | None:
-        """The file of a photo with its skeletons drawn in."""
-        wanted = (inside(self.drawn, one) for one in possible_overlays(name)) if self.drawn is not None else ()
+        """Return the file of a photo with its skeletons drawn in."""
+        wanted = (
+            (inside(self.drawn, one) for one in possible_overlays(name)) if self.drawn is not None else ()
+        )
         return next((path for path in wanted if path is not None and _is_file(path)), None)
 
 
@@ -80,7 +84,7 @@ def _is_file(path: Path) -> bool:
 
 
 def read_photo(path: Path) -> bytes:
-    """A photo's file.
+    """Return a photo's file.
 
     Raises:
         InputError: it cannot be read.
@@ -94,7 +98,7 @@ def read_photo(path: Path) -> bytes:
 
 
 def shown(path: Path, *, upright: bool) -> tuple[str, bytes]:
-    """A photo as browsers show it: its own bytes where they can, else as PNG.
+    """Return a photo as browsers show it: its own bytes where they can, else as PNG.
 
     Raises:
         InputError: it is no picture.
@@ -114,7 +118,7 @@ def shown(path: Path, *, upright: bool) -> tuple[str, bytes]:
 
 
 def small(path: Path, side: int, *, upright: bool, quality: int = 80) -> bytes:
-    """A photo as a JPEG of at most ``side`` pixels.
+    """Return a photo as a JPEG of at most ``side`` pixels.
 
     Raises:
         InputError: it is no picture.
@@ -137,7 +141,7 @@ class Cache:
         self._kept: OrderedDict[object, bytes] = OrderedDict()
 
     def get(self, key: object, make: Callable[[], bytes]) -> bytes:
-        """What is kept under a key, made where there is nothing."""
+        """Return what is kept under a key, made where there is nothing."""
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
@@ -179,7 +183,7 @@ class Proxies:
     _stop: threading.Event = field(default_factory=threading.Event)
 
     def of(self, clip: Path) -> Proxy:
-        """The proxy of a clip, which is begun if there is none."""
+        """Return the proxy of a clip, which is begun if there is none."""
         with self._lock:
             key = hashlib.sha256(str(clip).encode(errors="surrogateescape")).hexdigest()[:16]
             if key not in self._made:

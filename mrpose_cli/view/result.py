@@ -14,7 +14,18 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from mrpose_cli.errors import UsageError, parameter
-from mrpose_cli.formats.reader import Box, Category, Count, FileName, Flag, Id, Number, Row, check_row, stream_json
+from mrpose_cli.formats.reader import (
+    Box,
+    Category,
+    Count,
+    FileName,
+    Flag,
+    Id,
+    Number,
+    Row,
+    check_row,
+    stream_json,
+)
 from mrpose_cli.formats.writer import PERSON
 from mrpose_cli.skeletons import COCO17, NAMES, Skeleton, from_category, get_skeleton
 
@@ -119,7 +130,7 @@ class People:
     @property
     def sides(self) -> NDArray[np.float32]:
         """(P,) the longer side of each box, in pixels, at least 1."""
-        return np.maximum(np.maximum(*(self.boxes[:, 2:] - self.boxes[:, :2]).T), 1)
+        return np.asarray(np.maximum((self.boxes[:, 2:] - self.boxes[:, :2]).max(1), 1))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -143,7 +154,7 @@ class Result:
     info: Mapping[str, Any] = field(default_factory=dict)
 
     def only(self, images: NDArray[np.intp]) -> Result:
-        """Some of its images, by their places."""
+        """Keep some of its images, by their places."""
         kept = {name: getattr(self.images, name)[images] for name in ("ids", "sizes", "frames", "times")}
         names = tuple(self.images.names[image] for image in images)
         return replace(self, images=Images(names=names, **kept), people=self.people.only(images))
@@ -189,7 +200,10 @@ def _lines(path: Path) -> Iterator[tuple[str, Any]]:
                     raise UsageError(f"{path}: line {number}: annotations should be a list")
                 yield "images", {"id": number, **row} if isinstance(row, dict) else row
                 for person in people:
-                    yield "annotations", {**person, "image_id": number} if isinstance(person, dict) else person
+                    yield (
+                        "annotations",
+                        {**person, "image_id": number} if isinstance(person, dict) else person,
+                    )
     except OSError as error:
         raise UsageError(f"{_WHAT} {path} cannot be read ({error.strerror})") from None
 
@@ -235,7 +249,9 @@ class _Reader:
         self._scored.append(scores is not None)
         self._scores.extend(scores if scores is not None else row.keypoints[2::3])
         box = row.bbox
-        self._boxes.extend([np.nan] * 4 if box is None else [box[0], box[1], box[0] + box[2], box[1] + box[3]])
+        self._boxes.extend(
+            [np.nan] * 4 if box is None else [box[0], box[1], box[0] + box[2], box[1] + box[3]]
+        )
         values = (
             *(at if row.id is None else row.id, row.image_id, row.category_id),
             *(np.nan if row.score is None else row.score, row.track_id or 0, row.bridged, row.iscrowd),
@@ -245,10 +261,10 @@ class _Reader:
             column.append(value)
 
     def finish(self, images: Images | None) -> Result:
-        if not self._members & {"images", "annotations", ""}:
-            raise UsageError(f"{self._path} is not a result with poses: it has neither images nor annotations")
+        if images is None and not self._members & {"images", "annotations", ""}:
+            raise UsageError(f"{self._path} holds no poses: it has neither images nor annotations")
         clip = any(image.timestamp is not None for image in self._images)
-        if "" in self._members:
+        if "" in self._members or not self._members:
             if images is None:
                 raise UsageError(
                     f"{self._path} does not name its photos; pass {parameter('ann')} with the annotations"
@@ -260,12 +276,12 @@ class _Reader:
         return Result(self._path, "clip" if clip else "photos", images, people, skeletons, self._info)
 
     def _skeletons(self) -> tuple[tuple[Skeleton, ...], NDArray[np.int16]]:
-        """The skeletons, and which one each person has."""
+        """Return the skeletons, and which one each person has."""
         lengths = np.array(self._lengths, np.int64)
         categories = np.array(self._columns["category_id"], np.int64)
         skeletons: dict[tuple[int, int], Skeleton] = {}
         numbers = np.zeros(len(lengths), np.int16)
-        kinds = np.unique(np.column_stack([categories, lengths]), axis=0) if len(lengths) else []
+        kinds: Any = np.unique(np.column_stack([categories, lengths]), axis=0) if len(lengths) else []
         for category, length in kinds:
             known = self._categories.get(int(category), {})
             skeletons[category, length] = _skeleton(self._path, known, int(length))
@@ -347,9 +363,9 @@ def _around(joints: NDArray[np.float32]) -> NDArray[np.float32]:
     absent = np.isnan(joints[..., :1])
     low = np.where(absent, np.inf, joints[..., :2]).min(1)
     high = np.where(absent, -np.inf, joints[..., :2]).max(1)
-    return np.nan_to_num(np.column_stack([low, high]), nan=0, posinf=0, neginf=0)
+    return np.asarray(np.nan_to_num(np.column_stack([low, high]), nan=0, posinf=0, neginf=0))
 
 
 def clip_name(images: Images) -> str:
-    """What a clip's frames say that it is called: ``walk.mp4`` of ``walk.mp4/000001.jpg``."""
+    """Return what a clip's frames say that it is called: ``walk.mp4`` of ``walk.mp4/000001.jpg``."""
     return str(PurePosixPath(images.names[0]).parent) if len(images) else ""

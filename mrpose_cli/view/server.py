@@ -1,8 +1,8 @@
 """The page's server: on this machine only, for who has the address, and for nothing but the page.
 
-Other programs and users of the machine lack the token in the address. Pages of other origins that find out the
-port are refused by their ``Origin`` and ``Sec-Fetch-Site``, and names of other hosts that were made to lead
-here (DNS rebinding) by ``Host``. The page itself may load nothing from elsewhere.
+Other programs and users of the machine lack the token in the address. Pages of other origins that find out
+the port are refused by their ``Origin`` and ``Sec-Fetch-Site``, and names of other hosts that were made to
+lead here (DNS rebinding) by ``Host``. The page itself may load nothing from elsewhere.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from pydantic import ValidationError
 
-from mrpose_cli.errors import InputError, MrposeError, OutputError, UsageError
+from mrpose_cli.errors import InputError, Message, MrposeError, OutputError, UsageError
 from mrpose_cli.view import session as answers
 from mrpose_cli.view.pictures import CLIP_TYPES, THUMB, Cache, Proxies, shown, small
 from mrpose_cli.view.session import MOST, Session, Shown
@@ -126,14 +126,14 @@ class _Handler(BaseHTTPRequestHandler):
         except (UsageError, InputError, ValidationError, ValueError) as error:
             self._fail(HTTPStatus.BAD_REQUEST, _words(error))
         except (OutputError, MrposeError) as error:
-            self._fail(HTTPStatus.INTERNAL_SERVER_ERROR, str(error))
+            self._fail(HTTPStatus.INTERNAL_SERVER_ERROR, _words(error))
         except (IndexError, KeyError):
             self._fail(HTTPStatus.NOT_FOUND, "there is no such thing")
         except OSError as error:
             self._fail(HTTPStatus.NOT_FOUND, error.strerror or "it cannot be read")
 
     def _allowed(self) -> str:
-        """The path behind the token, of requests that may be answered."""
+        """Return the path behind the token, of requests that may be answered."""
         host = self.headers.get("Host", "")
         if urlsplit(f"//{host}").hostname not in _HOSTS:
             raise _Refused(HTTPStatus.FORBIDDEN)
@@ -173,7 +173,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._send("application/octet-stream", answers.track_joints(self._shown(), number))
 
     def _picture(self) -> tuple[Path, bool]:
-        """The file of a photo, and whether it is to be turned upright."""
+        """Return the file of a photo, and whether it is to be turned upright."""
         shown, place = self._shown(), int(self._query()["i"])
         if place < 0:
             raise IndexError(place)
@@ -235,7 +235,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def _file(self, path: Path, kind: str) -> None:
-        """A file or the part of it that is asked for, as players do to jump."""
+        """Return a file or the part of it that is asked for, as players do to jump."""
         with path.open("rb") as file:
             size = path.stat().st_size
             asked = re.fullmatch(r"bytes=(\d*)-(\d*)", self.headers.get("Range", ""))
@@ -247,7 +247,10 @@ class _Handler(BaseHTTPRequestHandler):
                 last = min(int(end), size - 1) if start and end else size - 1
                 if first > last:
                     self._head(
-                        HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, kind, 0, {"Content-Range": f"bytes */{size}"}
+                        HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
+                        kind,
+                        0,
+                        {"Content-Range": f"bytes */{size}"},
                     )
                     return
                 status = HTTPStatus.PARTIAL_CONTENT
@@ -280,4 +283,4 @@ class _Handler(BaseHTTPRequestHandler):
 def _words(error: Exception) -> str:
     if isinstance(error, ValidationError):
         return error.errors()[0]["msg"]
-    return str(error)
+    return Message(str(error.args[0]) if isinstance(error, MrposeError) else str(error)).as_flags

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mrpose_cli.drawing import id_color
-from mrpose_cli.errors import UsageError
+from mrpose_cli.errors import Message, UsageError
 from mrpose_cli.formats.flags import FLAGS_FILE, PersonFlag, change_flags, flag_name, read_flags
 from mrpose_cli.skeletons import KEYPOINT_THRESHOLD, Skeleton
 from mrpose_cli.version import __version__
@@ -68,11 +68,11 @@ class Session:
 
     @classmethod
     def at(cls, path: Path, results: Sequence[tuple[str, Callable[[], Opened]]]) -> Session:
-        """A session for a result's file or folder, with its flags beside the result."""
+        """Return a session for a result's file or folder, with its flags beside the result."""
         return cls(results, (path if path.is_dir() else path.parent) / FLAGS_FILE)
 
     def shown(self, number: int) -> Shown:
-        """A result by its number.
+        """Return a result by its number.
 
         Raises:
             UsageError: it cannot be read.
@@ -86,7 +86,7 @@ class Session:
             return self._shown[number]
 
     def meta(self) -> dict[str, Any]:
-        """What there is to be seen."""
+        """Return what there is to be seen."""
         return {
             "version": __version__,
             "results": [name for name, _ in self.results],
@@ -134,7 +134,7 @@ def index(shown: Shown, flags: Path) -> bytes:
         "kind": result.kind,
         "file": flag_name(result.path, flags),
         "names": images.names,
-        "notes": opened.notes,
+        "notes": [Message(note).as_flags for note in opened.notes],
         "upright": result.upright,
         "drawn": opened.drawn,
         "clip": opened.clip is not None,
@@ -158,7 +158,8 @@ def index(shown: Shown, flags: Path) -> bytes:
     if result.kind == "clip":
         columns |= {"frames": images.frames.astype(np.float64), "times": images.times}
     header["columns"] = [
-        {"name": name, "type": values.dtype.str[1:], "length": len(values)} for name, values in columns.items()
+        {"name": name, "type": values.dtype.str[1:], "length": len(values)}
+        for name, values in columns.items()
     ]
     text = json.dumps(header).encode()
     text += b" " * (-(len(text) + 4) % 8)
@@ -226,7 +227,7 @@ def _track(track: Track) -> dict[str, Any]:
 
 
 def people_of(shown: Shown, images: Iterable[int]) -> list[dict[str, Any]]:
-    """The people of images, and those who are annotated there."""
+    """Return the people of images, and those who are annotated there."""
     truth = shown.opened.truth
     rows = []
     for image in images:
@@ -272,12 +273,12 @@ def _plain(people: People, image: int) -> list[dict[str, Any]]:
 def _numbers(values: NDArray[np.float32], digits: int) -> list[float | None]:
     rounded = np.round(values.astype(np.float64), digits)
     if np.isfinite(rounded).all():
-        return rounded.tolist()
+        return list(rounded.tolist())
     return [None if value != value else value for value in rounded.tolist()]
 
 
 def track_joints(shown: Shown, number: int) -> bytes:
-    """A track's joints: how many frames and joints, the frames (int32), then x, y, score (float32).
+    """Return a track's joints: how many frames and joints, the frames (int32), then x, y, score (float32).
 
     Raises:
         IndexError: there is no such track.

@@ -80,7 +80,7 @@ def rank(people: People, bits: NDArray[np.int32], extra: NDArray[np.int32]) -> S
 def with_truth(
     people: People, known: Suspicion, oks: NDArray[np.float32], missed: NDArray[np.bool_], low: float
 ) -> Suspicion:
-    """The same, where it is known how near people are to annotations.
+    """Return the same, where it is known how near people are to annotations.
 
     Args:
         people: All people.

@@ -56,7 +56,7 @@ class Track:
 
 
 def find_tracks(result: Result) -> list[Track]:
-    """The tracks of a clip in order of their first frame, with their moments."""
+    """Return the tracks of a clip in order of their first frame, with their moments."""
     people = result.people
     images = people.images
     tracks = []

@@ -73,7 +73,7 @@ def compare(result: Result, annotated: Result) -> Truth:
 
 
 def _for_images(result: Result, annotated: Result) -> People:
-    """The annotated people, put to the result's images by name, or by id where names differ."""
+    """Return the annotated people, put to the result's images by name, or by id where names differ."""
     here, there = result.images, annotated.images
     order = _by_name(here, there)
     if (order < 0).all():

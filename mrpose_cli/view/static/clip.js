@@ -56,7 +56,7 @@ export class ClipView {
     video.addEventListener("error", () => this.#failed());
     for (const name of ["play", "pause", "ended"]) video.addEventListener(name, () => this.#ended());
     const frame = (_, { mediaTime }) => {
-      this.#at(this.placeAt(mediaTime));
+      if (!video.seeking) this.#at(this.placeAt(mediaTime)); // else it is a frame that was left behind
       this.again = video.requestVideoFrameCallback(frame);
     };
     if ("requestVideoFrameCallback" in video) this.again = video.requestVideoFrameCallback(frame);

@@ -9,6 +9,7 @@ const CAPTION = 26;
 const SETTLE = 70; // ms after the last scrolling at which pictures are asked for
 const AT_ONCE = 200; // photos whose people are asked for together
 const KEPT = 4000; // photos whose people are kept
+const ROUNDING = 1e-6; // of scores in 32 bits
 
 const ORDERS = [
   { key: "suspicion", text: "Suspicious first", down: true },
@@ -88,8 +89,8 @@ export class Grid {
     let count = 0;
     for (let i = 0; i < index.length; i++) {
       if (index.count[i] < filter.least || (filter.most !== null && index.count[i] > filter.most)) continue;
-      if (filter.score < 1 && !(index.score[i] <= filter.score)) continue;
-      if (filter.joint < 1 && !(index.joint[i] <= filter.joint)) continue;
+      if (filter.score < 1 && !(index.score[i] <= filter.score + ROUNDING)) continue;
+      if (filter.joint < 1 && !(index.joint[i] <= filter.joint + ROUNDING)) continue;
       if (filter.reasons && (index.reasons[i] & filter.reasons) === 0) continue;
       if (filter.text && !index.names[i].toLowerCase().includes(filter.text)) continue;
       if (filter.flagged && !this.flags.count(index.file, index.ids[i])) continue;
