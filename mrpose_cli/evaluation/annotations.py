@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import reprlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +13,7 @@ import numpy as np
 from pydantic import AfterValidator, Field
 
 from mrpose_cli.errors import UsageError, parameter
+from mrpose_cli.formats.flags import flagged_people
 from mrpose_cli.formats.reader import (
     Box,
     Category,
@@ -64,6 +65,7 @@ class _Person(Row):
     keypoints: Joints
     num_keypoints: Count | None = None
     iscrowd: Flag = 0
+    track_id: Id | None = None
     area: Annotated[float, Field(ge=0, le=1e18)] | None = None
 
 
@@ -80,6 +82,7 @@ class Annotations:
         category: The file's row for persons.
         total_images: How many images the whole file has.
         total_persons: How many people with keypoints the whole file has.
+        left_out: How many people a file of flags leaves out.
     """
 
     name: str
@@ -89,6 +92,7 @@ class Annotations:
     category: Category
     total_images: int
     total_persons: int
+    left_out: int = 0
 
     @property
     def labelled(self) -> int:
@@ -127,8 +131,13 @@ def sha256_of(path: Path) -> str:
         raise UsageError(f"{path} cannot be read ({error.strerror})") from None
 
 
-def read_annotations(path: Path) -> Annotations:
+def read_annotations(path: Path, flags: Path | None = None) -> Annotations:
     """Read a COCO keypoint annotation file such as ``person_keypoints_val2017.json``.
+
+    Args:
+        path: The file.
+        flags: A file of flags. People with a flag lose their labels: finding or missing them changes nothing,
+            and nothing is learned from them.
 
     Raises:
         UsageError: it cannot be read, or is another kind of file; the message says which.
@@ -154,11 +163,21 @@ def read_annotations(path: Path) -> Annotations:
         _completed(row)
         for row in read_rows(path, "annotations", rows, _Person, category=category.id, unique=("id",))
     ]
+    left_out = _unlabel(persons, flagged_people(flags, path)) if flags is not None else 0
     strays = {row["image_id"] for row in persons} - {image.id for image in images}
     if strays:
         raise UsageError(f"{path} annotates image {min(strays)}, which is not in its list of images")
     labelled = sum(bool(row["num_keypoints"]) for row in persons)
-    return Annotations(path.name, sha256_of(path), images, persons, category, len(images), labelled)
+    digest = sha256_of(path)
+    return Annotations(path.name, digest, images, persons, category, len(images), labelled, left_out)
+
+
+def _unlabel(persons: Sequence[dict[str, Any]], flagged: Callable[[int, int | None], bool]) -> int:
+    """Take the labels from people with a flag; how many there were."""
+    people = [row for row in persons if flagged(row["id"], row["track_id"])]
+    for row in people:
+        row |= {"num_keypoints": 0, "keypoints": np.zeros_like(row["keypoints"])}
+    return len(people)
 
 
 def _person(path: Path, content: dict[str, Any]) -> Category:

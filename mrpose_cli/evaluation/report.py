@@ -72,7 +72,7 @@ class DatasetConditions(_Part):
     images_sha256: str | None = Field(default=None, description="of their ids, ascending, one a line")
     persons: int = Field(description="evaluated, with a labelled joint")
     images_in_file: int
-    selection: str | None = Field(description="--limit or --ids as given")
+    selection: str | None = Field(description="--flags, --limit or --ids as given")
     missing: tuple[str, ...] = Field(description="images that are not there, left out of the figures")
     unreadable: tuple[str, ...] = Field(description="images that could not be read, evaluated without poses")
 

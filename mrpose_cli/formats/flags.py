@@ -95,14 +95,12 @@ def flagged_people(path: Path, result: Path) -> Callable[[int, int | None], bool
         A function of a person's id and track that is true for those with a flag.
 
     Raises:
-        UsageError: it cannot be read, or flags nobody of that file.
+        UsageError: it cannot be read.
     """
     if not path.is_file():
         raise UsageError(f"there is no file of flags {path}")
     names = {flag_name(result, path), result.name}
     flags: Sequence[PersonFlag] = [flag for flag in read_flags(path) if flag.result in names]
-    if not flags:
-        raise UsageError(f"{path} flags nobody of {result.name}")
     people = {flag.person for flag in flags if flag.person is not None}
     tracks = {flag.track for flag in flags if flag.image is None and flag.track}
     return lambda person, track: person in people or track in tracks

@@ -47,6 +47,10 @@ class TrainConfig:
             "Folder of the photos that the COCO files name. [default: where each file is]", _DATA, free=True
         ),
     ] = None
+    flags: Annotated[
+        Path | None,
+        Flag("Leave out people of COCO files who are flagged here (flags.json of `mrpose view`).", _DATA),
+    ] = None
     human_sets: Annotated[
         str, Flag("Sets whose human labels are used, as shell patterns; * for all.", _DATA)
     ] = "coco*,julito"

@@ -160,7 +160,11 @@ def _open(config: TrainConfig, size: tuple[int, int] | None) -> list[Source]:
         height, width = config.size
         window = (round(height * MARGIN), round(width * MARGIN))
         size = next(iter(sources.values())).size if sources else window
+    left_out = 0
     for path in files:
         if path.suffix == ".json":
-            sources[path] = CocoPhotos(path, config.images, size)
+            photos = sources[path] = CocoPhotos(path, config.images, size, flags=config.flags)
+            left_out += photos.left_out
+    if config.flags is not None and not left_out:
+        raise UsageError(f"{config.flags} flags nobody of the COCO files to be trained on")
     return [sources[path] for path in files]

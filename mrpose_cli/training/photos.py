@@ -29,15 +29,26 @@ class CocoPhotos:
         images: The folder of its photos; None for the file's own.
         size: Height and width of the crops to be cut.
         margin: Size of their area as a multiple of a network's window.
+        flags: A file of flags; people with one are left out.
+
+    Attributes:
+        left_out: How many people the flags leave out.
 
     Raises:
         UsageError: it is no such file, or photos are missing.
     """
 
     def __init__(
-        self, path: Path, images: Path | None, size: tuple[int, int], *, margin: float = MARGIN
+        self,
+        path: Path,
+        images: Path | None,
+        size: tuple[int, int],
+        *,
+        margin: float = MARGIN,
+        flags: Path | None = None,
     ) -> None:
-        annotations = read_annotations(path)
+        annotations = read_annotations(path, flags)
+        self.left_out = annotations.left_out
         folder = images or path.parent
         files = {image.id: folder / image.file_name for image in annotations.images}
         rows, boxes = _people(annotations)

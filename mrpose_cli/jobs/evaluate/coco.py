@@ -45,7 +45,9 @@ class CocoTask:
     def __init__(self, job: EvalJob) -> None:
         self._job = job
         self._rule: BoxRule = "mmpose" if job.gt_boxes == "auto" else job.gt_boxes
-        self._wanted = _selected(read_annotations(job.annotations), job)
+        self._wanted = _selected(read_annotations(job.annotations, job.flags), job)
+        if job.flags is not None and not self._wanted.left_out:
+            raise UsageError(f"{job.flags} flags nobody of {job.annotations.name}")
         self._annotations = self._wanted  # less the images that are not there or cannot be read
         self._unreadable: tuple[str, ...] = ()
         self._results: list[Result] = []
@@ -253,8 +255,9 @@ def image_folder(job: EvalJob) -> Path:
 
 
 def selection(job: EvalJob) -> str | None:
-    """Return ``--ids`` and ``--limit`` as they were given."""
-    parts = [f"--ids {job.ids}"] if job.ids is not None else []
+    """Return ``--flags``, ``--ids`` and ``--limit`` as they were given."""
+    parts = [f"--flags {job.flags}"] if job.flags is not None else []
+    parts += [f"--ids {job.ids}"] if job.ids is not None else []
     return " ".join([*parts, f"--limit {job.limit}"] if job.limit is not None else parts) or None
 
 
