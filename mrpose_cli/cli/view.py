@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mrpose_cli.cli.console import errors_reported, remark, say
+from mrpose_cli.cli import options
+from mrpose_cli.cli.console import errors_reported, progress_bar, remark, say
+
+if TYPE_CHECKING:
+    from mrpose_cli.view.session import Session
 
 
 def view(
@@ -30,6 +34,24 @@ def view(
         Path | None,
         typer.Option(help="COCO annotations to compare with.", show_default=False),
     ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write one page to send to somebody, pictures within, in place of serving it.",
+            show_default=False,
+            rich_help_panel=options.OUTPUT,
+        ),
+    ] = None,
+    html_size: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Megabytes that this page may have; of more photos it holds the most suspicious ones.",
+            rich_help_panel=options.OUTPUT,
+        ),
+    ] = 25,
+    overwrite: options.Overwrite = False,
     port: Annotated[
         int | None,
         typer.Option(min=1, max=65_535, help="The port, for a tunnel. [default: any]", show_default=False),
@@ -51,6 +73,8 @@ def view(
 
     - `mrpose view any_coco.json --images photos/`
 
+    - `mrpose view mrpose-out/ --html look-at-this.html`
+
     - `mrpose view mrpose-out/ --port 8000 --no-browser` and, elsewhere, `ssh -L 8000:localhost:8000 HOST`
 
     The exit code is 0 after Ctrl-C, 1 on failure, 2 for wrong usage.
@@ -64,6 +88,9 @@ def view(
         opened = session.shown(0).opened
         for note in filter(None, (opened.source, *opened.notes)):
             remark(note)
+        if html is not None:
+            _write(session, html, html_size, overwrite=overwrite)
+            return
         server = Server(session, port or 0)
         say(f"{server.address}  (Ctrl-C ends it)")
         try:
@@ -76,3 +103,16 @@ def view(
             pass
         finally:
             server.server_close()
+
+
+def _write(session: Session, path: Path, megabytes: int, *, overwrite: bool) -> None:
+    from mrpose_cli.errors import UsageError, parameter
+    from mrpose_cli.view.page import write_page
+
+    if path.exists() and not overwrite:
+        raise UsageError(f"{path} exists; choose another name, or replace it with {parameter('overwrite')}")
+    with progress_bar() as progress:
+        left = write_page(path, session, megabytes * 1_000_000, progress)
+    for words in left:
+        remark(words)
+    say(f"{path}  ({path.stat().st_size / 1e6:.1f} MB)")

@@ -6,7 +6,7 @@ import json
 import struct
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,17 @@ class Shown:
         if truth is not None:
             suspicion = with_truth(result.people, suspicion, truth.oks, truth.missed, FAR)
         return cls(opened, suspicion, find_tracks(result) if result.kind == "clip" else ())
+
+
+    def only(self, images: NDArray[np.int64]) -> Shown:
+        """Return the same of some images, by their places."""
+        result, suspicion, truth = self.opened.result, self.suspicion, self.opened.truth
+        people = np.concatenate([np.arange(0), *(np.array(result.people.of(image), int) for image in images)])
+        suspicion = Suspicion(suspicion.people[people], suspicion.images[images], suspicion.rank[images])
+        if truth is not None:
+            truth = truth.only(images, people, result.people.images[people])
+        opened = replace(self.opened, result=result.only(images), truth=truth)
+        return Shown(opened, suspicion, ())
 
 
 @dataclass(slots=True, eq=False)

@@ -37,6 +37,19 @@ class Truth:
     joints: NDArray[np.float32]
     missed: NDArray[np.bool_]
 
+    def only(self, images: NDArray[np.int64], found: NDArray[np.intp], where: NDArray[np.int64]) -> Truth:
+        """Return the same of some images.
+
+        Args:
+            images: Their places.
+            found: (Q,) places of the result's people who are in them, image by image.
+            where: (Q,) the places that their images had.
+        """
+        people = self.people.only(images)
+        moved = people.first[np.searchsorted(images, where)] - self.people.first[where]
+        match = np.where(self.match[found] >= 0, self.match[found] + moved, -1)
+        return Truth(self.name, people, match, self.oks[found], self.joints[found], self.missed[images])
+
 
 def compare(result: Result, annotated: Result) -> Truth:
     """Find who is whom: the nearest two of an image first.

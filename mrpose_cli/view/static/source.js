@@ -101,7 +101,10 @@ class Saved {
   people = async (r, images) => images.map((image) => this.content.results[r].people[image]);
   thumb = (r, i) => this.photo(r, i);
   photo = (r, i) => this.content.results[r].photos[i] ?? "";
-  clip = (r) => this.content.results[r].clip;
+  clip = (r) => {
+    const [head, body] = this.content.results[r].clip.split(",");
+    return body ? URL.createObjectURL(new Blob([bytes(body)], { type: head.slice(5).split(";")[0] })) : "";
+  };
   frame = (r, i) => this.content.results[r].people[i];
   expect() {}
   proxy() { throw new Error("this browser does not play the clip"); }
