@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from mrpose_cli.atomic import replacing
 from mrpose_cli.errors import InputError, OutputError
+from mrpose_cli.media.addresses import WEB, read_address
 from mrpose_cli.media.photo import Photo
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def read_image(
     max_download: int = MAX_DOWNLOAD,
     admit: Callable[[int], None] | None = None,
 ) -> Photo:
-    """Read one photo from a file or a link. May be called from several threads at once.
+    """Read one photo from a file, a link or another address. May be called from several threads at once.
 
     Args:
         source: where the photo is.
@@ -73,10 +74,12 @@ def read_image(
     location = source if isinstance(source, Path) else source.location
     if isinstance(location, Path):
         data = _read_file(location)
-    else:
+    elif location.lower().startswith(WEB):
         from mrpose_cli.media.fetch import fetch
 
         data = fetch(location, timeout=timeout, max_bytes=max_download)
+    else:
+        data = read_address(location, max_bytes=max_download)
     if not data:
         raise InputError("the file is empty")
     return decode(data, upright=upright, admit=admit)

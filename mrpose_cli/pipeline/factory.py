@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -27,7 +28,7 @@ from mrpose_cli.weights.manifest import (
     load_manifest,
     own_detector,
 )
-from mrpose_cli.weights.store import WeightsStore
+from mrpose_cli.weights.store import WeightsStore, file_sha256
 
 DEFAULT_MODEL = "rtmpose-s"
 SHIPPED_MODEL = "mrfea2-cspnext-s"  # comes with mrpose, and runs where the default cannot be had
@@ -148,20 +149,7 @@ def open_pipeline(
                 f"{parameter('dtype')} {faster} is faster"
             )
         )
-    try:
-        path = store.resolve(entry, options.weights)
-    except WeightsError:
-        shipped = find_pose(SHIPPED_MODEL)
-        named = options.model or options.weights  # who names a network or a file gets no other
-        if named or store.locate(shipped) is None:
-            raise
-        remark(
-            f"{shipped.name}, which comes with mrpose, runs in place of {entry.name}, which cannot be had "
-            f"(`mrpose weights pull {entry.name}` says why)"
-        )
-        if options.joints:
-            shipped = shipped.read_as(entry.skeleton)
-        entry, path = shipped, store.resolve(shipped)
+    entry, path = _resolved(entry, options, store, remark)
     finder = detector or _load_detector(options, store, place, clock, remark)
     estimator = PoseEstimator(
         load_engine(entry, path, place, choose(entry, place, options), store, remark),
@@ -200,6 +188,52 @@ def _entry(options: ModelOptions, remark: Callable[[str], None]) -> PoseEntry:
         )
     entry = find_pose(name or DEFAULT_MODEL)
     return entry if skeleton is None else entry.read_as(skeleton)
+
+
+def settle(
+    options: ModelOptions, store: WeightsStore, remark: Callable[[str], None]
+) -> tuple[ModelOptions, dict[str, str]]:
+    """See which models run, so that other processes can be told to run the same; nothing is loaded.
+
+    Args:
+        options: What was asked for; ``device`` is not looked at.
+        store: Where weights are found; what is not there is fetched.
+        remark: As of :func:`load_pipeline`.
+
+    Returns:
+        The options with the network named, and the SHA-256 of the files by what they are, ``"model"`` and
+        ``"detector"``.
+
+    Raises:
+        UsageError: an unknown name.
+        WeightsError: a checkpoint cannot be had.
+    """
+    entry, path = _resolved(_entry(options, remark), options, store, remark)
+    files = {"model": path}
+    if options.detector != WHOLE_IMAGE:
+        _, files["detector"] = detector_file(options.detector, store)
+    named = options if options.weights else replace(options, model=entry.name)
+    return named, {name: file_sha256(file) for name, file in files.items()}
+
+
+def _resolved(
+    entry: PoseEntry, options: ModelOptions, store: WeightsStore, remark: Callable[[str], None]
+) -> tuple[PoseEntry, Path]:
+    """Return the checkpoint and its file; where the default cannot be had, those of our own network."""
+    try:
+        return entry, store.resolve(entry, options.weights)
+    except WeightsError:
+        shipped = find_pose(SHIPPED_MODEL)
+        named = options.model or options.weights  # who names a network or a file gets no other
+        if named or store.locate(shipped) is None:
+            raise
+    remark(
+        f"{shipped.name}, which comes with mrpose, runs in place of {entry.name}, which cannot be had "
+        f"(`mrpose weights pull {entry.name}` says why)"
+    )
+    if options.joints:
+        shipped = shipped.read_as(entry.skeleton)
+    return shipped, store.resolve(shipped)
 
 
 def resolve_device(name: str) -> torch.device:
