@@ -51,6 +51,15 @@ def view(
             rich_help_panel=options.OUTPUT,
         ),
     ] = 25,
+    rerun: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.rrd",
+            help="Write a recording for rerun's viewer (needs mrpose[rerun]), in place of serving a page.",
+            show_default=False,
+            rich_help_panel=options.OUTPUT,
+        ),
+    ] = None,
     overwrite: options.Overwrite = False,
     port: Annotated[
         int | None,
@@ -75,6 +84,8 @@ def view(
 
     - `mrpose view mrpose-out/ --html look-at-this.html`
 
+    - `mrpose view mrpose-out/walk.json --rerun walk.rrd`
+
     - `mrpose view mrpose-out/ --port 8000 --no-browser` and, elsewhere, `ssh -L 8000:localhost:8000 HOST`
 
     The exit code is 0 after Ctrl-C, 1 on failure, 2 for wrong usage.
@@ -88,8 +99,8 @@ def view(
         opened = session.shown(0).opened
         for note in filter(None, (opened.source, *opened.notes)):
             remark(note)
-        if html is not None:
-            _write(session, html, html_size, overwrite=overwrite)
+        if html is not None or rerun is not None:
+            _write(session, html, html_size, rerun, overwrite=overwrite)
             return
         server = Server(session, port or 0)
         say(f"{server.address}  (Ctrl-C ends it)")
@@ -105,14 +116,28 @@ def view(
             server.server_close()
 
 
-def _write(session: Session, path: Path, megabytes: int, *, overwrite: bool) -> None:
+def _write(
+    session: Session, html: Path | None, megabytes: int, rerun: Path | None, *, overwrite: bool
+) -> None:
     from mrpose_cli.errors import UsageError, parameter
-    from mrpose_cli.view.page import write_page
 
-    if path.exists() and not overwrite:
-        raise UsageError(f"{path} exists; choose another name, or replace it with {parameter('overwrite')}")
+    written = [path for path in (html, rerun) if path is not None]
+    for path in written:
+        if path.exists() and not overwrite:
+            raise UsageError(
+                f"{path} exists; choose another name, or replace it with {parameter('overwrite')}"
+            )
+    if rerun is not None and len(session.results) > 1:
+        raise UsageError("a recording holds one result; name the JSON file itself")
     with progress_bar() as progress:
-        left = write_page(path, session, megabytes * 1_000_000, progress)
-    for words in left:
-        remark(words)
-    say(f"{path}  ({path.stat().st_size / 1e6:.1f} MB)")
+        if html is not None:
+            from mrpose_cli.view.page import write_page
+
+            for words in write_page(html, session, megabytes * 1_000_000, progress):
+                remark(words)
+        if rerun is not None:
+            from mrpose_cli.view.rerun_file import write_recording
+
+            write_recording(rerun, session.shown(0), progress)
+    for path in written:
+        say(f"{path}  ({path.stat().st_size / 1e6:.1f} MB)")

@@ -186,5 +186,3 @@ def _size(path: Path) -> int:
 
 def _encoded(data: bytes) -> str:
     return base64.b64encode(data).decode()
-
-

@@ -18,8 +18,9 @@ from mrpose_cli.errors import Message, UsageError
 from mrpose_cli.formats.flags import FLAGS_FILE, PersonFlag, change_flags, flag_name, read_flags
 from mrpose_cli.skeletons import KEYPOINT_THRESHOLD, Skeleton
 from mrpose_cli.version import __version__
+from mrpose_cli.view.angles import angles, corners
 from mrpose_cli.view.find import Opened
-from mrpose_cli.view.result import People, Result
+from mrpose_cli.view.result import People
 from mrpose_cli.view.suspicion import REASONS, SURE, Suspicion, suspect, with_truth
 from mrpose_cli.view.tracks import MOMENTS, Track, find_tracks
 from mrpose_cli.view.truth import FAR
@@ -50,7 +51,6 @@ class Shown:
         if truth is not None:
             suspicion = with_truth(result.people, suspicion, truth.oks, truth.missed, FAR)
         return cls(opened, suspicion, find_tracks(result) if result.kind == "clip" else ())
-
 
     def only(self, images: NDArray[np.int64]) -> Shown:
         """Return the same of some images, by their places."""
@@ -204,28 +204,12 @@ def _skeleton(skeleton: Skeleton) -> dict[str, Any]:
         "joints": skeleton.joints,
         "colors": [_css(color) for color in skeleton.colors],
         "limbs": [[*limb, _css(skeleton.limb_color(*limb))] for limb in skeleton.limbs],
-        "angles": _angles(skeleton),
+        "angles": [{"name": name, "joints": joints} for name, joints in corners(skeleton)],
     }
 
 
 def _css(color: tuple[int, int, int]) -> str:
     return "#{:02x}{:02x}{:02x}".format(*color)
-
-
-def _angles(skeleton: Skeleton) -> list[dict[str, Any]]:
-    """Angles at joints that have two neighbors along limbs of the same side: knees, elbows, ..."""
-    places = {name: place for place, name in enumerate(skeleton.joints)}
-    chains = (
-        *(("knee", "hip", "ankle"), ("elbow", "shoulder", "wrist")),
-        *(("hip", "shoulder", "knee"), ("shoulder", "hip", "elbow")),
-    )
-    found = []
-    for side in ("left", "right"):
-        for names in chains:
-            at, one, other = (f"{side}_{name}" for name in names)
-            if {at, one, other} <= places.keys():
-                found.append({"name": at, "joints": [places[one], places[at], places[other]]})
-    return found
 
 
 def _track(track: Track) -> dict[str, Any]:
@@ -289,16 +273,22 @@ def _numbers(values: NDArray[np.float32], digits: int) -> list[float | None]:
 
 
 def track_joints(shown: Shown, number: int) -> bytes:
-    """Return a track's joints: how many frames and joints, the frames (int32), then x, y, score (float32).
+    """Return a track's movement.
+
+    Returns:
+        int32: how many frames, joints and angles, which skeleton, then the frames' places; float32: x, y,
+        score of each joint in each frame, then each of the skeleton's angles in each frame.
 
     Raises:
         IndexError: there is no such track.
     """
-    result: Result = shown.opened.result
+    result = shown.opened.result
     track = next((track for track in shown.tracks if track.id == number), None)
     if track is None:
         raise IndexError(number)
     joints = result.people.joints[track.people]
-    head = np.array([len(track.frames), joints.shape[1]], "<i4")
-    frames, skeleton = track.frames.astype("<i4"), result.people.skeletons[track.people[:1]].astype("<i4")
-    return b"".join((head.tobytes(), skeleton.tobytes(), frames.tobytes(), joints.astype("<f4").tobytes()))
+    skeleton = int(result.people.skeletons[track.people[0]])
+    turned = angles(joints, corners(result.skeletons[skeleton]))
+    head = [*joints.shape[:2], len(turned), skeleton]
+    parts = ((head, "<i4"), (track.frames, "<i4"), (joints, "<f4"), (turned, "<f4"))
+    return b"".join(np.array(values, kind, order="C").tobytes() for values, kind in parts)

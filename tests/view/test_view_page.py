@@ -68,7 +68,9 @@ def test_nothing_is_overwritten_and_bad_sizes_are_told(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["view", str(path), "--html", str(page_file)])
     assert done.exit_code == 2 and "--overwrite" in done.output
     assert page_file.read_text() == "mine"
-    done = CliRunner().invoke(app, ["view", str(path), "--html", str(tmp_path / "none" / "a.html"), "--html-size", "0"])
+    done = CliRunner().invoke(
+        app, ["view", str(path), "--html", str(tmp_path / "none" / "a.html"), "--html-size", "0"]
+    )
     assert done.exit_code == 2
     save(path, page_file, "--overwrite")
 
@@ -81,7 +83,9 @@ def test_hostile_names_do_nothing(tmp_path: Path, browser: Browser) -> None:
     people = [person(i, i, PEOPLE["camera.png"][0]["keypoints"]) for i in range(len(names))]
     path = write(tmp_path / "out" / "poses.json", images, people, photos="../in")
     (tmp_path / "out" / "flags.json").write_text(
-        json.dumps({"format": 1, "flags": [{"result": "</script><script>window.hit=1</script>", "kind": "nobody"}]})
+        json.dumps(
+            {"format": 1, "flags": [{"result": "</script><script>window.hit=1</script>", "kind": "nobody"}]}
+        )
     )
     save(path, tmp_path / "page.html")
     text = (tmp_path / "page.html").read_text()

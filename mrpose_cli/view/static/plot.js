@@ -13,21 +13,15 @@ const QUANTITIES = [
 const COLORS = ["#e8833a", "#3f8efc", "#3fae6b", "#b86be0", "#e0567a", "#2fb5b5", "#b59b2b", "#8894a3"];
 const [TOP, BOTTOM] = [12, 8];
 
-/** The angle at b between a and c in degrees, 0..180; NaN where one of them is missing. */
-function angle(values, at, [a, b, c]) {
-  const [ux, uy] = [values[at + 3 * a] - values[at + 3 * b], values[at + 3 * a + 1] - values[at + 3 * b + 1]];
-  const [vx, vy] = [values[at + 3 * c] - values[at + 3 * b], values[at + 3 * c + 1] - values[at + 3 * b + 1]];
-  return (Math.atan2(Math.abs(ux * vy - uy * vx), ux * vx + uy * vy) * 180) / Math.PI;
-}
-
 /** Lines of a track: a value for each of its frames, NaN where a joint is below the threshold. */
 export function series(track, skeleton, times, quantity, joint) {
   const row = 3 * track.joints;
   const sure = (n, one) => track.values[n * row + 3 * one + 2] >= settings.threshold;
   const each = (value) => Float64Array.from({ length: track.count }, (_, n) => value(n));
   if (quantity === "angle") {
-    const wanted = skeleton.angles.filter(({ name, joints }) => (joint === null ? /knee|elbow/.test(name) : joints[1] === joint));
-    return wanted.map(({ name, joints }) => ({ name, values: each((n) => (joints.every((one) => sure(n, one)) ? angle(track.values, n * row, joints) : NaN)) }));
+    const wanted = skeleton.angles.map((angle, place) => ({ ...angle, values: track.angles[place] }))
+      .filter(({ name, joints }) => (joint === null ? /knee|elbow/.test(name) : joints[1] === joint));
+    return wanted.map(({ name, joints, values }) => ({ name, values: each((n) => (joints.every((one) => sure(n, one)) ? values[n] : NaN)) }));
   }
   const joints = joint === null ? skeleton.joints.map((_, one) => one).filter((one) => /wrist|ankle/.test(skeleton.joints[one])) : [joint];
   const at = (n, one, axis) => (sure(n, one) ? track.values[n * row + 3 * one + axis] : NaN);

@@ -18,11 +18,13 @@ function unpack(buffer) {
 }
 
 function unpackTrack(buffer) {
-  const [count, joints, skeleton] = new Int32Array(buffer, 0, 3);
+  const [count, joints, angles, skeleton] = new Int32Array(buffer, 0, 4);
+  const values = 16 + 4 * count;
   return {
     count, joints, skeleton,
-    frames: new Int32Array(buffer, 12, count),
-    values: new Float32Array(buffer, 12 + 4 * count, count * joints * 3),
+    frames: new Int32Array(buffer, 16, count),
+    values: new Float32Array(buffer, values, count * joints * 3),
+    angles: Array.from({ length: angles }, (_, n) => new Float32Array(buffer, values + 4 * count * (3 * joints + n), count)),
   };
 }
 
