@@ -162,7 +162,7 @@ export class ClipView {
     this.place = place;
     const row = this.source.frame(this.r, place, () => { if (this.place === place && !this.closed) this.#at(place); });
     if (place + 128 < this.index.length) this.source.expect(this.r, place + 128);
-    this.people = row?.people ?? [];
+    this.people = (row?.people ?? []).toSorted((a, b) => (a.t ?? Infinity) - (b.t ?? Infinity));
     this.truth = row?.truth ?? null;
     this.#refocus();
     this.stage.redraw();
@@ -197,7 +197,7 @@ export class ClipView {
   #paint(context, view) {
     if (settings.trails) drawTrails(context, this.#trails(), view);
     if (this.truth) drawTruth(context, this.truth, this.index.skeletons, view);
-    const own = settings.trails || settings.boxes ? (person) => (settings.boxes && this.tracks.get(person.t)?.color) || null : null;
+    const own = (person) => (settings.boxes && this.tracks.get(person.t)?.color) || null;
     drawPeople(context, this.people, this.index.skeletons, view, this.focus, own);
     this.#ids(context, view);
   }
@@ -206,7 +206,7 @@ export class ClipView {
     context.font = "600 12px system-ui, sans-serif";
     context.textAlign = "center";
     for (const { t, b } of this.people) {
-      if (!t) continue;
+      if (!t || settings.scores) continue; // with the scores it stands beside them
       const [x, y] = [view.x + ((b[0] + b[2]) / 2) * view.sx, Math.max(view.y + b[1] * view.sy - 8, 12)];
       context.lineWidth = 3.5;
       context.strokeStyle = "rgba(12,14,16,.8)";

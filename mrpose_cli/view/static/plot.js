@@ -100,8 +100,8 @@ export class Plot {
 
   #scale() {
     const lines = this.lines.filter(({ low }) => Number.isFinite(low));
-    if (this.quantity.key === "angle") return [0, 180];
     const [low, high] = [Math.min(...lines.map((line) => line.low)), Math.max(...lines.map((line) => line.high))];
+    if (this.quantity.key === "angle") return [lines.length ? Math.min(Math.floor(low / 45) * 45, 135) : 0, 180];
     if (!lines.length) return [0, 1];
     const room = Math.max((high - low) * 0.05, 1);
     return [this.quantity.key === "speed" ? 0 : low - room, high + room];
@@ -227,7 +227,7 @@ function bounds(values) {
 }
 
 function levels(low, high, angles) {
-  if (angles) return [0, 45, 90, 135, 180];
+  if (angles) return [0, 45, 90, 135, 180].filter((value) => value >= low);
   const rough = (high - low) / 4;
   const power = 10 ** Math.floor(Math.log10(rough || 1));
   const step = [1, 2, 5, 10].map((one) => one * power).find((one) => one >= rough);

@@ -22,7 +22,8 @@ export function drawPeople(context, people, skeletons, view, focus = {}, palette
     const own = palette?.(person);
     if (settings.boxes || chosen || own) drawBox(context, person, view, own, chosen);
     if (chosen && focus.joint !== null && focus.joint !== undefined) markJoint(context, person, focus.joint, view);
-    if (settings.names || settings.scores) label(context, person, skeleton, view);
+    const nobody = focus.person === undefined || focus.person === null;
+    if ((chosen || nobody) && (settings.names || settings.scores)) label(context, person, skeleton, view);
   }
   context.globalAlpha = 1;
 }

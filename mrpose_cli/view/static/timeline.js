@@ -185,9 +185,9 @@ export class Timeline {
       else if (kind === MARKS.swap) { context.rect(x - 4, middle - 4, 3, 8); context.rect(x + 1, middle - 4, 3, 8); }
       else { context.moveTo(x, middle - 6); context.lineTo(x + 5, middle); context.lineTo(x, middle + 6); context.lineTo(x - 5, middle); }
       context.closePath();
-      context.fillStyle = warn;
-      context.strokeStyle = "rgba(10,12,14,.85)";
-      context.lineWidth = 2;
+      context.fillStyle = "#fff";
+      context.strokeStyle = "#15181b";
+      context.lineWidth = 2.4;
       context.stroke();
       context.fill();
     }
