@@ -71,6 +71,7 @@ class Page {
       this.grid.scroller.focus();
       this.#follow();
     }
+    requestAnimationFrame(() => performance.mark("shown")); // the tests look how long that took
   }
 
   /** Show the photo that the address names, or the grid. */
