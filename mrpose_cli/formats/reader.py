@@ -144,8 +144,10 @@ class _Scanner:
         self._take("[")
         ended = self._next() == "]" and bool(self._take("]"))
         while not ended:
-            yield name, self._value()
+            value, self._at = self._decode(self._text, self._at)
+            yield name, value
             ended = self._take(",]") == "]"
+            self._next()
 
     def _next(self) -> str:
         """Return the next character that is no space, which it then stands before; "" at the end."""

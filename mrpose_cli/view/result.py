@@ -208,6 +208,9 @@ def _lines(path: Path) -> Iterator[tuple[str, Any]]:
         raise UsageError(f"{_WHAT} {path} cannot be read ({error.strerror})") from None
 
 
+_COLUMNS = ("id", "image_id", "category_id", "score", "track_id", "bridged", "iscrowd", "area")
+
+
 class _Reader:
     """Puts the rows of a file into columns."""
 
@@ -221,10 +224,7 @@ class _Reader:
         self._joints, self._scores = array("f"), array("f")
         self._lengths, self._scored = array("l"), array("b")
         self._boxes = array("f")
-        self._columns: dict[str, list[Any]] = {
-            name: [] for name in ("id", "image_id", "category_id", "score", "track_id", "bridged")
-        }
-        self._columns |= {"iscrowd": [], "area": []}
+        self._rows: list[tuple[Any, ...]] = []
 
     def take(self, name: str, value: Any, place: int) -> None:
         self._members.add(name)
@@ -257,8 +257,7 @@ class _Reader:
             *(np.nan if row.score is None else row.score, row.track_id or 0, row.bridged, row.iscrowd),
             np.nan if row.area is None else row.area,
         )
-        for column, value in zip(self._columns.values(), values, strict=True):
-            column.append(value)
+        self._rows.append(values)
 
     def finish(self, images: Images | None) -> Result:
         if images is None and not self._members & {"images", "annotations", ""}:
@@ -278,7 +277,7 @@ class _Reader:
     def _skeletons(self) -> tuple[tuple[Skeleton, ...], NDArray[np.int16]]:
         """Return the skeletons, and which one each person has."""
         lengths = np.array(self._lengths, np.int64)
-        categories = np.array(self._columns["category_id"], np.int64)
+        categories = np.array([row[_COLUMNS.index("category_id")] for row in self._rows], np.int64)
         skeletons: dict[tuple[int, int], Skeleton] = {}
         numbers = np.zeros(len(lengths), np.int16)
         kinds: Any = np.unique(np.column_stack([categories, lengths]), axis=0) if len(lengths) else []
@@ -289,10 +288,11 @@ class _Reader:
         return tuple(skeletons.values()) or (COCO17,), numbers
 
     def _people(self, images: Images, numbers: NDArray[np.int16], joints: int) -> People:
-        columns = {name: np.array(values) for name, values in self._columns.items()}
         count = len(self._lengths)
+        lists = list(zip(*self._rows, strict=True)) or [()] * len(_COLUMNS)
+        columns = {name: np.array(values) for name, values in zip(_COLUMNS, lists, strict=True)}
         places = {int(image): place for place, image in enumerate(images.ids)}
-        where = np.fromiter((places.get(i, -1) for i in self._columns["image_id"]), np.int64, count)
+        where = np.fromiter((places.get(i, -1) for i in lists[_COLUMNS.index("image_id")]), np.int64, count)
         table = np.full((count, joints, 3), np.nan, np.float32)
         lengths = np.array(self._lengths, np.int64)
         filled = np.arange(joints) < lengths[:, None]
