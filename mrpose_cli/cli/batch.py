@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from contextlib import ExitStack
 from dataclasses import asdict
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
@@ -26,6 +28,7 @@ from mrpose_cli.cli.flags import takes_flags
 from mrpose_cli.errors import UsageError
 from mrpose_cli.interrupt import interruptible
 from mrpose_cli.pipeline.options import BOXES, ModelOptions
+from mrpose_cli.skeletons import KEYPOINT_THRESHOLD
 
 if TYPE_CHECKING:
     from mrpose_cli.jobs.batch.crew import BatchReport
@@ -114,7 +117,7 @@ def run(
         int | None,
         typer.Option(
             min=1,
-            help="Processes on this machine. [default: one for each GPU, else one for four cores]",
+            help="Processes, or Ray actors at most. [default: one for each GPU, else one for four cores]",
             show_default=False,
             rich_help_panel=_WHO,
         ),
@@ -126,6 +129,34 @@ def run(
             help="Photos in a shard. [default: 8 to 512, by their number]",
             show_default=False,
             rich_help_panel=options.OUTPUT,
+        ),
+    ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="I/N",
+            help="Do every Nth shard only, from I (0 to N-1). [default: as SLURM, torchrun, MPI, "
+            "Kubernetes or SkyPilot number this run; else all]",
+            show_default=False,
+            rich_help_panel=_WHO,
+        ),
+    ] = None,
+    ray: Annotated[
+        bool,
+        typer.Option(
+            "--ray",
+            help="Let actors of a Ray cluster do it: that of RAY_ADDRESS, else this machine's cores. Needs "
+            "mrpose[ray].",
+            rich_help_panel=_WHO,
+        ),
+    ] = False,
+    ray_address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Of the Ray cluster, such as auto or ray://head:10001; implies --ray.",
+            show_default=False,
+            rich_help_panel=_WHO,
         ),
     ] = None,
     plan_only: Annotated[
@@ -162,9 +193,13 @@ def run(
     """
     with errors_reported():
         _see_to_libraries()
+        from mrpose_cli.jobs.batch.portion import portion_of_shards
         from mrpose_cli.jobs.batch.run import BatchJob, prepare, run_batch, to_do
         from mrpose_cli.tracking.follow import Following
 
+        if (ray or ray_address) and find_spec("ray") is None:
+            raise UsageError("--ray needs Ray: pip install 'mrpose[ray]'")
+        portion = portion_of_shards(shard, os.environ)
         job = BatchJob(
             inputs=inputs or [],
             out=out,
@@ -177,6 +212,8 @@ def run(
             shard_size=shard_size,
             workers=workers,
             retry=retry_failed,
+            ray=ray,
+            ray_address=ray_address,
         )
         plan, problems = prepare(job, remark)
         for name, reason in problems:
@@ -185,20 +222,22 @@ def run(
             if not quiet:
                 say(f"  {plan.items} inputs in {plan.shards} shards: {out}/plan.json")
             raise typer.Exit(FAILED if problems else 0)
-        shards = to_do(plan, range(plan.shards), retry=retry_failed)
+        mine = portion.of(range(plan.shards))
+        shards = to_do(plan, mine, retry=retry_failed)
         with ExitStack() as stack:
             stop = stack.enter_context(interruptible())
             bar = stack.enter_context(progress_bar(quiet=quiet))
             report = run_batch(job, plan, shards, stop, bar, remark)
         if not quiet:
-            _print_report(report, plan, len(shards))
+            _print_report(report, plan, len(mine), len(shards))
         finish(report, failed=bool(problems), interrupted=_KEPT)
 
 
-def _print_report(report: BatchReport, plan: Plan, asked: int) -> None:
-    done = plan.shards - asked
-    if done:
-        say(f"  {done} of {plan.shards} shards had been done before")
+def _print_report(report: BatchReport, plan: Plan, mine: int, asked: int) -> None:
+    if mine < plan.shards:
+        say(f"  {mine} of all {plan.shards} shards are this run's")
+    if asked < mine:
+        say(f"  {mine - asked} of {mine} shards had been done before")
     if asked:
         rate = report.pictures / max(report.seconds, 1e-9)
         say(
@@ -221,20 +260,72 @@ def status(
     """
     with errors_reported():
         _see_to_libraries()
-        from mrpose_cli.jobs.batch.place import open_place
-        from mrpose_cli.jobs.batch.plan import read_plan
         from mrpose_cli.jobs.batch.status import status as status_of
 
-        plan = read_plan(open_place(folder))
-        if plan is None:
-            raise UsageError(f"there is no batch in {folder}")
-        state = status_of(plan)
+        state = status_of(_plan_in(folder))
         if as_json:
-            say(json.dumps(asdict(state), indent=1))
+            typer.echo(json.dumps(asdict(state), indent=1))
         else:
             _print_status(state)
         if state.done < state.shards or state.failed:
             raise typer.Exit(FAILED)
+
+
+@app.command()
+def collect(
+    folder: Folder,
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="FILE",
+            help="poses.json is a COCO dataset, poses.jsonl a line a picture, poses.tar a WebDataset, and "
+            "poses-%05d.tar one of several tars.",
+            show_default=False,
+        ),
+    ],
+    form: Annotated[
+        Literal["coco", "jsonl", "webdataset"] | None,
+        typer.Option("--format", help="What to write. [default: by the suffix]", show_default=False),
+    ] = None,
+    keypoint_threshold: options.KeypointThreshold = KEYPOINT_THRESHOLD,
+    images: Annotated[bool, typer.Option("--images", help="Put the photos into the WebDataset.")] = False,
+    overwrite: options.Overwrite = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Make one file of all parts, in bounded memory.
+
+    The exit code is 1 if shards are missing; what is there is collected all the same.
+    """
+    with errors_reported():
+        _see_to_libraries()
+        from mrpose_cli.jobs.batch.collect import Collecting
+        from mrpose_cli.jobs.batch.collect import collect as collect_parts
+
+        plan = _plan_in(folder)
+        job = Collecting(out, form, keypoint_threshold, images, overwrite)
+        with progress_bar("shards", quiet=quiet) as bar:
+            collected = collect_parts(plan, job, bar)
+        if not quiet:
+            say(f"  {collected.persons} persons in {collected.pictures} pictures")
+            for path in collected.written:
+                say(f"  {path}")
+            if collected.failed:
+                say(f"  {collected.failed} inputs failed and are not in it")
+        if collected.missing:
+            complain(f"{collected.missing} of {plan.shards} shards are not done yet")
+            raise typer.Exit(FAILED)
+
+
+def _plan_in(folder: str) -> Plan:
+    from mrpose_cli.jobs.batch.place import open_place
+    from mrpose_cli.jobs.batch.plan import read_plan
+
+    plan = read_plan(open_place(folder))
+    if plan is None:
+        raise UsageError(f"there is no batch in {folder}")
+    return plan
 
 
 def _print_status(state: Status) -> None:

@@ -72,6 +72,16 @@ def read_image(
     from mrpose_cli.media.decode import decode
 
     location = source if isinstance(source, Path) else source.location
+    data = read_bytes(location, timeout=timeout, max_download=max_download)
+    return decode(data, upright=upright, admit=admit)
+
+
+def read_bytes(location: Path | str, *, timeout: float = 30.0, max_download: int = MAX_DOWNLOAD) -> bytes:
+    """Read the file of a photo, as `read_image` does.
+
+    Raises:
+        InputError: it could not be read, or is empty; the message does not name it.
+    """
     if isinstance(location, Path):
         data = _read_file(location)
     elif location.lower().startswith(WEB):
@@ -82,7 +92,7 @@ def read_image(
         data = read_address(location, max_bytes=max_download)
     if not data:
         raise InputError("the file is empty")
-    return decode(data, upright=upright, admit=admit)
+    return data
 
 
 def write_image(path: Path, image: NDArray[np.uint8], *, like: Photo | None = None) -> None:

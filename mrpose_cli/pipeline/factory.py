@@ -54,6 +54,7 @@ def load_pipeline(
     model: str | None = None,
     detector: str | Detector = ModelOptions.detector,
     *,
+    classes: str = ModelOptions.classes,
     weights: Path | str | None = None,
     input_size: tuple[int, int] | None = None,
     joints: str | Path | None = None,
@@ -78,6 +79,7 @@ def load_pipeline(
             where that cannot be had, for the network that comes with mrpose.
         detector: A detector of ``mrpose weights list``, the path of an ultralytics ``.pt`` file,
             ``"whole-image"``, or a :class:`Detector` of your own.
+        classes: What the detector is asked for, such as ``"dog,horse"``, or ``"all"``.
         weights: A file of the user's own, in any layout that ``mrpose weights convert`` understands.
         input_size: Height and width of the crops that ``weights`` was trained on; None for what it says.
         joints: A skeleton by name, such as ``"halpe26"`` of ``"rtmpose-s"``, or for a file that does not say
@@ -109,6 +111,7 @@ def load_pipeline(
         joints=None if joints is None else str(joints),
         flip=flip,
         detector=detector if isinstance(detector, str) else detector.name,
+        classes=classes,
         confidence=confidence,
         iou=iou,
         imgsz=imgsz,
@@ -149,7 +152,10 @@ def open_pipeline(
                 f"{parameter('dtype')} {faster} is faster"
             )
         )
-    entry, path = _resolved(entry, options, store, remark)
+    wanted = entry
+    entry, path = _resolved(wanted, options, store)
+    if entry.name != wanted.name:
+        remark(_instead(wanted, entry))
     finder = detector or _load_detector(options, store, place, clock, remark)
     estimator = PoseEstimator(
         load_engine(entry, path, place, choose(entry, place, options), store, remark),
@@ -208,7 +214,10 @@ def settle(
         UsageError: an unknown name.
         WeightsError: a checkpoint cannot be had.
     """
-    entry, path = _resolved(_entry(options, remark), options, store, remark)
+    wanted = _entry(options, remark)
+    entry, path = _resolved(wanted, options, store)
+    if entry.name != wanted.name:
+        remark(_instead(wanted, entry))
     files = {"model": path}
     if options.detector != WHOLE_IMAGE:
         _, files["detector"] = detector_file(options.detector, store)
@@ -216,9 +225,7 @@ def settle(
     return named, {name: file_sha256(file) for name, file in files.items()}
 
 
-def _resolved(
-    entry: PoseEntry, options: ModelOptions, store: WeightsStore, remark: Callable[[str], None]
-) -> tuple[PoseEntry, Path]:
+def _resolved(entry: PoseEntry, options: ModelOptions, store: WeightsStore) -> tuple[PoseEntry, Path]:
     """Return the checkpoint and its file; where the default cannot be had, those of our own network."""
     try:
         return entry, store.resolve(entry, options.weights)
@@ -227,13 +234,16 @@ def _resolved(
         named = options.model or options.weights  # who names a network or a file gets no other
         if named or store.locate(shipped) is None:
             raise
-    remark(
-        f"{shipped.name}, which comes with mrpose, runs in place of {entry.name}, which cannot be had "
-        f"(`mrpose weights pull {entry.name}` says why)"
-    )
     if options.joints:
         shipped = shipped.read_as(entry.skeleton)
     return shipped, store.resolve(shipped)
+
+
+def _instead(wanted: PoseEntry, entry: PoseEntry) -> str:
+    return (
+        f"{entry.name}, which comes with mrpose, runs in place of {wanted.name}, which cannot be had "
+        f"(`mrpose weights pull {wanted.name}` says why)"
+    )
 
 
 def resolve_device(name: str) -> torch.device:
@@ -346,8 +356,15 @@ def _load_detector(
     if name == WHOLE_IMAGE:
         return WholeImage()
     entry, path = detector_file(name, store)
+    entry = entry.model_copy(update={"classes": options.class_names})
     engine = load_engine(entry, path, device, choose(entry, device, options), store, remark)
     size = options.imgsz or max(entry.input_size)
     return DETECTORS[entry.arch](
-        engine, name=name, confidence=options.confidence, iou=options.iou, size=size, clock=clock
+        engine,
+        name=name,
+        confidence=options.confidence,
+        iou=options.iou,
+        size=size,
+        clock=clock,
+        classes=entry.classes,
     )

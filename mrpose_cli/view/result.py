@@ -15,6 +15,7 @@ from pydantic import Field
 
 from mrpose_cli.errors import UsageError, parameter
 from mrpose_cli.formats.reader import (
+    PERSON,
     Box,
     Category,
     Count,
@@ -26,7 +27,6 @@ from mrpose_cli.formats.reader import (
     check_row,
     stream_json,
 )
-from mrpose_cli.formats.writer import PERSON
 from mrpose_cli.skeletons import COCO17, NAMES, Skeleton, from_category, get_skeleton
 
 Kind = Literal["photos", "clip"]

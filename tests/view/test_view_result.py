@@ -156,8 +156,8 @@ def test_nearness_to_annotations_is_that_of_the_evaluation(tmp_path: Path) -> No
     for row in content["annotations"]:
         row["keypoints"][2::3] = row["keypoint_scores"]
         row["area"] = 1.0
-    real = Truth.of(truth["annotations"])
-    found = Found.of(content["annotations"])
+    real = Truth.of(truth["annotations"], COCO17)
+    found = Found.of(content["annotations"], 17)
     pairs = pair_up(real, found)
     best = np.array([pairs.oks()[pairs.found == i].max() for i in range(len(found))])
     assert sorted(compared.oks.tolist()) == pytest.approx(sorted(best.tolist()), abs=1e-5)

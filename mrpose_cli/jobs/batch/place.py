@@ -19,6 +19,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _READERS = 16
+_WITH_FOLDERS = {"file", "local", "sftp", "ssh", "smb", "ftp", "hdfs", "arrow_hdfs", "webhdfs"}
 _DEAD = 3600  # seconds after which a temporary file is one of a killed run
 
 
@@ -191,12 +192,12 @@ class _Remote:
         return file
 
     def put(self, name: str, data: bytes) -> None:
-        with self._told(name):
+        with self._told(name, writing=True):
             self._make_folder(name)
             self._fs.pipe_file(f"{self._root}/{name}", data)
 
     def create(self, name: str, data: bytes) -> bool:
-        with self._told(name):
+        with self._told(name, writing=True):
             self._make_folder(name)
             try:
                 self._fs.pipe_file(f"{self._root}/{name}", data, mode="create")
@@ -219,15 +220,17 @@ class _Remote:
 
     def _make_folder(self, name: str) -> None:
         folder = f"{self._root}/{name}".rpartition("/")[0]
-        if folder not in self._made:
+        protocols = self._fs.protocol
+        known = {protocols} if isinstance(protocols, str) else set(protocols)
+        if folder not in self._made and known & _WITH_FOLDERS:  # stores would make a bucket
             self._fs.makedirs(folder, exist_ok=True)
             self._made.add(folder)
 
     @contextlib.contextmanager
-    def _told(self, name: str) -> Iterator[None]:
+    def _told(self, name: str, *, writing: bool = False) -> Iterator[None]:
         try:
             yield
-        except FileNotFoundError:
-            raise
         except Exception as error:  # each store's library has its own
+            if isinstance(error, FileNotFoundError) and not writing:
+                raise
             raise OutputError(f"{self.address}/{name} cannot be reached ({reason(error)})") from error

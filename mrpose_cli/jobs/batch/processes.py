@@ -16,6 +16,7 @@ from mrpose_cli.jobs.batch.crew import BatchReport, Crew
 from mrpose_cli.jobs.batch.task import Count, ShardDone, Task
 from mrpose_cli.read_ahead import follow_the_parent
 
+_CORES_EACH: Final = 4  # of a worker on the CPU, unless the user says how many workers there are
 _GLANCE: Final = 0.2  # seconds between looks at whether the user wants to stop
 _STARTS: Final = 3  # workers in a row that may die before one asks for work
 _PATIENCE: Final = 10.0  # seconds that a worker with nothing left to do may take to end
@@ -34,13 +35,21 @@ class Share:
     gpu: int | None = None
 
 
-def shares(workers: int, gpus: int) -> list[Share]:
-    """Divide this machine among workers."""
-    cores = available_cores()
-    groups: list[tuple[int, ...]] = [tuple(cores[number::workers]) for number in range(workers)]
+def shares(workers: int | None, cores: Sequence[int], gpus: Sequence[int]) -> list[Share]:
+    """Divide a machine among workers.
+
+    Args:
+        workers: How many; None for one a GPU, else one for some cores.
+        cores: Numbers of the cores.
+        gpus: Numbers of the GPUs.
+    """
+    count = workers or len(gpus) or max(len(cores) // _CORES_EACH, 1)
     return [
-        Share(group or (cores[number % len(cores)],), number % gpus if gpus else None)
-        for number, group in enumerate(groups)
+        Share(
+            tuple(cores[number::count]) or (cores[number % len(cores)],),
+            gpus[number % len(gpus)] if gpus else None,
+        )
+        for number in range(count)
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,14 +14,13 @@ from mrpose_cli.jobs.batch.crew import BatchReport, Crew
 from mrpose_cli.jobs.batch.inputs import Inputs
 from mrpose_cli.jobs.batch.place import open_place
 from mrpose_cli.jobs.batch.plan import PARTS, Plan, check_same, make_plan, read_plan
-from mrpose_cli.jobs.batch.processes import available_cores, run_processes, shares
+from mrpose_cli.jobs.batch.portion import portion_of_machine
+from mrpose_cli.jobs.batch.processes import Share, available_cores, run_processes, shares
 from mrpose_cli.jobs.batch.task import Task
 from mrpose_cli.pipeline.options import ModelOptions
 from mrpose_cli.progress import Progress, silent
 from mrpose_cli.tracking.follow import Following
 from mrpose_cli.weights.store import WeightsStore, file_sha256
-
-_CORES_EACH = 4  # of a worker on the CPU, unless the user says how many workers there are
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,8 @@ class BatchJob:
         shard_size: Photos in a shard; None for what suits their number.
         workers: Processes on this machine; None for one a GPU, or one for some cores.
         retry: Do again what failed before.
+        ray: Workers are actors of a Ray cluster.
+        ray_address: Of the cluster; None for that of ``RAY_ADDRESS``, or one of this machine alone.
     """
 
     inputs: Sequence[str]
@@ -53,6 +55,8 @@ class BatchJob:
     shard_size: int | None = None
     workers: int | None = None
     retry: bool = False
+    ray: bool = False
+    ray_address: str | None = None
 
     def settings(self) -> dict[str, Any]:
         """Return the flags that rows depend on, with the SHA-256 of files in place of their paths."""
@@ -125,7 +129,7 @@ def run_batch(
     progress: Progress = silent,
     remark: Callable[[str], None] = lambda text: None,
 ) -> BatchReport:
-    """Do shards on this machine.
+    """Do shards in processes of this machine, or in actors of a Ray cluster.
 
     Args:
         job: The options of the run.
@@ -138,14 +142,20 @@ def run_batch(
     Raises:
         MrposeError: the models cannot be loaded, or parts not be written.
     """
-    device = job.models.device
-    workers = min(job.workers or default_workers(device), max(len(shards), 1))
-    seats = shares(workers, gpus(device))
     plan.place.sweep(PARTS)
-    crew = Crew(shards, plan.place, len(seats), progress, remark)
+    task = task_of(job, plan)
+
+    def crew_of(workers: int) -> Crew:
+        return Crew(shards, plan.place, workers, progress, remark)
+
     if not shards:
-        return crew.close(interrupted=False)
-    return run_processes(task_of(job, plan), crew, seats, stop)
+        return crew_of(0).close(interrupted=False)
+    if job.ray or job.ray_address:
+        from mrpose_cli.jobs.batch.cluster import run_ray
+
+        return run_ray(task, crew_of, job.ray_address, job.workers, stop)
+    seats = _seats(job, len(shards))
+    return run_processes(task, crew_of(len(seats)), seats, stop)
 
 
 def task_of(job: BatchJob, plan: Plan) -> Task:
@@ -164,7 +174,7 @@ def task_of(job: BatchJob, plan: Plan) -> Task:
     )
 
 
-def to_do(plan: Plan, share: range, *, retry: bool) -> list[int]:
+def to_do(plan: Plan, share: Sequence[int], *, retry: bool) -> list[int]:
     """List the shards of a share without a part, and with ``retry`` those with failed inputs.
 
     Raises:
@@ -178,13 +188,17 @@ def to_do(plan: Plan, share: range, *, retry: bool) -> list[int]:
     return [shard for shard in share if shard not in states or states[shard].failed]
 
 
-def default_workers(device: str) -> int:
-    """One for each GPU, else one for some cores."""
-    return gpus(device) or max(len(available_cores()) // _CORES_EACH, 1)
+def _seats(job: BatchJob, shards: int) -> list[Share]:
+    """Divide what this run has of the machine among its workers, no more of them than shards."""
+    mine = portion_of_machine(os.environ)
+    cores, gpus = available_cores(), range(_gpus(job.models.device))
+    if len(cores) == os.cpu_count():  # the scheduler has not bound this run to some of them
+        cores = list(mine.of(cores)) or cores
+    return shares(job.workers, cores, mine.of(gpus) or gpus)[:shards]
 
 
-def gpus(device: str) -> int:
-    """GPUs that workers are to be spread over; 0 if the user wants another device, or one of them."""
+def _gpus(device: str) -> int:
+    """Count the GPUs that workers are to be spread over; 0 for another device, or for one of them."""
     if device not in ("auto", "cuda") or not _has_nvidia():
         return 0
     import torch

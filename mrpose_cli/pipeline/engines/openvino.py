@@ -183,7 +183,11 @@ def graph_of(module: Any, example: Tensor, shape: Sequence[int], names: Sequence
 def _kept(folder: Path, entry: Checkpoint, dtype: torch.dtype) -> Path:
     """Return the file for the compiled model, named by everything that it depends on."""
     runtime = core()
-    conditions = [entry.sha256, runtime.get_property("CPU", "FULL_DEVICE_NAME")]
+    conditions = [
+        entry.sha256,
+        getattr(entry, "classes", None),
+        runtime.get_property("CPU", "FULL_DEVICE_NAME"),
+    ]
     for name in ("openvino", "torch", "ultralytics"):
         with suppress(PackageNotFoundError):  # ultralytics is not needed for every detector
             conditions.append(version(name))
