@@ -139,6 +139,7 @@ def open_pipeline(
     store: WeightsStore,
     clock: StageClock,
     remark: Callable[[str], None],
+    prompt: bool = False,
 ) -> Pipeline:
     """Load what ``options`` name, with ``detector`` if given; otherwise as :func:`load_pipeline`."""
     place = resolve_device(options.device)
@@ -156,9 +157,9 @@ def open_pipeline(
     entry, path = _resolved(wanted, options, store)
     if entry.name != wanted.name:
         remark(_instead(wanted, entry))
-    finder = detector or _load_detector(options, store, place, clock, remark)
+    finder = detector or _load_detector(options, store, place, clock, remark, prompt)
     estimator = PoseEstimator(
-        load_engine(entry, path, place, choose(entry, place, options), store, remark),
+        load_engine(entry, path, place, choose(entry, place, options), store, remark, prompt=prompt),
         entry,
         flip=entry.flip_test if options.flip is None else options.flip,
         keep_maps=keep_heatmaps,
@@ -320,10 +321,12 @@ def load_engine(
     choice: Choice,
     store: WeightsStore,
     remark: Callable[[str], None] = lambda note: None,
+    *,
+    prompt: bool = False,
 ) -> Engine:
     """Load a checkpoint's network as :func:`choose` says."""
     kind, dtype = ENGINES[choice[0]], DTYPES[choice[1]]
-    engine = kind.load(entry, path, device, dtype, store.folder_for(entry, path))
+    engine = kind.load(entry, path, device, dtype, store.folder_for(entry, path), prompt=prompt)
     if engine.note:
         remark(f"{entry.name} {engine.note}")
     return engine
@@ -351,13 +354,14 @@ def _load_detector(
     device: torch.device,
     clock: StageClock,
     remark: Callable[[str], None],
+    prompt: bool,
 ) -> Detector:
     name = options.detector
     if name == WHOLE_IMAGE:
         return WholeImage()
     entry, path = detector_file(name, store)
     entry = entry.model_copy(update={"classes": options.class_names})
-    engine = load_engine(entry, path, device, choose(entry, device, options), store, remark)
+    engine = load_engine(entry, path, device, choose(entry, device, options), store, remark, prompt=prompt)
     size = options.imgsz or max(entry.input_size)
     return DETECTORS[entry.arch](
         engine,

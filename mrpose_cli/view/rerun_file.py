@@ -11,7 +11,7 @@ from mrpose_cli.drawing import id_color
 from mrpose_cli.errors import InputError, MrposeError
 from mrpose_cli.progress import Progress, silent
 from mrpose_cli.skeletons import KEYPOINT_THRESHOLD, Skeleton
-from mrpose_cli.view.angles import angles, corners
+from mrpose_cli.view.angles import track_angles
 from mrpose_cli.view.pictures import small
 from mrpose_cli.view.session import Shown
 
@@ -129,11 +129,8 @@ class _Writer:
             self._recording.log(f"picture/people/{name.removeprefix('#')}", points)
 
     def _angles(self, track: Any) -> None:
-        people, images = self._result.people, self._result.images
-        joints = people.joints[track.people].copy()
-        joints[joints[..., 2] < KEYPOINT_THRESHOLD] = np.nan
-        of = corners(self._result.skeletons[int(people.skeletons[track.people[0]])])
-        for (name, _), values in zip(of, angles(joints, of), strict=True):
+        images = self._result.images
+        for name, values in track_angles(self._result, track).items():
             known = np.isfinite(values)
             places = track.frames[known]
             self._rerun.send_columns(
@@ -142,6 +139,6 @@ class _Writer:
                     self._rerun.TimeColumn("frame", sequence=images.frames[places]),
                     self._rerun.TimeColumn("time", duration=images.times[places]),
                 ],
-                columns=self._rerun.Scalars.columns(scalars=values[known].astype(np.float64)),
+                columns=self._rerun.Scalars.columns(scalars=values[known]),
                 recording=self._recording,
             )

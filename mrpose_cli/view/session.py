@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import struct
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from mrpose_cli.errors import Message, UsageError
 from mrpose_cli.formats.flags import FLAGS_FILE, PersonFlag, change_flags, flag_name, read_flags
 from mrpose_cli.skeletons import KEYPOINT_THRESHOLD, Skeleton
 from mrpose_cli.version import __version__
-from mrpose_cli.view.angles import angles, corners
+from mrpose_cli.view.angles import track_angles
 from mrpose_cli.view.find import Opened
 from mrpose_cli.view.result import People
 from mrpose_cli.view.suspicion import REASONS, SURE, Suspicion, suspect, with_truth
@@ -172,9 +172,7 @@ def index(shown: Shown, flags: Path) -> bytes:
         {"name": name, "type": values.dtype.str[1:], "length": len(values)}
         for name, values in columns.items()
     ]
-    text = json.dumps(header).encode()
-    text += b" " * (-(len(text) + 4) % 8)
-    parts = [struct.pack("<I", len(text)), text]
+    parts = [_head(header)]
     for values in columns.values():
         data = np.ascontiguousarray(values, values.dtype.newbyteorder("<")).tobytes()
         parts.append(data + b"\0" * (-len(data) % 8))
@@ -204,7 +202,6 @@ def _skeleton(skeleton: Skeleton) -> dict[str, Any]:
         "joints": skeleton.joints,
         "colors": [_css(color) for color in skeleton.colors],
         "limbs": [[*limb, _css(skeleton.limb_color(*limb))] for limb in skeleton.limbs],
-        "angles": [{"name": name, "joints": joints} for name, joints in corners(skeleton)],
     }
 
 
@@ -276,8 +273,9 @@ def track_joints(shown: Shown, number: int) -> bytes:
     """Return a track's movement.
 
     Returns:
-        int32: how many frames, joints and angles, which skeleton, then the frames' places; float32: x, y,
-        score of each joint in each frame, then each of the skeleton's angles in each frame.
+        A header in JSON with the numbers of frames and joints, the skeleton and the names of angles; then as
+        int32 the frames' places; as float32 x, y, score of each joint in each frame, then each angle in each
+        frame.
 
     Raises:
         IndexError: there is no such track.
@@ -287,8 +285,16 @@ def track_joints(shown: Shown, number: int) -> bytes:
     if track is None:
         raise IndexError(number)
     joints = result.people.joints[track.people]
+    angles = track_angles(result, track)
     skeleton = int(result.people.skeletons[track.people[0]])
-    turned = angles(joints, corners(result.skeletons[skeleton]))
-    head = [*joints.shape[:2], len(turned), skeleton]
-    parts = ((head, "<i4"), (track.frames, "<i4"), (joints, "<f4"), (turned, "<f4"))
-    return b"".join(np.array(values, kind, order="C").tobytes() for values, kind in parts)
+    header = {"count": len(joints), "joints": joints.shape[1], "skeleton": skeleton, "names": list(angles)}
+    parts = ((track.frames, "<i4"), (joints, "<f4"), *((series, "<f4") for series in angles.values()))
+    columns = (np.array(values, kind, order="C").tobytes() for values, kind in parts)
+    return b"".join((_head(header), *columns))
+
+
+def _head(header: Mapping[str, Any]) -> bytes:
+    """Pack a header with its length, so that what follows begins at a multiple of 8 bytes."""
+    text = json.dumps(header).encode()
+    text += b" " * (-(len(text) + 4) % 8)
+    return struct.pack("<I", len(text)) + text

@@ -8,7 +8,12 @@ from view_results import FRAMES, GAP, JUMPED, SWAPPED, clip, photos
 
 from mrpose_cli.errors import UsageError
 from mrpose_cli.evaluation.persons import Found, Truth, pair_up
+from mrpose_cli.formats.clips import read_clip
+from mrpose_cli.motion.angles import measure_angles
+from mrpose_cli.motion.tracks import Clock, make_track
+from mrpose_cli.motion.views import find_view
 from mrpose_cli.skeletons import COCO17
+from mrpose_cli.view.angles import track_angles
 from mrpose_cli.view.find import Request, find_results
 from mrpose_cli.view.result import read_result
 from mrpose_cli.view.suspicion import REASONS, suspect
@@ -186,3 +191,18 @@ def test_other_joints_cannot_be_compared(tmp_path: Path) -> None:
     (tmp_path / "other.json").write_text(json.dumps(content))
     with pytest.raises(UsageError, match="other joints"):
         compare(result, read_result(tmp_path / "other.json"))
+
+
+def test_angles_are_those_of_movement_files(tmp_path: Path) -> None:
+    result = read_result(clip(tmp_path))
+    _, stander = find_tracks(result)
+    found = track_angles(result, stander)
+    moving = read_clip(tmp_path / "out" / "walk.json")
+    clock = Clock.of(moving.times, moving.frames)
+    mine = moving.ids == 2
+    joints, scores = moving.keypoints[mine], moving.scores[mine]
+    track = make_track(2, clock, moving.times, moving.places[mine], joints, scores, COCO17.joints)
+    expected = measure_angles(track, find_view(track))
+    assert found.keys() == expected.keys() and "left_knee" in found
+    for name, series in expected.items():
+        assert found[name] == pytest.approx(series, abs=0.01), name

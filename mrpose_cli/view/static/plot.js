@@ -10,6 +10,11 @@ const QUANTITIES = [
   { key: "x", text: "Position x", unit: "px" },
   { key: "y", text: "Position y", unit: "px" },
 ];
+// The angles that a joint has to do with.
+const ANGLES = {
+  hip: ["hip", "thigh", "trunk"], knee: ["knee", "thigh", "shank"], ankle: ["ankle", "foot", "shank"],
+  shoulder: ["shoulder", "upper_arm", "trunk"], elbow: ["elbow", "upper_arm", "forearm"], wrist: ["forearm"],
+};
 const COLORS = ["#e8833a", "#3f8efc", "#3fae6b", "#b86be0", "#e0567a", "#2fb5b5", "#b59b2b", "#8894a3"];
 const [TOP, BOTTOM] = [12, 8];
 
@@ -19,9 +24,9 @@ export function series(track, skeleton, times, quantity, joint) {
   const sure = (n, one) => track.values[n * row + 3 * one + 2] >= settings.threshold;
   const each = (value) => Float64Array.from({ length: track.count }, (_, n) => value(n));
   if (quantity === "angle") {
-    const wanted = skeleton.angles.map((angle, place) => ({ ...angle, values: track.angles[place] }))
-      .filter(({ name, joints }) => (joint === null ? /knee|elbow/.test(name) : joints[1] === joint));
-    return wanted.map(({ name, joints, values }) => ({ name, values: each((n) => (joints.every((one) => sure(n, one)) ? values[n] : NaN)) }));
+    const [, side, part] = /^(left_|right_)?(.*)$/.exec(joint === null ? "" : skeleton.joints[joint]);
+    const parts = ANGLES[part] ?? [];
+    return track.angles.filter(({ name }) => (joint === null ? /knee|elbow/.test(name) : parts.some((one) => name === "trunk" ? one === name : name === `${side ?? ""}${one}`)));
   }
   const joints = joint === null ? skeleton.joints.map((_, one) => one).filter((one) => /wrist|ankle/.test(skeleton.joints[one])) : [joint];
   const at = (n, one, axis) => (sure(n, one) ? track.values[n * row + 3 * one + axis] : NaN);
@@ -101,8 +106,8 @@ export class Plot {
   #scale() {
     const lines = this.lines.filter(({ low }) => Number.isFinite(low));
     const [low, high] = [Math.min(...lines.map((line) => line.low)), Math.max(...lines.map((line) => line.high))];
-    if (this.quantity.key === "angle") return [lines.length ? Math.min(Math.floor(low / 45) * 45, 135) : 0, 180];
     if (!lines.length) return [0, 1];
+    if (this.quantity.key === "angle") return [Math.floor(low / 45) * 45, Math.max(Math.ceil(high / 45), Math.floor(low / 45) + 1) * 45];
     const room = Math.max((high - low) * 0.05, 1);
     return [this.quantity.key === "speed" ? 0 : low - room, high + room];
   }
@@ -227,7 +232,7 @@ function bounds(values) {
 }
 
 function levels(low, high, angles) {
-  if (angles) return [0, 45, 90, 135, 180].filter((value) => value >= low);
+  if (angles) return Array.from({ length: (high - low) / 45 + 1 }, (_, n) => low + 45 * n);
   const rough = (high - low) / 4;
   const power = 10 ** Math.floor(Math.log10(rough || 1));
   const step = [1, 2, 5, 10].map((one) => one * power).find((one) => one >= rough);

@@ -4,11 +4,15 @@ const TYPES = { i4: Int32Array, f4: Float32Array, f8: Float64Array };
 const CHUNK = 256; // frames that are asked for at once
 const KEPT = 64; // chunks
 
+/** A header in JSON, and where what follows begins. */
+function head(buffer) {
+  const length = new DataView(buffer).getUint32(0, true);
+  return [JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length))), 4 + length];
+}
+
 /** The columns of a result; see `index` in session.py. */
 function unpack(buffer) {
-  const length = new DataView(buffer).getUint32(0, true);
-  const header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
-  let at = 4 + length;
+  let [header, at] = head(buffer);
   for (const { name, type, length: count } of header.columns) {
     header[name] = new TYPES[type](buffer, at, count);
     at += Math.ceil(header[name].byteLength / 8) * 8;
@@ -18,14 +22,14 @@ function unpack(buffer) {
 }
 
 function unpackTrack(buffer) {
-  const [count, joints, angles, skeleton] = new Int32Array(buffer, 0, 4);
-  const values = 16 + 4 * count;
-  return {
-    count, joints, skeleton,
-    frames: new Int32Array(buffer, 16, count),
+  const [track, start] = head(buffer);
+  const { count, joints, names } = track;
+  const values = start + 4 * count;
+  return Object.assign(track, {
+    frames: new Int32Array(buffer, start, count),
     values: new Float32Array(buffer, values, count * joints * 3),
-    angles: Array.from({ length: angles }, (_, n) => new Float32Array(buffer, values + 4 * count * (3 * joints + n), count)),
-  };
+    angles: names.map((name, n) => ({ name, values: new Float32Array(buffer, values + 4 * count * (3 * joints + n), count) })),
+  });
 }
 
 async function answer(response) {
