@@ -19,7 +19,7 @@ const TOGGLES = [
 const KEYS = [
   ["Everywhere", [["S B J C", "skeletons, boxes, joint names, scores"], ["G T", "ground truth, trails"], [", .", "lower, higher joint threshold"], ["D", "dark or light"], ["?", "this list"]]],
   ["Grid", [["← → ↑ ↓", "move"], ["Enter", "open"], ["O", "next order"], ["R", "reverse"], ["/", "search by name"]]],
-  ["Photo", [["← →", "photo before, after"], ["Esc", "back to the grid"], ["+ − 0", "zoom, fit"], ["Tab", "next person"], ["↑ ↓", "joint"]]],
+  ["Photo", [["← →", "photo before, after"], ["Esc", "back to the grid"], ["+ − 0", "zoom, fit"], ["M", "measure between two clicks"], ["Tab", "next person"], ["↑ ↓", "joint"]]],
   ["Clip", [["Space", "play, pause"], ["← →", "a frame back, on"], ["Shift ← →", "a second back, on"], ["[ ]", "suspicious moment before, after"], ["Tab ↑ ↓", "person, joint"], ["P", "next plot"]]],
   ["Flags", [["1", "wrong joint"], ["2", "left and right swapped"], ["3", "nobody there"], ["4", "two are one"], ["Shift", "for the whole track"]]],
 ];

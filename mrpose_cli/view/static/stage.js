@@ -9,7 +9,9 @@ export class Stage {
   constructor(media, width, height, paint, tap) {
     Object.assign(this, { media, width, height, paint, tap });
     this.canvas = h("canvas");
-    this.element = h("div", { class: "stage" }, media, this.canvas);
+    this.reading = h("output", { class: "ruler", hidden: true });
+    this.element = h("div", { class: "stage" }, media, this.canvas, this.reading);
+    this.ruler = null;
     media.classList.add("media");
     this.scale = 0;
     this.pointers = new Map();
@@ -64,10 +66,13 @@ export class Stage {
       transform: `translate(${this.x}px, ${this.y}px) scale(${this.scale})`,
       imageRendering: this.scale > 3 ? "pixelated" : "auto",
     });
-    this.paint(fitted(this.canvas, this.element.clientWidth, this.element.clientHeight), this.view);
+    const context = fitted(this.canvas, this.element.clientWidth, this.element.clientHeight);
+    this.paint(context, this.view);
+    if (this.ruler?.length) this.#drawRuler(context);
   }
 
   #down(event) {
+    if (event.target === this.reading) return; // its text may be selected
     this.element.setPointerCapture(event.pointerId);
     this.pointers.set(event.pointerId, event);
     this.moved = 0;
@@ -93,7 +98,39 @@ export class Stage {
     const was = this.pointers.delete(event.pointerId);
     if (was && event.type === "pointerup" && this.moved <= 4) {
       const box = this.element.getBoundingClientRect();
-      this.tap(event.clientX - box.left, event.clientY - box.top);
+      const [x, y] = [event.clientX - box.left, event.clientY - box.top];
+      if (this.ruler) this.#measure((x - this.x) / this.scale - 0.5, (y - this.y) / this.scale - 0.5);
+      else this.tap(x, y);
+    }
+  }
+
+  /** Begin to measure with the next two clicks, or end it. */
+  measure() {
+    this.ruler = this.ruler ? null : [];
+    this.reading.hidden = !this.ruler;
+    this.reading.textContent = "Click two points";
+    this.redraw();
+  }
+
+  #measure(x, y) {
+    this.ruler = this.ruler.length === 2 ? [[x, y]] : [...this.ruler, [x, y]];
+    if (this.ruler.length === 2) {
+      const [[ax, ay], [bx, by]] = this.ruler;
+      const points = [ax, ay, bx, by].map((value) => value.toFixed(1)).join(",");
+      this.reading.textContent = `${Math.hypot(bx - ax, by - ay).toFixed(1)} px. For mrpose motion: --ruler ${points}=METERS`;
+    }
+    this.redraw();
+  }
+
+  #drawRuler(context) {
+    const places = this.ruler.map(([x, y]) => [this.x + (x + 0.5) * this.scale, this.y + (y + 0.5) * this.scale]);
+    for (const [style, thick] of [["#15181b", 4], ["#ffd54a", 2]]) {
+      context.strokeStyle = style;
+      context.lineWidth = thick;
+      context.beginPath();
+      for (const [x, y] of places) { context.moveTo(x + 5, y); context.arc(x, y, 5, 0, 2 * Math.PI); }
+      if (places.length === 2) { context.moveTo(...places[0]); context.lineTo(...places[1]); }
+      context.stroke();
     }
   }
 
@@ -102,6 +139,7 @@ export class Stage {
     if (event.key === "+" || event.key === "=") this.zoom(1.25);
     else if (event.key === "-") this.zoom(0.8);
     else if (event.key === "0") this.fit();
+    else if (event.key === "m" || event.key === "M") this.measure();
     else return false;
     return true;
   }
