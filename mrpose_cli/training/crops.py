@@ -19,7 +19,7 @@ from mrpose_cli.training.config import TrainConfig
 from mrpose_cli.training.labels import MARGIN, Labels, Source
 from mrpose_cli.training.photos import LabelledPhotos, PhotoCrops
 from mrpose_cli.training.shards import Shard
-from mrpose_cli.training.sources import Opened, open_sources
+from mrpose_cli.training.sources import Opened, Reading, open_sources
 
 Told = Callable[[int], None]
 
@@ -89,7 +89,11 @@ class Catalog:
         self, config: TrainConfig, size: tuple[int, int] | None = None, remark: Remark = silent
     ) -> None:
         given = find_skeleton(config.skeleton, remark) if config.skeleton else None
-        opened = list(open_sources(config.data, config.images, given, remark))
+        opened = list(open_sources(config.data, Reading(given, config.images, config.flags, remark)))
+        if config.flags is not None and not any(
+            one.left_out for _, one in opened if isinstance(one, LabelledPhotos)
+        ):
+            raise UsageError(f"{config.flags} flags nobody of the COCO files to be trained on")
         size = size or _crop_size(config, [one for _, one in opened])
         self._sources: list[Source] = [
             PhotoCrops(one, size) if isinstance(one, LabelledPhotos) else one for _, one in opened

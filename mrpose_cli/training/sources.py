@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from mrpose_cli.errors import UsageError
@@ -20,38 +21,49 @@ _HELD = ("val", "valid", "validation", "test")  # subsets that are held out wher
 Opened = Shard | LabelledPhotos
 
 
-def open_sources(
-    data: Sequence[Path], images: Path | None, given: Skeleton | None, remark: Remark
-) -> Iterator[tuple[Path, Opened]]:
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How files are read.
+
+    Attributes:
+        skeleton: What the joints are; None for what the files say.
+        images: The folder of the photos of COCO files; None for where each is.
+        flags: A file of flags; people of COCO files with one are left out.
+        remark: Called with what had to be assumed.
+    """
+
+    skeleton: Skeleton | None
+    images: Path | None
+    flags: Path | None
+    remark: Remark
+
+
+def open_sources(data: Sequence[Path], how: Reading) -> Iterator[tuple[Path, Opened]]:
     """Open the data of a run, each with the path it is at.
 
     Args:
         data: Crop shards, COCO files, YOLO's ``data.yaml``, CVAT's exports; or folders of them.
-        images: The folder of the photos of COCO files; None for where each is.
-        given: What the joints are; None for what the files say.
-        remark: Called with what had to be assumed.
+        how: How they are read.
 
     Raises:
         UsageError: something is none of that, or wrong.
     """
     for path in data:
         if path.is_dir():
-            yield from _open_folder(path, images, given, remark)
+            yield from _open_folder(path, how)
         else:
-            yield from _open_file(path, images, given, remark)
+            yield from _open_file(path, how)
 
 
-def _open_folder(
-    folder: Path, images: Path | None, given: Skeleton | None, remark: Remark
-) -> Iterator[tuple[Path, Opened]]:
+def _open_folder(folder: Path, how: Reading) -> Iterator[tuple[Path, Opened]]:
     yaml = [folder / f"data{suffix}" for suffix in _YAML if (folder / f"data{suffix}").is_file()]
     if not yaml:
         yaml = [path for path in sorted(folder.glob("*.y*ml")) if b"kpt_shape" in path.read_bytes()]
     if yaml:
-        yield yaml[0], read_yolo(yaml[0], given, remark)
+        yield yaml[0], read_yolo(yaml[0], how.skeleton, how.remark)
         return
     if (folder / "annotations").is_dir():
-        yield from ((folder, one) for one in read_export(folder, images, given, remark))
+        yield from ((folder, one) for one in read_export(folder, how))
         return
     shards = sorted(folder.glob("*.zip"))
     if not shards:
@@ -59,20 +71,18 @@ def _open_folder(
             f"{folder} has no crop shards (.zip) in it, nor a YOLO-pose data.yaml, nor annotations/*.json"
         )
     for path in shards:
-        yield from _open_file(path, images, given, remark)
+        yield from _open_file(path, how)
 
 
-def _open_file(
-    path: Path, images: Path | None, given: Skeleton | None, remark: Remark
-) -> Iterator[tuple[Path, Opened]]:
+def _open_file(path: Path, how: Reading) -> Iterator[tuple[Path, Opened]]:
     if path.suffix == ".json":
-        yield path, read_coco(path, images, given, remark)
+        yield path, read_coco(path, how.images, how.skeleton, how.remark, flags=how.flags)
     elif path.suffix in _YAML:
-        yield path, read_yolo(path, given, remark)
+        yield path, read_yolo(path, how.skeleton, how.remark)
     elif (root := _archived(path)) is not None:
-        yield from ((path, one) for one in read_export(root, images, given, remark))
+        yield from ((path, one) for one in read_export(root, how))
     else:
-        yield path, Shard(path, given or COCO17)
+        yield path, Shard(path, how.skeleton or COCO17)
 
 
 def _archived(path: Path) -> zipfile.Path | None:
@@ -85,18 +95,14 @@ def _archived(path: Path) -> zipfile.Path | None:
     return zipfile.Path(path) if exported else None
 
 
-def read_export(
-    root: AnyPath, images: Path | None, given: Skeleton | None, remark: Remark
-) -> Iterator[LabelledPhotos]:
+def read_export(root: AnyPath, how: Reading) -> Iterator[LabelledPhotos]:
     """Read CVAT's export of COCO keypoints: ``annotations/person_keypoints_*.json`` and ``images/*``.
 
     Photos of a subset called val or test are held out where there is another.
 
     Args:
         root: The folder, or the inside of the zip file.
-        images: The folder of its photos, where they were not exported.
-        given: What its joints are; None for what its categories say.
-        remark: Called with what had to be assumed.
+        how: How it is read; its photos are within unless a folder is named.
 
     Raises:
         UsageError: it is no such export.
@@ -111,8 +117,14 @@ def read_export(
     subsets = [path.name.removesuffix(".json").rpartition("_")[2] for path in files]
     held = [subset.lower().startswith(_HELD) for subset in subsets]
     for path, subset, out in zip(files, subsets, held, strict=True):
-        folder = images or _photos(root, subset)
-        yield read_coco(path, folder, given, remark, held=out if len(set(held)) > 1 else None)
+        yield read_coco(
+            path,
+            how.images or _photos(root, subset),
+            how.skeleton,
+            how.remark,
+            flags=how.flags,
+            held=out if len(set(held)) > 1 else None,
+        )
 
 
 def _photos(root: AnyPath, subset: str) -> AnyPath:
