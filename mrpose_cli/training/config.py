@@ -26,7 +26,6 @@ _OUTPUT = "Output"
 _SPEED = "Device and speed"
 
 _OUT = Path("mrpose-train")
-_SMALL = " Less for small data."
 LENGTHS = frozenset({"epochs", "samples", "minutes"})
 """Fields that say how long a run is, of which one is set."""
 
@@ -153,7 +152,8 @@ class TrainConfig:
     seed: Annotated[int, Flag("Of the split, the order, fresh weights and augmentation.", _OPTIMIZE, 0)] = 0
 
     epochs: Annotated[
-        float | None, Flag("Passes over the crops. [default: 30; 60 of small data]", _LENGTH, 0, free=True)
+        float | None,
+        Flag("Passes over the crops. [default: 30; 60 or fewer of small data]", _LENGTH, 0, free=True),
     ] = None
     samples: Annotated[int | None, Flag("Crops in all.", _LENGTH, 1, free=True)] = None
     minutes: Annotated[
