@@ -190,8 +190,8 @@ def _use(entry: PoseEntry) -> str:
     if category in COCO:
         return f"## Use\n\n    {command} --det-class {category}\n"
     return (
-        f"## Use\n\n    {command} --boxes boxes.json\n\nThe detectors of mrpose know no {category}: boxes come "
-        "from a file, or from --det-class with what they take it for; --whole-image needs none.\n"
+        f"## Use\n\n    {command} --boxes boxes.json\n\nThe detectors of mrpose know no {category}: boxes "
+        "come from a file, or from --det-class with what they take it for; --whole-image needs none.\n"
     )
 
 
