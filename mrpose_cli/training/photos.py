@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -20,6 +21,9 @@ from mrpose_cli.skeletons import Skeleton
 from mrpose_cli.training.labels import MARGIN, PADDING, Job, Person, Pixels
 
 AnyPath = Path | ZipPath
+
+DAMAGED = (OSError, RuntimeError, EOFError, BadZipFile, zlib.error)
+"""What reading a member of a zip file may raise."""
 
 _NAMED = 3  # missing photos that a message names
 
@@ -143,7 +147,7 @@ def _read(file: AnyPath, *, upright: bool) -> Pixels:
         return read_image(file, upright=upright).image
     try:
         return decode(file.read_bytes(), upright=upright).image
-    except (OSError, BadZipFile) as error:
+    except DAMAGED as error:
         raise InputError(f"it cannot be read from the zip file ({error})") from None
 
 

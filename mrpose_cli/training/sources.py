@@ -11,12 +11,12 @@ from mrpose_cli.errors import UsageError
 from mrpose_cli.skeletons import COCO17, Skeleton
 from mrpose_cli.skeletons.document import Remark
 from mrpose_cli.training.coco import read_coco
-from mrpose_cli.training.photos import AnyPath, LabelledPhotos
+from mrpose_cli.training.photos import DAMAGED, AnyPath, LabelledPhotos
 from mrpose_cli.training.shards import INDEX, Shard
 from mrpose_cli.training.yolo import read_yolo
 
 _YAML = (".yaml", ".yml")
-_HELD = ("val", "valid", "validation", "test")  # subsets that are held out where there are others
+_HELD = ("val", "test")  # beginnings of subsets that are held out where there are others
 
 Opened = Shard | LabelledPhotos
 
@@ -80,7 +80,10 @@ def _open_file(path: Path, how: Reading) -> Iterator[tuple[Path, Opened]]:
     elif path.suffix in _YAML:
         yield path, read_yolo(path, how.skeleton, how.remark)
     elif (root := _archived(path)) is not None:
-        yield from ((path, one) for one in read_export(root, how))
+        try:
+            yield from ((path, one) for one in read_export(root, how))
+        except DAMAGED as error:
+            raise UsageError(f"{path} is damaged ({error})") from None
     else:
         yield path, Shard(path, how.skeleton or COCO17)
 

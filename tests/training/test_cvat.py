@@ -84,3 +84,21 @@ def test_a_zip_file_that_is_neither_is_refused(tmp_path: Path) -> None:
         archive.writestr("annotations/readme.txt", "nothing")
     with pytest.raises(UsageError, match="export it as COCO Keypoints"):
         Catalog(TrainConfig(data=(tmp_path / "a.zip",)))
+
+
+@pytest.mark.parametrize(
+    "member", ["annotations/person_keypoints_default.json", f"images/default/{PHOTOS[1]}"]
+)
+def test_a_damaged_zip_file_is_told_in_one_line(tmp_path: Path, samples: Path, member: str) -> None:
+    _export(tmp_path / "task", samples, PHOTOS, "default")
+    path = _zipped(tmp_path / "task")
+    with zipfile.ZipFile(path) as archive:
+        info = archive.getinfo(member)
+    data = bytearray(path.read_bytes())
+    start = info.header_offset + 30 + len(member)
+    data[start : start + 40] = bytes(40)
+    path.write_bytes(data)
+    with pytest.raises(UsageError, match=r"damaged|cannot be read|is not JSON") as caught:
+        catalog = Catalog(TrainConfig(data=(path,)))
+        catalog.load(np.arange(len(catalog.labels)), 2)
+    assert "\n" not in str(caught.value)
