@@ -57,12 +57,10 @@ def read_coco(
         raise UsageError(f"{path} is not a COCO annotation file (an object with images and annotations)")
     skeleton, wanted = _skeleton(path, content, given, remark)
     sizes = {row.id: row for row in read_rows(path, "images", content["images"], ImageRow, unique=("id",))}
-    if wanted is not None:  # labels of another kind are nobody's joints
-        rows[:] = [row for row in rows if not isinstance(row, dict) or row.get("category_id") in wanted]
     folder: AnyPath = images or path.parent
     people, left_out = [], 0
     flagged = flagged_people(flags, path) if flags is not None else None
-    for row in read_rows(path, "annotations", rows, _Annotation, unique=("id",)):
+    for row in read_rows(path, "annotations", rows, _Annotation, categories=wanted, unique=("id",)):
         image = sizes.get(row.image_id)
         if image is None:
             raise UsageError(f"{path} annotates image {row.image_id}, which is not in its list of images")
@@ -98,7 +96,9 @@ def _skeleton(
 ) -> tuple[Skeleton, set[int] | None]:
     """Return the file's skeleton, and the categories that have it; None for all."""
     rows = content.get("categories", [])
-    named = [row for row in rows if isinstance(row, dict) and row.get("keypoints")] if rows else []
+    if not isinstance(rows, list):
+        raise UsageError(f"{path}: categories should be a list")
+    named = [row for row in rows if isinstance(row, dict) and row.get("keypoints")]
     if named:
         stated = from_categories(
             rows, path.name, silent if given else remark, annotations=content["annotations"]
