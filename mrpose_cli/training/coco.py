@@ -78,7 +78,7 @@ def read_coco(
             continue
         people.append(
             Labelled(
-                name=str(row.id),
+                name=f"{image.file_name}:{row.id}",
                 file=folder / image.file_name,
                 size=(image.height, image.width),
                 photo=_photo(path, image),
