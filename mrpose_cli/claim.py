@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _LOCK = ".mrpose.lock"
 # What `atomic.replacing` and `disk.Reserve` name their hidden files.
-_LEFTOVER = re.compile(r"\.mrpose-[0-9a-f]{16}\.(part|space)")
+LEFTOVER = re.compile(r"\.mrpose-[0-9a-f]{16}\.(part|space)")
 
 
 class Claim:
@@ -88,7 +88,7 @@ class Claim:
         for folder in folders:
             with writing(folder):
                 for path in folder.glob(".mrpose-*"):
-                    if _LEFTOVER.fullmatch(path.name):
+                    if LEFTOVER.fullmatch(path.name):
                         path.unlink(missing_ok=True)
 
     def release(self) -> None:

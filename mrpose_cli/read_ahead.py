@@ -77,7 +77,7 @@ def read_ahead(
     pool: Executor
     if processes:
         # Fork would copy a process full of threads; a fresh one only imports what `load` needs.
-        pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_follow_the_parent)
+        pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=follow_the_parent)
     else:
         pool = _Threads(workers)
     waiting: deque[tuple[T, Future[R]]] = deque()
@@ -143,7 +143,7 @@ class _Threads(Executor):
             del run  # its result is not to be kept alive while the next job is waited for
 
 
-def _follow_the_parent() -> None:
+def follow_the_parent() -> None:
     """Leave Ctrl-C to the parent, and die with it; runs first in a worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_the_parent, daemon=True).start()

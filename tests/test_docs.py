@@ -15,7 +15,14 @@ from mrpose_cli.pipeline import pipeline as pipeline_module
 ROOT = Path(__file__).parents[1]
 PROMISES = (ROOT / "docs" / "promises.md").read_text()
 README = (ROOT / "README.md").read_text()
-COMMANDS = sorted(set(re.findall(r"(?:^    |&& |`)(mrpose [a-z][^`\n]*)", README, flags=re.MULTILINE)))
+PAGES = [README, *(path.read_text() for path in sorted((ROOT / "docs").glob("*.md")))]
+COMMANDS = sorted(
+    {
+        command
+        for page in PAGES
+        for command in re.findall(r"(?:^    |&& |`)(mrpose [a-z][^`\n]*)", page, flags=re.MULTILINE)
+    }
+)
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +39,7 @@ def test_python_in_the_readme_runs(code: str, capsys: pytest.CaptureFixture[str]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_commands_in_the_readme_exist_with_their_options(command: str) -> None:
+def test_commands_in_the_docs_exist_with_their_options(command: str) -> None:
     words = shlex.split(command)[1:]
     depth = 2 if words[0] in ("skeletons", "weights") else 1
     result = CliRunner().invoke(app, [*words[:depth], "--help"], env={"COLUMNS": "200"})

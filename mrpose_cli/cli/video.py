@@ -275,7 +275,9 @@ def video(
             if not plan.sources:
                 raise typer.Exit(FAILED)
 
-            pipeline = options.open_models(models, plan.detector, heatmaps=draw_heatmaps, profile=profile)
+            pipeline = options.open_models(
+                models, plan.detector, heatmaps=draw_heatmaps, profile=profile, prompt=plan.live
+            )
             stop = stack.enter_context(interruptible())
             bar = stack.enter_context(progress_bar("frames", quiet=quiet))
             report = run_videos(job, plan, pipeline, stop, bar)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from mrpose_cli.atomic import replacing
 from mrpose_cli.errors import InputError, OutputError
+from mrpose_cli.media.addresses import WEB, read_address
 from mrpose_cli.media.photo import Photo
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def read_image(
     max_download: int = MAX_DOWNLOAD,
     admit: Callable[[int], None] | None = None,
 ) -> Photo:
-    """Read one photo from a file or a link. May be called from several threads at once.
+    """Read one photo from a file, a link or another address. May be called from several threads at once.
 
     Args:
         source: where the photo is.
@@ -71,15 +72,27 @@ def read_image(
     from mrpose_cli.media.decode import decode
 
     location = source if isinstance(source, Path) else source.location
+    data = read_bytes(location, timeout=timeout, max_download=max_download)
+    return decode(data, upright=upright, admit=admit)
+
+
+def read_bytes(location: Path | str, *, timeout: float = 30.0, max_download: int = MAX_DOWNLOAD) -> bytes:
+    """Read the file of a photo, as `read_image` does.
+
+    Raises:
+        InputError: it could not be read, or is empty; the message does not name it.
+    """
     if isinstance(location, Path):
         data = _read_file(location)
-    else:
+    elif location.lower().startswith(WEB):
         from mrpose_cli.media.fetch import fetch
 
         data = fetch(location, timeout=timeout, max_bytes=max_download)
+    else:
+        data = read_address(location, max_bytes=max_download)
     if not data:
         raise InputError("the file is empty")
-    return decode(data, upright=upright, admit=admit)
+    return data
 
 
 def write_image(path: Path, image: NDArray[np.uint8], *, like: Photo | None = None) -> None:

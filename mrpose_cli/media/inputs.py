@@ -118,7 +118,7 @@ class Source:
     """Where a photo or clip comes from.
 
     Attributes:
-        location: a local path, or a link.
+        location: a local path, a link, or an address that fsspec understands.
         name: the relative POSIX path that it has in outputs; unique within the run, also where case makes
             no difference, and valid as a file name on every system.
     """

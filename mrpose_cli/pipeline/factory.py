@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -27,7 +28,7 @@ from mrpose_cli.weights.manifest import (
     load_manifest,
     own_detector,
 )
-from mrpose_cli.weights.store import WeightsStore
+from mrpose_cli.weights.store import WeightsStore, file_sha256
 
 DEFAULT_MODEL = "rtmpose-s"
 SHIPPED_MODEL = "mrfea2-cspnext-s"  # comes with mrpose, and runs where the default cannot be had
@@ -138,6 +139,7 @@ def open_pipeline(
     store: WeightsStore,
     clock: StageClock,
     remark: Callable[[str], None],
+    prompt: bool = False,
 ) -> Pipeline:
     """Load what ``options`` name, with ``detector`` if given; otherwise as :func:`load_pipeline`."""
     place = resolve_device(options.device)
@@ -151,23 +153,13 @@ def open_pipeline(
                 f"{parameter('dtype')} {faster} is faster"
             )
         )
-    try:
-        path = store.resolve(entry, options.weights)
-    except WeightsError:
-        shipped = find_pose(SHIPPED_MODEL)
-        named = options.model or options.weights  # who names a network or a file gets no other
-        if named or store.locate(shipped) is None:
-            raise
-        remark(
-            f"{shipped.name}, which comes with mrpose, runs in place of {entry.name}, which cannot be had "
-            f"(`mrpose weights pull {entry.name}` says why)"
-        )
-        if options.joints:
-            shipped = shipped.read_as(entry.skeleton)
-        entry, path = shipped, store.resolve(shipped)
-    finder = detector or _load_detector(options, store, place, clock, remark)
+    wanted = entry
+    entry, path = _resolved(wanted, options, store)
+    if entry.name != wanted.name:
+        remark(_instead(wanted, entry))
+    finder = detector or _load_detector(options, store, place, clock, remark, prompt)
     estimator = PoseEstimator(
-        load_engine(entry, path, place, choose(entry, place, options), store, remark),
+        load_engine(entry, path, place, choose(entry, place, options), store, remark, prompt=prompt),
         entry,
         flip=entry.flip_test if options.flip is None else options.flip,
         keep_maps=keep_heatmaps,
@@ -203,6 +195,56 @@ def _entry(options: ModelOptions, remark: Callable[[str], None]) -> PoseEntry:
         )
     entry = find_pose(name or DEFAULT_MODEL)
     return entry if skeleton is None else entry.read_as(skeleton)
+
+
+def settle(
+    options: ModelOptions, store: WeightsStore, remark: Callable[[str], None]
+) -> tuple[ModelOptions, dict[str, str]]:
+    """See which models run, so that other processes can be told to run the same; nothing is loaded.
+
+    Args:
+        options: What was asked for; ``device`` is not looked at.
+        store: Where weights are found; what is not there is fetched.
+        remark: As of :func:`load_pipeline`.
+
+    Returns:
+        The options with the network named, and the SHA-256 of the files by what they are, ``"model"`` and
+        ``"detector"``.
+
+    Raises:
+        UsageError: an unknown name.
+        WeightsError: a checkpoint cannot be had.
+    """
+    wanted = _entry(options, remark)
+    entry, path = _resolved(wanted, options, store)
+    if entry.name != wanted.name:
+        remark(_instead(wanted, entry))
+    files = {"model": path}
+    if options.detector != WHOLE_IMAGE:
+        _, files["detector"] = detector_file(options.detector, store)
+    named = options if options.weights else replace(options, model=entry.name)
+    return named, {name: file_sha256(file) for name, file in files.items()}
+
+
+def _resolved(entry: PoseEntry, options: ModelOptions, store: WeightsStore) -> tuple[PoseEntry, Path]:
+    """Return the checkpoint and its file; where the default cannot be had, those of our own network."""
+    try:
+        return entry, store.resolve(entry, options.weights)
+    except WeightsError:
+        shipped = find_pose(SHIPPED_MODEL)
+        named = options.model or options.weights  # who names a network or a file gets no other
+        if named or store.locate(shipped) is None:
+            raise
+    if options.joints:
+        shipped = shipped.read_as(entry.skeleton)
+    return shipped, store.resolve(shipped)
+
+
+def _instead(wanted: PoseEntry, entry: PoseEntry) -> str:
+    return (
+        f"{entry.name}, which comes with mrpose, runs in place of {wanted.name}, which cannot be had "
+        f"(`mrpose weights pull {wanted.name}` says why)"
+    )
 
 
 def resolve_device(name: str) -> torch.device:
@@ -279,10 +321,12 @@ def load_engine(
     choice: Choice,
     store: WeightsStore,
     remark: Callable[[str], None] = lambda note: None,
+    *,
+    prompt: bool = False,
 ) -> Engine:
     """Load a checkpoint's network as :func:`choose` says."""
     kind, dtype = ENGINES[choice[0]], DTYPES[choice[1]]
-    engine = kind.load(entry, path, device, dtype, store.folder_for(entry, path))
+    engine = kind.load(entry, path, device, dtype, store.folder_for(entry, path), prompt=prompt)
     if engine.note:
         remark(f"{entry.name} {engine.note}")
     return engine
@@ -310,13 +354,14 @@ def _load_detector(
     device: torch.device,
     clock: StageClock,
     remark: Callable[[str], None],
+    prompt: bool,
 ) -> Detector:
     name = options.detector
     if name == WHOLE_IMAGE:
         return WholeImage()
     entry, path = detector_file(name, store)
     entry = entry.model_copy(update={"classes": options.class_names})
-    engine = load_engine(entry, path, device, choose(entry, device, options), store, remark)
+    engine = load_engine(entry, path, device, choose(entry, device, options), store, remark, prompt=prompt)
     size = options.imgsz or max(entry.input_size)
     return DETECTORS[entry.arch](
         engine,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -58,7 +59,7 @@ class ModelOptions:
         bool | None,
         Flag("Flip test: average with the mirrored crop. [default: as the checkpoint was published]", MODELS),
     ] = None
-    offline: Annotated[bool, Flag("Download no weights.", MODELS, names=("--offline",))] = False
+    offline: Annotated[bool, Flag("Download no weights.", MODELS, free=True, names=("--offline",))] = False
     detector: Annotated[
         str,
         Flag(
@@ -86,7 +87,7 @@ class ModelOptions:
     imgsz: Annotated[int | None, Flag("Longer side of the detector's input. [default: 640]", BOXES, 32)] = (
         None
     )
-    device: Annotated[str, Flag("auto, cpu, cuda, cuda:1, mps.", SPEED)] = "auto"
+    device: Annotated[str, Flag("auto, cpu, cuda, cuda:1, mps.", SPEED, free=True)] = "auto"
     engine: Annotated[
         EngineName,
         Flag("auto is OpenVINO on CPUs but Apple's, PyTorch elsewhere.", SPEED),
@@ -101,6 +102,7 @@ class ModelOptions:
             "Crops per pass, across pictures. [default: 64 on CUDA, 32 on MPS, 8 a core on the CPU]",
             SPEED,
             1,
+            free=True,
         ),
     ] = None
     frame_batch: Annotated[
@@ -109,6 +111,7 @@ class ModelOptions:
             "Pictures per detector pass. [default: 8 on CUDA, 4 on MPS, 4 a core on the CPU]",
             SPEED,
             1,
+            free=True,
             names=("--det-batch",),
         ),
     ] = None
@@ -120,8 +123,14 @@ class ModelOptions:
 
     def fixed(self) -> dict[str, Any]:
         """Return the flags about boxes, weights and joints, which a resumed run keeps; files as paths."""
-        flags = flags_of(ModelOptions).items()
-        kept = {name: flag for name, flag in flags if name in ("weights", "joints") or flag.panel == BOXES}
+        return self._values(lambda name, flag: name in ("weights", "joints") or flag.panel == BOXES)
+
+    def decisive(self) -> dict[str, Any]:
+        """Return the flags that decide what is found, on whatever machine; files as paths."""
+        return self._values(lambda name, flag: not flag.free)
+
+    def _values(self, wanted: Callable[[str, Flag], bool]) -> dict[str, Any]:
+        kept = {name: flag for name, flag in flags_of(ModelOptions).items() if wanted(name, flag)}
         values = {flag.called(name): getattr(self, name) for name, flag in kept.items()}
         if self.detector.endswith(".pt"):
             values["--detector"] = Path(self.detector)

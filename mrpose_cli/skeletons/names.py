@@ -58,6 +58,13 @@ def pairs_by_name(joints: Sequence[str]) -> tuple[tuple[int, int], ...]:
     return tuple(pairs.items())
 
 
+def unpaired(joints: Sequence[str], pairs: Sequence[tuple[int, int]]) -> tuple[str, ...]:
+    """Return the joints whose names tell a side, and that are in none of the pairs."""
+    paired = {joint for pair in pairs for joint in pair}
+    sided = (name for place, name in enumerate(joints) if place not in paired)
+    return tuple(name for name in sided if side_and_part(name)[0] != "middle")
+
+
 def _mirrored(name: str) -> Iterator[tuple[Side, str]]:
     """Yield sides that a name may tell, each with the name that the joint of the other side would have."""
     for habit in (*_HABITS, _RUN_TOGETHER):

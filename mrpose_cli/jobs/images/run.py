@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +16,7 @@ from mrpose_cli.drawing import draw_poses
 from mrpose_cli.errors import DiskFullError, OutputError, parameter
 from mrpose_cli.evaluation.annotations import sha256_of
 from mrpose_cli.formats.writer import PoseWriter, person_rows
-from mrpose_cli.jobs.common import conditions, few_threads, reason_of
+from mrpose_cli.jobs.common import conditions, reason_of
 from mrpose_cli.jobs.images.plan import (
     SPOOL_FILE,
     ImageJob,
@@ -26,55 +25,26 @@ from mrpose_cli.jobs.images.plan import (
     PhotoRow,
 )
 from mrpose_cli.jobs.images.spool import Done, PhotoSpool, state_of
-from mrpose_cli.media.budget import Budget
+from mrpose_cli.jobs.photos import Admit, Held, PhotoStream
 from mrpose_cli.media.images import overlay_name, read_image, write_image
 from mrpose_cli.media.inputs import Source
 from mrpose_cli.media.photo import Photo
-from mrpose_cli.pipeline.isolated import stream_isolated
 from mrpose_cli.pipeline.pipeline import Pipeline
 from mrpose_cli.pipeline.profile import Stage
-from mrpose_cli.poses import Frame, Poses
+from mrpose_cli.poses import Poses
 from mrpose_cli.progress import Progress, Tally, silent
-from mrpose_cli.read_ahead import read_ahead
 from mrpose_cli.write_behind import BackgroundWriter
 
-_READERS = 2
-_AHEAD = 4  # photos that are read before they are used
 _WRITERS = 2
-_PIXELS = 256 * 2**20  # bytes of all photos that were read and are not done
-_TICK = 0.02  # seconds between looks at signals and memory while no photo is ready
 _SPARE = 2**20  # bytes of the reserve before there are rows
-
-Numbered = tuple[int, Source]
 
 
 @dataclass(slots=True, eq=False)
-class _Read:
-    """A photo in memory; it is taken out when it is written, so that nothing else keeps it alive."""
+class _Todo:
+    """A photo to be done, and which file it was when it was read."""
 
-    number: int
-    state: Any
-    photo: Photo | None
-
-    def take(self) -> Photo:
-        """Take the photo out, once."""
-        photo, self.photo = self.photo, None
-        assert photo is not None
-        return photo
-
-
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class PhotoFrame(Frame):
-    """A photo on its way through the pipeline.
-
-    Attributes:
-        read: What is needed to write its outputs.
-    """
-
-    read: _Read
-
-
-Photos = Generator[tuple[Numbered, _Read | Exception] | None, None, None]
+    source: Source
+    state: Any = None
 
 
 def run_images(
@@ -130,10 +100,8 @@ class _Run:
     spool: PhotoSpool
     progress: Progress
     full: threading.Event = field(default_factory=threading.Event)
-    budget: Budget = field(default_factory=lambda: Budget(_PIXELS))
     written: set[str] = field(default_factory=set)
     failures: dict[str, str] = field(default_factory=dict)
-    ended: bool = False
     tally: Tally = field(init=False)
 
     def run(self) -> ImageReport:
@@ -165,71 +133,47 @@ class _Run:
 
     def _work(self, todo: list[Source], reserve: Reserve | None) -> None:
         clock = self.pipeline.clock
-        photos = read_ahead(enumerate(todo), self._read, workers=_READERS, ahead=_AHEAD, tick=_TICK)
-        with (
-            few_threads(self.pipeline),
-            BackgroundWriter(workers=_WRITERS) as writer,
-            closing(photos),
-            closing(self.budget),
-        ):
-            while not self.ended:
-                for frame, poses in stream_isolated(self.pipeline, self._frames(photos)):
-                    read = frame.read
-                    if isinstance(poses, Exception):
-                        self.failures[frame.name] = reason_of(poses)
-                        self.budget.release(read.number)
-                        self.tally.add()
-                    else:
-                        with clock(Stage.WAIT_FOR_OVERLAYS):
-                            writer.submit(frame.name, self._write, frame.name, read, poses)
-                        self.tally.add(len(poses))
-                    if reserve is not None:
-                        reserve.grow(_SPARE + self.spool.size * 2 * len(self.job.formats))
-                        if reserve.spent:
-                            self.full.set()
-                    del frame, poses, read  # pixels are not to be held while the next photo is waited for
+        photos = PhotoStream(
+            self.pipeline,
+            map(_Todo, todo),
+            read=self._read,
+            name=lambda item: item.source.name,
+            halted=lambda: self.stop.is_set() or self.full.is_set(),
+            failed=self._fail,
+        ).posed()
+        with BackgroundWriter(workers=_WRITERS) as writer, closing(photos):
+            for held, poses in photos:
+                with clock(Stage.WAIT_FOR_OVERLAYS):
+                    writer.submit(held.item.source.name, self._write, held, poses)
+                self.tally.add(len(poses))
+                if reserve is not None:
+                    reserve.grow(_SPARE + self.spool.size * 2 * len(self.job.formats))
+                    if reserve.spent:
+                        self.full.set()
+                del held, poses  # pixels are not to be held while the next photo is waited for
             with clock(Stage.WAIT_FOR_OVERLAYS):
                 writer.close()
 
-    def _read(self, numbered: Numbered) -> _Read:
-        number, source = numbered
-        with self.budget.turn(number) as admit:
-            state = state_of(source)
-            return _Read(number, state, read_image(source, admit=admit))
+    def _read(self, item: _Todo, admit: Admit) -> Photo:
+        item.state = state_of(item.source)
+        return read_image(item.source, admit=admit)
 
-    def _frames(self, photos: Photos) -> Iterator[PhotoFrame]:
-        """Yield photos as they are read, until the run ends or memory is short for the next one."""
-        while not (self.stop.is_set() or self.full.is_set()):
-            with self.pipeline.clock(Stage.WAIT_FOR_PHOTOS):
-                try:
-                    item = next(photos)
-                except StopIteration:
-                    break
-            if item is None:
-                if self.budget.short:
-                    return  # the end of a stream lets go of all that is in it
-                continue
-            (_, source), read = item
-            if isinstance(read, _Read):
-                assert read.photo is not None
-                yield PhotoFrame(read.photo.image, source.name, read=read)
-            else:
-                self.failures[source.name] = reason_of(read)
-                self.tally.add()
-        self.ended = True
+    def _fail(self, item: _Todo, error: Exception) -> None:
+        self.failures[item.source.name] = reason_of(error)
+        self.tally.add()
 
-    def _write(self, name: str, read: _Read, poses: Poses) -> None:
+    def _write(self, held: Held[_Todo], poses: Poses) -> None:
         """Write the outputs of a photo; run by a thread."""
+        name = held.item.source.name
         try:
             if not self.full.is_set():
-                self._write_all(name, read.state, read.take(), poses)
+                self._write_all(name, held.item.state, held.take(), poses)
         except DiskFullError:
             self.full.set()
         except Exception as error:
             self.failures[name] = reason_of(error)
         finally:
-            read.photo = None
-            self.budget.release(read.number)
+            held.release()
 
     def _write_all(self, name: str, state: Any, photo: Photo, poses: Poses) -> None:
         overlay, overlay_bytes = None, 0

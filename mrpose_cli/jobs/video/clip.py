@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,14 @@ from numpy.typing import NDArray
 from mrpose_cli.background import in_background
 from mrpose_cli.drawing import Painter
 from mrpose_cli.errors import OutputError
-from mrpose_cli.jobs.common import conditions, reason_of
+from mrpose_cli.jobs.common import conditions, few_threads, reason_of
+from mrpose_cli.jobs.video.frames import (
+    WAITING_BYTES,
+    follower_for,
+    pipeline_for,
+    posed_frames,
+    weight_of,
+)
 from mrpose_cli.jobs.video.options import ClipRow, ClipSource, VideoJob
 from mrpose_cli.jobs.video.outputs import ClipOutputs
 from mrpose_cli.media.video.clip import ClipFrame
@@ -23,17 +30,11 @@ from mrpose_cli.media.video.live import AnyClip, LiveClip, open_clip
 from mrpose_cli.media.video.window import PreviewWindow
 from mrpose_cli.pipeline.pipeline import Pipeline
 from mrpose_cli.pipeline.profile import Stage, StageClock, slowest
-from mrpose_cli.pipeline.sparse import SparseDetector
 from mrpose_cli.poses import Poses
 from mrpose_cli.progress import Progress, Tally
-from mrpose_cli.tracking.follow import Follower, Following
+from mrpose_cli.tracking.follow import Follower
 
-T = TypeVar("T")
 Drawn = tuple[ClipFrame, Poses, NDArray[np.uint8] | None]
-
-# What waits between two stages: pixels, and frames. Enough to let neither starve, not enough to matter.
-_WAITING_BYTES = 64 * 2**20
-_WAITING_FRAMES = 128  # a batch of the pose network sets as many free at once
 
 
 def run_clip(
@@ -62,10 +63,13 @@ def run_clip(
     """
     start = time.perf_counter()
     row = ClipRow(source.name)
-    with closing(open_clip(source.location, source.base, job.window, patience=job.patience)) as clip:
+    with (
+        few_threads(pipeline),
+        closing(open_clip(source.location, source.base, job.window, patience=job.patience)) as clip,
+    ):
         tally = Tally(progress, source.name, clip.info.frames)
-        pipe = _pipeline_for(job, pipeline, clip.info.live)
-        follower = _follower(job, clip)
+        pipe = pipeline_for(pipeline, job.det_every, live=clip.info.live)
+        follower = follower_for(job.following, live=clip.info.live)
         info = {**conditions(pipe), **_about(job, source, clip)}
         outputs = ClipOutputs(
             job, out / source.base, source.name, clip, pipe.estimator.skeleton, info, pipe.clock
@@ -124,23 +128,6 @@ def _write(
     return last, False
 
 
-def _pipeline_for(job: VideoJob, pipeline: Pipeline, live: bool) -> Pipeline:
-    """Return the pipeline with the frame groups that a sparse detector needs; no larger ones for a camera."""
-    every = job.det_every
-    frames = every if live else max(pipeline.frame_batch // every, 1) * every
-    return pipeline.with_detector(
-        pipeline.detector if every == 1 else SparseDetector(pipeline.detector, every), frames
-    )
-
-
-def _follower(job: VideoJob, clip: AnyClip) -> Follower[ClipFrame] | None:
-    if job.following is None:
-        return None
-    # Bridging holds frames back, and who looks at a camera wants to see what is.
-    bridge = 0 if clip.info.live else job.following.bridge
-    return Follower(Following(bridge, job.following.smooth), lambda frame: frame.timestamp)
-
-
 def _drawn(
     job: VideoJob,
     clip: AnyClip,
@@ -149,46 +136,18 @@ def _drawn(
     stop: threading.Event,
 ) -> Generator[Drawn, None, None]:
     """Yield the clip's frames with their people, tracked and drawn, in order."""
-    live = clip.info.live
-    limit = 0 if live else _WAITING_BYTES
-    frames = _timed(clip.frames(stop), pipe.clock, Stage.READ_FRAMES)
-    if not live:  # a live source has a thread of its own, and whatever waits here grows old
-        # The detector takes so many at a time, and finds as many ready when it comes back.
-        least = _WAITING_BYTES // (2 * pipe.frame_batch + 2)
-        frames = in_background(
-            frames, name="reader", limit=limit, weigh=lambda frame: max(frame.image.nbytes, least)
-        )
-    posed = in_background(
-        pipe.stream(frames, threaded=not live, prompt=live),
-        name="poses",
-        limit=limit,
-        weigh=lambda pair: _weight(pair[0]),
-    )
+    limit = 0 if clip.info.live else WAITING_BYTES
 
     def paint() -> Iterator[Drawn]:
         painter = Painter(job.style, trail=job.trail)
-        for frame, poses in posed if follower is None else follower.follow(posed):
+        for frame, poses in posed_frames(clip, pipe, follower, stop):
             canvas = None
             if job.overlay or job.show:
                 with pipe.clock(Stage.DRAW):
                     canvas = painter.draw(frame.image, poses, frame.timestamp)
             yield frame, poses, canvas
 
-    return in_background(paint(), name="painter", limit=limit, weigh=lambda item: 2 * _weight(item[0]))
-
-
-def _weight(frame: ClipFrame) -> int:
-    return max(frame.image.nbytes, _WAITING_BYTES // _WAITING_FRAMES)
-
-
-def _timed(items: Iterable[T], clock: StageClock, stage: Stage) -> Iterator[T]:
-    source = iter(items)
-    while True:
-        with clock(stage):
-            item = next(source, None)
-        if item is None:
-            return
-        yield item
+    return in_background(paint(), name="painter", limit=limit, weigh=lambda item: 2 * weight_of(item[0]))
 
 
 def _about(job: VideoJob, source: ClipSource, clip: AnyClip) -> dict[str, Any]:

@@ -88,12 +88,14 @@ class VideoPlan:
         problems: Inputs that gave none, with the reason.
         out: Output folder; claimed, if there are clips.
         detector: Where the boxes come from, if not from a network.
+        live: Whether all sources are live, by what they are called.
     """
 
     sources: Sequence[ClipSource]
     problems: Sequence[tuple[str, str]]
     out: Path
     detector: Detector | None
+    live: bool = False
 
 
 @dataclass(slots=True)

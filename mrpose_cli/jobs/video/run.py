@@ -17,6 +17,7 @@ from mrpose_cli.jobs.common import DEFAULT_OUT, refuse_to_replace
 from mrpose_cli.jobs.video.clip import run_clip
 from mrpose_cli.jobs.video.options import ClipRow, ClipSource, VideoJob, VideoPlan, VideoReport
 from mrpose_cli.media.inputs import CLIPS, expand
+from mrpose_cli.media.video.live import is_live
 from mrpose_cli.media.video.window import PreviewWindow, check_display
 from mrpose_cli.media.video.writer import SUFFIXES, check_encoder
 from mrpose_cli.pipeline.detectors.base import Detector, FileBoxes, WholeImage
@@ -66,7 +67,8 @@ def prepare(job: VideoJob) -> Iterator[VideoPlan]:
             targets = [out / f"{source.base}{suffix}" for source in sources for suffix in _suffixes(job)]
             refuse_to_replace(targets, found, overwrite=job.overwrite)
             claim.clean({target.parent for target in targets})
-        yield VideoPlan(sources, [(problem.name, problem.message) for problem in problems], out, detector)
+        live = all(is_live(source.location) for source in sources)
+        yield VideoPlan(sources, [(one.name, one.message) for one in problems], out, detector, live)
 
 
 def _bases(names: Sequence[str]) -> list[str]:

@@ -51,6 +51,8 @@ class TorchEngine:
         device: torch.device,
         dtype: torch.dtype,
         cache: Path | None = None,
+        *,
+        prompt: bool = False,
     ) -> Self:
         """Load the network of a checkpoint; see :meth:`Engine.load`."""
         network = module_of(entry, path)

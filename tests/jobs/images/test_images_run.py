@@ -14,7 +14,7 @@ from PIL import Image
 
 from mrpose_cli.errors import DiskFullError, UsageError
 from mrpose_cli.formats.writer import DatasetWriter, ResultsWriter
-from mrpose_cli.jobs.images import run as images_run
+from mrpose_cli.jobs import photos as photo_stream
 from mrpose_cli.jobs.images.plan import ImageJob, ImageReport, prepare
 from mrpose_cli.jobs.images.run import run_images
 from mrpose_cli.jobs.images.spool import Done, PhotoSpool
@@ -211,7 +211,7 @@ def test_photos_are_in_memory_as_far_as_they_fit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     size = 3 * 200 * 480
-    monkeypatch.setattr(images_run, "_PIXELS", 2 * size)
+    monkeypatch.setattr(photo_stream, "_PIXELS", 2 * size)
     seen: list[weakref.ref[Any]] = []
     most = 0
 
