@@ -11,6 +11,7 @@ from pycocotools.coco import COCO
 from typer.testing import CliRunner
 
 from mrpose_cli.cli import app
+from mrpose_cli.evaluation.annotations import read_annotations
 from mrpose_cli.models import create_model
 from mrpose_cli.models.identify import identify
 from mrpose_cli.skeletons import from_categories, read_skeleton
@@ -74,6 +75,18 @@ def test_photos(weights: Path, samples: Path, tmp_path: Path) -> None:
     assert document["info"]["joints"] == "puppet"
     assert all(len(row["keypoints"]) == 15 for row in document["annotations"])
     coco = COCO(tmp_path / "poses.json")
+    assert coco.cats[1]["keypoints"] == JOINTS and coco.cats[1]["skeleton"] == [
+        [1, 2],
+        [1, 3],
+        [1, 4],
+        [1, 5],
+    ]
+    (tmp_path / "again.json").write_text(json.dumps(coco.dataset))
+    again = read_annotations(tmp_path / "again.json")
+    assert again.skeleton == from_categories(document["categories"], "poses.json")
+    assert [row["keypoints"].tolist() for row in again.persons] == [
+        row["keypoints"] for row in document["annotations"]
+    ]
     assert len(coco.loadRes(str(tmp_path / "results.json")).anns) == len(document["annotations"])
 
 
