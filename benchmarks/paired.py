@@ -43,13 +43,14 @@ def rtmlib(files: list[Path]) -> tuple[float, int]:
     return time.perf_counter() - start, persons
 
 
-def ultralytics(files: list[Path]) -> tuple[float, int]:
+def ultralytics(files: list[Path], *, device: str = "cpu", half: bool = False) -> tuple[float, int]:
     """Seconds after loading and persons."""
     from ultralytics import YOLO
 
     model = YOLO(_weights("yolo11n-pose"))
+    how = {"device": device, "half": half}
     start = time.perf_counter()
-    results = model.predict([str(file) for file in files], stream=True, verbose=False, conf=0.25)
+    results = model.predict([str(file) for file in files], stream=True, verbose=False, conf=0.25, **how)
     persons = sum(len(result.boxes) for result in results)
     return time.perf_counter() - start, persons
 

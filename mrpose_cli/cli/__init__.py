@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mrpose_cli.cli import batch, bench, export, image, models, skeletons, train, video, weights
+from mrpose_cli.cli import batch, bench, export, image, models, motion, skeletons, train, video, weights
 from mrpose_cli.cli import eval as evaluation
 from mrpose_cli.version import __version__
 
@@ -38,6 +38,7 @@ def _root(
 
 app.command("image")(image.image)
 app.command("video")(video.video)
+app.command("motion")(motion.motion)
 app.add_typer(batch.app, name="batch")
 app.add_typer(evaluation.app, name="eval")
 app.command("export")(export.export)

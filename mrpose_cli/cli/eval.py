@@ -220,7 +220,7 @@ def _evaluate(job: EvalJob, ranks: Ranks, *, quiet: bool, profile: bool) -> None
     from mrpose_cli.weights.store import WeightsStore
 
     with ExitStack() as stack:
-        plan = stack.enter_context(prepare(job, ranks))
+        plan = stack.enter_context(prepare(job, ranks, remark if ranks.first else lambda note: None))
         loaded = None
         if job.predictions is None:
             with progress_bar("bytes") as progress:

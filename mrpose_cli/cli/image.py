@@ -83,7 +83,7 @@ def image(
     overwrite: options.Overwrite = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Find the people in photos and estimate 17 keypoints for each.
+    """Find the people in photos and estimate the keypoints of each, COCO's 17 unless --joints says otherwise.
 
     Writes one overlay per photo and one COCO JSON for all (poses.json). Coordinates are pixels of the
     upright image, EXIF orientation applied.
@@ -100,6 +100,10 @@ def image(
 
     - `mrpose image val2017/ -o out/ --resume`
 
+    - `mrpose image gait/ --joints halpe26`
+
+    - `mrpose image farm/ --det-class cow,horse --weights animals.safetensors`
+
     The exit code is 0 on success, 1 if an input failed or the disk is full, 2 for wrong usage, 130
     after Ctrl-C. After Ctrl-C, a full disk or a crash the same command with --resume does the rest.
     """
@@ -114,6 +118,7 @@ def image(
             out=out,
             recursive=recursive,
             boxes=boxes,
+            classes=models.class_names,
             whole_image=whole_image,
             keypoint_threshold=keypoint_threshold,
             style=Style(keypoint_threshold=keypoint_threshold, boxes=draw_boxes, heatmaps=draw_heatmaps),

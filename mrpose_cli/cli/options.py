@@ -75,7 +75,12 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.",
 
 
 def open_models(
-    models: ModelOptions, detector: Detector | None, *, heatmaps: bool, profile: bool
+    models: ModelOptions,
+    detector: Detector | None,
+    *,
+    heatmaps: bool,
+    profile: bool,
+    prompt: bool = False,
 ) -> Pipeline:
     """Load the models, with bars for what is downloaded.
 
@@ -84,6 +89,7 @@ def open_models(
         detector: Where boxes come from, if not from the detector that ``models`` names.
         heatmaps: Keep heatmaps to be drawn.
         profile: Wait for the GPU, so that times are exact.
+        prompt: Have one frame done as soon as can be rather than many a second.
     """
     from mrpose_cli.pipeline.factory import open_pipeline
     from mrpose_cli.pipeline.profile import StageClock
@@ -97,4 +103,5 @@ def open_models(
             store=WeightsStore(offline=models.offline, progress=progress),
             clock=StageClock(synchronize=profile),
             remark=remark,
+            prompt=prompt,
         )

@@ -87,6 +87,7 @@ def check(
     """
     with errors_reported():
         from mrpose_cli.errors import MrposeError
+        from mrpose_cli.skeletons.names import unpaired
 
         wrong = False
         for path in files:
@@ -96,13 +97,13 @@ def check(
                 complain(error)
                 wrong = True
                 continue
-            unpaired = _unpaired(found)
+            alone = unpaired(found.joints, found.flip_pairs)
             say(
                 f"{path}: {found.name}, {len(found.joints)} joints, {len(found.limbs)} limbs, "
                 f"{len(found.flip_pairs)} pairs; sigmas: {found.sigmas_source or 'as stated'}"
             )
-            if unpaired:
-                remark(f"{path}: {', '.join(unpaired)} on one side only; a mirror leaves them where they are")
+            if alone:
+                remark(f"{path}: {', '.join(alone)} on one side only; a mirror leaves them where they are")
         if wrong:
             raise typer.Exit(FAILED)
 
@@ -120,18 +121,6 @@ def _find(name: str, *, a_file: bool = False) -> Skeleton:
             raise UsageError(f"{path} is not there, or does not say what its joints are")
         return entry.skeleton
     return read_skeleton(path, remark) if a_file else find_skeleton(name, remark)
-
-
-def _unpaired(skeleton: Skeleton) -> list[str]:
-    """Return joints whose names tell a side, and that have no counterpart."""
-    from mrpose_cli.skeletons.names import side_and_part
-
-    paired = {joint for pair in skeleton.flip_pairs for joint in pair}
-    return [
-        name
-        for joint, name in enumerate(skeleton.joints)
-        if joint not in paired and side_and_part(name)[0] != "middle"
-    ]
 
 
 def _print(skeleton: Skeleton) -> None:

@@ -208,7 +208,7 @@ def video(
     overwrite: options.Overwrite = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Find the people in clips and estimate 17 keypoints for each, frame by frame.
+    """Find the people in clips and estimate the keypoints of each, frame by frame.
 
     Writes a clip with the people drawn over it, with the source's times, sound and subtitles, and a COCO JSON
     with one image per frame. Coordinates are pixels of the upright picture.
@@ -222,6 +222,8 @@ def video(
     - `mrpose video match.mkv --json-only --jsonl --det-every 3`
 
     - `mrpose video rtsp://camera/stream --show --trails`
+
+    - `mrpose video run.mp4 --joints halpe26 --track --csv`
 
     The exit code is 0 on success, 1 if an input failed, 2 for wrong usage, 130 after Ctrl-C.
     """
@@ -245,6 +247,7 @@ def video(
             recursive=recursive,
             window=Window(seconds(start), None if end is None else seconds(end), every),
             boxes=boxes,
+            classes=models.class_names,
             whole_image=whole_image,
             det_every=det_every,
             following=following,
@@ -272,7 +275,9 @@ def video(
             if not plan.sources:
                 raise typer.Exit(FAILED)
 
-            pipeline = options.open_models(models, plan.detector, heatmaps=draw_heatmaps, profile=profile)
+            pipeline = options.open_models(
+                models, plan.detector, heatmaps=draw_heatmaps, profile=profile, prompt=plan.live
+            )
             stop = stack.enter_context(interruptible())
             bar = stack.enter_context(progress_bar("frames", quiet=quiet))
             report = run_videos(job, plan, pipeline, stop, bar)

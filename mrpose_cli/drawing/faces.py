@@ -6,9 +6,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mrpose_cli.errors import UsageError, parameter
 from mrpose_cli.poses import Poses
+from mrpose_cli.skeletons import Skeleton
+from mrpose_cli.skeletons.names import side_and_part
 
-_PARTS = frozenset({"nose", "eye", "ear", "head_top", "upper_neck"})
+_PARTS = frozenset({"nose", "eye", "ear", "earbase", "head", "headtop", "tophead", "upperneck"})
 _SEEN = 0.2
 _CELLS = 4  # a face is left as so many squares across, smoothed: no network brings it back
 
@@ -23,19 +26,38 @@ def blur_faces(canvas: NDArray[np.uint8], poses: Poses) -> None:
         canvas: (H, W, 3) uint8, changed in place.
         poses: The people, in the picture's pixels.
     """
-    names = [joint.rsplit("_", 1)[-1] for joint in poses.skeleton.joints]
-    joints = poses.skeleton.joints
-    face = [i for i in range(len(joints)) if names[i] in _PARTS or joints[i] in _PARTS]
-    shoulders = [i for i in range(len(joints)) if names[i] == "shoulder"]
+    face = _heads(poses.skeleton)
+    shoulders = [pair for pair in poses.skeleton.flip_pairs if _part(poses.skeleton, pair[0]) == "shoulder"]
     for points, scores, box in zip(poses.keypoints, poses.scores, poses.boxes, strict=True):
         seen = [i for i in face if scores[i] >= _SEEN] or face
         center = points[seen].mean(0)
         spread = float(np.linalg.norm(points[seen] - center, axis=1).max())
-        width = float(np.linalg.norm(points[shoulders[0]] - points[shoulders[1]]))
+        width = max((float(np.linalg.norm(points[a] - points[b])) for a, b in shoulders), default=0.0)
         # A head is about a seventh of a standing person high, and half as wide as the shoulders.
         radius = max(1.7 * spread, 0.4 * width, 0.07 * float(box[3] - box[1]))
         radius = min(radius, 0.35 * float(max(box[2] - box[0], box[3] - box[1])))
         _blur_disc(canvas, center, radius)
+
+
+def check_heads(skeleton: Skeleton) -> None:
+    """Check that a skeleton tells where heads are.
+
+    Raises:
+        UsageError: no joint belongs to one.
+    """
+    if not _heads(skeleton):
+        raise UsageError(
+            f"{skeleton.name} has no joint of the head, so {parameter('blur_faces')} finds no face"
+        )
+
+
+def _heads(skeleton: Skeleton) -> list[int]:
+    parts = [_part(skeleton, joint) for joint in range(len(skeleton.joints))]
+    return [joint for joint, part in enumerate(parts) if part in _PARTS or part.startswith("face")]
+
+
+def _part(skeleton: Skeleton, joint: int) -> str:
+    return side_and_part(skeleton.joints[joint])[1]
 
 
 def _blur_disc(canvas: NDArray[np.uint8], center: NDArray[np.float32], radius: float) -> None:

@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 import hashlib
-import reprlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, create_model
 
 from mrpose_cli.errors import UsageError, parameter
 from mrpose_cli.formats.reader import (
+    PERSON,
     Box,
-    Category,
     Count,
     FileName,
     Flag,
     Id,
     Number,
+    R,
     Row,
-    find_person,
+    read_categories,
     read_json,
     read_rows,
 )
-from mrpose_cli.skeletons import COCO17
+from mrpose_cli.skeletons import COCO17, Skeleton, from_categories
 from mrpose_cli.weights.store import file_sha256
 
 
@@ -46,25 +46,28 @@ class ImageRow(Row):
     height: Annotated[Count, Field(gt=0)]
 
 
-def _of_17_joints(values: list[float]) -> list[float]:
-    if len(values) != 3 * len(COCO17.joints):
-        raise ValueError(f"{len(values) / 3:g} joints; COCO's people have {len(COCO17.joints)}")
-    return values
-
-
-Joints = Annotated[list[Number], AfterValidator(_of_17_joints)]
-"""x y and another number of each of COCO's 17 joints."""
-
-
 class _Person(Row):
     id: Id
     image_id: Id
     category_id: Id
     bbox: Box
-    keypoints: Joints
+    keypoints: list[Number]
     num_keypoints: Count | None = None
     iscrowd: Flag = 0
     area: Annotated[float, Field(ge=0, le=1e18)] | None = None
+
+
+def with_joints(row: type[R], skeleton: Skeleton) -> type[R]:
+    """Return the model of a row whose ``keypoints`` are x y and another number of each joint."""
+    count = len(skeleton.joints)
+
+    def check(values: list[float]) -> list[float]:
+        if len(values) != 3 * count:
+            raise ValueError(f"{len(values) / 3:g} joints; {skeleton.name} has {count}")
+        return values
+
+    joints = Annotated[list[Number], AfterValidator(check)]
+    return create_model(row.__name__, __base__=row, keypoints=(joints, ...))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,8 +79,9 @@ class Annotations:
         sha256: Of the file.
         images: Those to be evaluated, in the file's order.
         persons: Annotations of those images with all that COCO's evaluation needs, whatever the file leaves
-            out, and with ``keypoints`` as arrays (51,).
-        category: The file's row for persons.
+            out, with ``keypoints`` as arrays (3 K,), and all in one category.
+        skeleton: Of the K joints.
+        categories: Ids of those of the file's categories that have these joints.
         total_images: How many images the whole file has.
         total_persons: How many people with keypoints the whole file has.
     """
@@ -86,9 +90,15 @@ class Annotations:
     sha256: str
     images: tuple[ImageRow, ...]
     persons: Sequence[Mapping[str, Any]]
-    category: Category
+    skeleton: Skeleton
+    categories: frozenset[int]
     total_images: int
     total_persons: int
+
+    @property
+    def category(self) -> int:
+        """The id of the category that all of them are in here."""
+        return min(self.categories)
 
     @property
     def labelled(self) -> int:
@@ -127,8 +137,15 @@ def sha256_of(path: Path) -> str:
         raise UsageError(f"{path} cannot be read ({error.strerror})") from None
 
 
-def read_annotations(path: Path) -> Annotations:
-    """Read a COCO keypoint annotation file such as ``person_keypoints_val2017.json``.
+def read_annotations(
+    path: Path, skeleton: Skeleton | None = None, remark: Callable[[str], None] = lambda note: None
+) -> Annotations:
+    """Read a COCO keypoint annotation file such as ``person_keypoints_val2017.json``, of any joints.
+
+    Args:
+        path: The file.
+        skeleton: Its joints, where its categories do not name them; None for COCO's.
+        remark: Called with what had to be assumed of the joints.
 
     Raises:
         UsageError: it cannot be read, or is another kind of file; the message says which.
@@ -148,30 +165,39 @@ def read_annotations(path: Path) -> Annotations:
         raise UsageError(f"{path} holds captions; evaluation needs person_keypoints_*.json")
     if not any(isinstance(row, dict) and "keypoints" in row for row in rows):
         raise UsageError(f"{path} has boxes but no keypoints; evaluation needs person_keypoints_*.json")
-    category = _person(path, content)
+    skeleton, categories = _joints(path, content, skeleton, remark)
     images = tuple(read_rows(path, "images", content["images"], ImageRow, unique=("id",)))
+    row_of = with_joints(_Person, skeleton)
     persons = [
-        _completed(row)
-        for row in read_rows(path, "annotations", rows, _Person, category=category.id, unique=("id",))
+        _completed(row) | {"category_id": min(categories)}
+        for row in read_rows(path, "annotations", rows, row_of, categories=categories, unique=("id",))
     ]
     strays = {row["image_id"] for row in persons} - {image.id for image in images}
     if strays:
         raise UsageError(f"{path} annotates image {min(strays)}, which is not in its list of images")
     labelled = sum(bool(row["num_keypoints"]) for row in persons)
-    return Annotations(path.name, sha256_of(path), images, persons, category, len(images), labelled)
+    return Annotations(
+        path.name, sha256_of(path), images, persons, skeleton, categories, len(images), labelled
+    )
 
 
-def _person(path: Path, content: dict[str, Any]) -> Category:
-    category = find_person(path, content)
-    if category is None:
-        raise UsageError(f"{path} has no category 'person'")
-    joints = COCO17.joints if category.keypoints is None else category.keypoints
-    if len(joints) != len(COCO17.joints):
-        raise UsageError(f"{path} has {len(joints)} joints a person; COCO's evaluation is made for 17")
-    other = [(theirs, ours) for theirs, ours in zip(joints, COCO17.joints, strict=True) if theirs != ours]
-    if other:
-        raise UsageError(f"{path} calls a joint {reprlib.repr(other[0][0])} where COCO has '{other[0][1]}'")
-    return category
+def _joints(
+    path: Path, content: dict[str, Any], given: Skeleton | None, remark: Callable[[str], None]
+) -> tuple[Skeleton, frozenset[int]]:
+    """Return the skeleton of a file, and the ids of its categories that have it."""
+    categories = read_categories(path, content)
+    having = frozenset(category.id for category in categories if category.keypoints)
+    if having:
+        skeleton = from_categories(
+            content["categories"], path.name, remark, annotations=content["annotations"]
+        )
+        return skeleton, having
+    people = frozenset(category.id for category in categories if category.name == "person")
+    if given is None and not people:
+        raise UsageError(
+            f"{path} has no category with keypoints; name its joints with {parameter('joints')} NAME or FILE"
+        )
+    return given or COCO17, people or frozenset(category.id for category in categories) or frozenset([PERSON])
 
 
 def _completed(person: _Person) -> dict[str, Any]:

@@ -13,22 +13,20 @@ import numpy as np
 from mrpose_cli.evaluation.matching import View, average_precision, match
 from mrpose_cli.evaluation.persons import Flags, Found, Ints, Pairs, Truth
 from mrpose_cli.evaluation.report import Breakdown, Slice
-from mrpose_cli.skeletons import COCO17
+from mrpose_cli.skeletons import Skeleton
+from mrpose_cli.skeletons.names import without_side
 
 ASSIGNED = 0.1  # Ronchi & Perona's lowest OKS at which a prediction is about a person
 _OVERLAP = 0.1  # and their lowest IoU of boxes that overlap
 
-_GROUPS = {
-    "head": ("nose", "eye", "ear"),
-    **{name: (name,) for name in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")},
-}
+_HEAD = ("nose", "eye", "ear")
 _SIZES = (
     ("medium, 32² to 64²", 32, 64),
     ("medium, 64² to 96²", 64, 96),
     ("large, 96² to 192²", 96, 192),
     ("large, over 192²", 192, 1e5),
 )
-_VISIBLE = ((1, 5), (6, 10), (11, 15), (16, 17))
+_FEWEST_IN_SLICE, _MOST_SLICES = 5, 6  # by the number of labelled joints
 _CROWDING = (("nobody", 0, 0), ("1 or 2 others", 1, 2), ("3 or more others", 3, 10**6))
 
 
@@ -57,17 +55,35 @@ def break_down(truth: Truth, found: Found, pairs: Pairs, assigned: Ints) -> Brea
     labelled = truth.labelled.sum(1)
     overlaps = count_overlaps(truth)
     return Breakdown(
-        joints=tuple(_joints(name, parts, truth, found, pairs) for name, parts in _GROUPS.items()),
+        joints=tuple(
+            _joints(name, index, truth, found, pairs) for name, index in groups(truth.skeleton).items()
+        ),
         size=tuple(_size(name, low**2, high**2, truth, found, pairs) for name, low, high in _SIZES),
         visible=tuple(
-            of(f"{low} to {high} joints", (labelled >= low) & (labelled <= high)) for low, high in _VISIBLE
+            of(f"{low} to {high} joints", (labelled >= low) & (labelled <= high))
+            for low, high in _counts(len(truth.skeleton.joints))
         ),
         crowding=tuple(of(name, (overlaps >= low) & (overlaps <= high)) for name, low, high in _CROWDING),
     )
 
 
-def _joints(name: str, parts: tuple[str, ...], truth: Truth, found: Found, pairs: Pairs) -> Slice:
-    index = [i for i, joint in enumerate(COCO17.joints) if joint.split("_")[-1] in parts]
+def groups(skeleton: Skeleton) -> dict[str, list[int]]:
+    """Return the joints of each kind: left and right together, eyes, ears and nose as the head."""
+    kinds: dict[str, list[int]] = {}
+    for index, joint in enumerate(skeleton.joints):
+        part = without_side(joint)
+        kind = "head" if part.lower() in _HEAD else part.rstrip("0123456789-_. ") or joint
+        kinds.setdefault(kind, []).append(index)
+    return kinds
+
+
+def _counts(joints: int) -> list[tuple[int, int]]:
+    """Return the least and the most labelled joints of each slice."""
+    step = max(_FEWEST_IN_SLICE, -(-joints // _MOST_SLICES))
+    return [(first, min(first + step - 1, joints)) for first in range(1, joints + 1, step)]
+
+
+def _joints(name: str, index: list[int], truth: Truth, found: Found, pairs: Pairs) -> Slice:
     labelled = truth.labelled[:, index]
     view = View(truth.ignored | ~labelled.any(1))
     result = average_precision(truth, found, pairs, pairs.oks(index), view)

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from mrpose_cli.errors import UsageError
-from mrpose_cli.evaluation.annotations import Annotations, Joints
+from mrpose_cli.evaluation.annotations import Annotations, with_joints
 from mrpose_cli.evaluation.persons import Found, Truth
 from mrpose_cli.evaluation.report import CocoFigures, Curve
 from mrpose_cli.formats.reader import Box, Id, Number, Row, read_json, read_rows
+from mrpose_cli.skeletons import to_category
 
 _CURVES = (0.5, 0.75, 0.95)
 Result = dict[str, Any]
@@ -25,7 +26,7 @@ Result = dict[str, Any]
 class _Result(Row):
     image_id: Id
     category_id: Id
-    keypoints: Joints
+    keypoints: list[Number]
     score: Number
     bbox: Box | None = None
 
@@ -62,15 +63,17 @@ def read_results(path: Path, annotations: Annotations) -> list[Result]:
         hint = "; a COCO annotation file is not a results file" if isinstance(content, dict) else ""
         raise UsageError(f"{path} is not a list of COCO results{hint}")
     wanted = {image.id for image in annotations.images}
-    person = annotations.category.id
+    model = with_joints(_Result, annotations.skeleton)
     rows = [
-        row for row in read_rows(path, "results", content, _Result, category=person) if row.image_id in wanted
+        row
+        for row in read_rows(path, "results", content, model, categories=annotations.categories)
+        if row.image_id in wanted
     ]
     if not rows:
         raise UsageError(f"{path} has no results for any of the images to be evaluated")
     # pycocotools looks at the first row to tell whether all have boxes, whose areas it then takes.
     without = None if all(row.bbox is not None for row in rows) else {"bbox"}
-    return [row.model_dump(exclude=without) for row in rows]
+    return [row.model_dump(exclude=without) | {"category_id": annotations.category} for row in rows]
 
 
 def score_coco(annotations: Annotations, rows: Sequence[Result]) -> CocoScore:
@@ -88,12 +91,13 @@ def score_coco(annotations: Annotations, rows: Sequence[Result]) -> CocoScore:
         truth.dataset = {
             "images": [image.model_dump() for image in annotations.images],
             "annotations": [dict(row) for row in annotations.persons],
-            "categories": [annotations.category.model_dump()],
+            "categories": [to_category(annotations.skeleton, annotations.category)],
         }
         truth.createIndex()
         # loadRes looks at the first row, so it takes no empty list.
         results = truth.loadRes(list(rows)) if rows else _nothing(truth)
         evaluation = COCOeval(truth, results, "keypoints")
+        evaluation.params.kpt_oks_sigmas = np.array(annotations.skeleton.sigmas)
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
@@ -103,8 +107,8 @@ def score_coco(annotations: Annotations, rows: Sequence[Result]) -> CocoScore:
     return CocoScore(
         CocoFigures(**dict(zip(names, figures, strict=True))),
         _curves(evaluation),
-        Truth.of(people),
-        Found.of([row for row in results.anns.values() if row["category_id"] == annotations.category.id]),
+        Truth.of(people, annotations.skeleton),
+        Found.of(list(results.anns.values()), len(annotations.skeleton.joints)),
         tuple(row["id"] for row in people),
     )
 

@@ -22,7 +22,6 @@ import numpy as np
 from mrpose_cli.evaluation.matching import View, average_precision
 from mrpose_cli.evaluation.persons import Floats, Found, Ints, Pairs, Truth, pair_similarity, pair_up
 from mrpose_cli.evaluation.report import JointMistakes, Mistakes
-from mrpose_cli.skeletons import COCO17
 
 KINDS = ("good", "jitter", "inversion", "swap", "miss")
 _GOOD, _JITTER, _INVERSION, _SWAP, _MISS = range(5)
@@ -52,7 +51,7 @@ def find_mistakes(truth: Truth, found: Found, pairs: Pairs, assigned: Ints) -> M
             **{name: int((kinds[:, index] == kind).sum()) for kind, name in enumerate(KINDS)},
             not_found=int(lost[:, index].sum()),
         )
-        for index, joint in enumerate(COCO17.joints)
+        for index, joint in enumerate(truth.skeleton.joints)
     ]
     numbers = [name for name in JointMistakes.model_fields if name != "joint"]
     return Mistakes(
@@ -71,8 +70,8 @@ def find_mistakes(truth: Truth, found: Found, pairs: Pairs, assigned: Ints) -> M
 
 
 def classify(truth: Truth, found: Found, pairs: Pairs, assigned: Ints) -> Ints:
-    """Classify each joint, (D, 17), as an index of ``KINDS``; -1 where there is nothing to compare with."""
-    own = np.zeros((len(found), len(COCO17.joints)))
+    """Classify each joint, (D, K), as an index of ``KINDS``; -1 where there is nothing to compare with."""
+    own = np.zeros((len(found), len(truth.skeleton.joints)))
     inverted, others = np.zeros_like(own), np.zeros_like(own)
     mirrored = _counterparts(truth, found, pairs)
     mine = assigned[pairs.found] == pairs.truth
@@ -94,8 +93,8 @@ def classify(truth: Truth, found: Found, pairs: Pairs, assigned: Ints) -> Ints:
 
 
 def _counterparts(truth: Truth, found: Found, pairs: Pairs) -> Floats:
-    """Return how near each joint is to where its left or right counterpart belongs, (P, 17)."""
-    swap = list(COCO17.mirror_order)
+    """Return how near each joint is to where its left or right counterpart belongs, (P, K)."""
+    swap = list(truth.skeleton.mirror_order)
     near = pair_similarity(found, truth, pairs.found, pairs.truth, truth.keypoints[:, swap])
     return np.where(pairs.labelled[:, swap], near, 0.0)
 

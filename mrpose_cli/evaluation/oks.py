@@ -6,23 +6,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mrpose_cli.oks import joint_similarity
+from mrpose_cli.skeletons import COCO17, Skeleton
 
 _MOST = 20  # the soft suppression's limit on people an image
 
 
-def pose_similarities(keypoints: NDArray[np.floating], areas: NDArray[np.floating]) -> NDArray[np.float64]:
+def pose_similarities(
+    keypoints: NDArray[np.floating], areas: NDArray[np.floating], skeleton: Skeleton = COCO17
+) -> NDArray[np.float64]:
     """Compute the OKS between all predictions of an image; a pair's scale is the mean of its two areas.
 
     Args:
-        keypoints: (P, 17, 2).
+        keypoints: (P, K, 2).
         areas: (P,) of the padded boxes, in square pixels.
+        skeleton: Of the K joints.
 
     Returns:
         (P, P), 0..1.
     """
     points = np.asarray(keypoints, np.float64)
     scale = (np.asarray(areas, np.float64)[:, None] + areas[None]) / 2
-    return np.asarray(joint_similarity(points[:, None], points[None], scale).mean(-1))
+    return np.asarray(joint_similarity(points[:, None], points[None], scale, skeleton).mean(-1))
 
 
 def oks_nms(
@@ -30,19 +34,21 @@ def oks_nms(
     scores: NDArray[np.floating],
     areas: NDArray[np.floating],
     threshold: float = 0.9,
+    skeleton: Skeleton = COCO17,
 ) -> NDArray[np.intp]:
     """Select the predictions of an image to keep: from the best down, each drops those too similar to it.
 
     Args:
-        keypoints: (P, 17, 2).
+        keypoints: (P, K, 2).
         scores: (P,) of the persons, after rescoring.
         areas: (P,) of the padded boxes.
         threshold: The highest OKS at which both stay.
+        skeleton: Of the K joints.
 
     Returns:
         Indices, best first.
     """
-    similar = pose_similarities(keypoints, areas) > threshold
+    similar = pose_similarities(keypoints, areas, skeleton) > threshold
     order = np.argsort(-np.asarray(scores), kind="stable")
     dropped = np.zeros(len(order), bool)
     kept = []
@@ -58,6 +64,7 @@ def soft_oks_nms(
     scores: NDArray[np.floating],
     areas: NDArray[np.floating],
     threshold: float = 0.9,
+    skeleton: Skeleton = COCO17,
 ) -> NDArray[np.intp]:
     """Select and order the predictions of an image to keep, by scores that fade instead of vanishing.
 
@@ -66,15 +73,16 @@ def soft_oks_nms(
     scores they came with.
 
     Args:
-        keypoints: (P, 17, 2).
+        keypoints: (P, K, 2).
         scores: (P,) of the persons, after rescoring.
         areas: (P,) of the padded boxes.
         threshold: How slowly scores fade.
+        skeleton: Of the K joints.
 
     Returns:
         At most 20 indices, in the order they were taken.
     """
-    fading = np.exp(-(pose_similarities(keypoints, areas) ** 2) / threshold)
+    fading = np.exp(-(pose_similarities(keypoints, areas, skeleton) ** 2) / threshold)
     left = np.asarray(scores, np.float64).copy()
     kept = []
     for _ in range(min(len(left), _MOST)):

@@ -29,7 +29,7 @@ from mrpose_cli.evaluation.report import (
     WorstPerson,
 )
 from mrpose_cli.evaluation.svg import Bar, Line, bar_plot, legend, line_plot
-from mrpose_cli.evaluation.table import KINDS, PARTS, condition_lines, number, share
+from mrpose_cli.evaluation.table import KINDS, PARTS, condition_lines, number, pck_line, share
 from mrpose_cli.media.encode import encode
 
 
@@ -56,6 +56,7 @@ def write_page(path: Path, report: Report, tiles: Sequence[NDArray[np.uint8]]) -
         *(_published(published) for published in report.published),
         *_conditions(report),
         *_curves(report.curves),
+        *(_pck(report) if report.pck else ()),
         *(_breakdown(report.breakdown) if report.breakdown else ()),
         *(_mistakes(report.mistakes) if report.mistakes else ()),
         *(_calibration(report.calibration) if report.calibration else ()),
@@ -151,6 +152,17 @@ def _breakdown(breakdown: Breakdown) -> Iterable[str]:
 
 def _slice(row: Slice) -> Bar:
     return Bar(row.name, [("c0", (row.ap or 0.0) / 100)], f"{number(row.ap)}  ({row.persons} persons)")
+
+
+def _pck(report: Report) -> Iterable[str]:
+    joints = report.pck[0].joints
+    rows = [[joint, *(number(row.joints[joint]) for row in report.pck)] for joint in joints]
+    table = _table(["", *(row.name for row in report.pck)], rows)
+    return (
+        "<h2>Joints near where they belong</h2>",
+        f"<p>{escape(pck_line(report))}</p>",
+        f"<details><summary>By joint</summary>{table}</details>",
+    )
 
 
 def _mistakes(mistakes: Mistakes) -> Iterable[str]:

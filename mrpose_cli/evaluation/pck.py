@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mrpose_cli.evaluation.report import PckFigures, PckRow
+from mrpose_cli.evaluation.persons import Found, Truth
+from mrpose_cli.evaluation.report import BoxPck, PckFigures, PckRow
 from mrpose_cli.skeletons import MPII16
 
 LSP_JOINTS = (
@@ -30,6 +31,41 @@ LSP_JOINTS = (
 _HEAD_SHARE = 0.6  # of the head box's diagonal; MPII's SC_BIAS
 _UNCOUNTED = ("pelvis", "thorax")
 _PARTS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+
+
+def box_pck(
+    truth: Truth, found: Found, assigned: NDArray[np.intp], thresholds: Sequence[float]
+) -> tuple[BoxPck, ...]:
+    """Compute PCK relative to the longer side of the annotated boxes.
+
+    All labelled joints of the annotated people count; those of people who were not found are wrong.
+
+    Args:
+        truth: The annotated people.
+        found: The predictions.
+        assigned: (D,) the annotated person each prediction is about, -1 for nobody.
+        thresholds: Shares of the side.
+    """
+    distance = np.full(truth.labelled.shape, np.inf)
+    mine = np.flatnonzero(assigned >= 0)
+    offset = found.keypoints[mine] - truth.keypoints[assigned[mine]]
+    sides = np.maximum((truth.boxes[:, 2:] - truth.boxes[:, :2]).max(1), 1.0)
+    distance[assigned[mine]] = np.linalg.norm(offset, axis=-1) / sides[assigned[mine], None]
+    counted = truth.labelled & ~truth.ignored[:, None]
+
+    def share(near: NDArray[np.bool_], among: NDArray[np.bool_]) -> float | None:
+        return 100 * float(near[among].mean()) if among.any() else None
+
+    rows = []
+    for threshold in thresholds:
+        near = distance <= threshold
+        joints = {
+            joint: share(near[:, index], counted[:, index])
+            for index, joint in enumerate(truth.skeleton.joints)
+        }
+        total = share(near, counted)
+        rows.append(BoxPck(name=f"PCK@{threshold:g}", threshold=threshold, total=total, joints=joints))
+    return tuple(rows)
 
 
 def head_units(heads: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -14,11 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mrpose_cli.oks import joint_similarity
-from mrpose_cli.skeletons import COCO17
+from mrpose_cli.skeletons import Skeleton
 
 MOST = 20  # people an image that count
 _AT_A_TIME = 10_000
-_JOINTS = len(COCO17.joints)
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
@@ -31,12 +30,13 @@ class Truth:
 
     Attributes:
         image: (G,) ids of their images, ascending.
-        keypoints: (G, 17, 2) in pixels.
-        labelled: (G, 17), whether a joint is labelled.
+        keypoints: (G, K, 2) in pixels.
+        labelled: (G, K), whether a joint is labelled.
         boxes: (G, 4), x1 y1 x2 y2.
         areas: (G,) in square pixels.
         crowd: (G,), whether it stands for a crowd.
         counts: (G,), whether the file says that the person has keypoints.
+        skeleton: Of the K joints.
     """
 
     image: Ints
@@ -46,6 +46,7 @@ class Truth:
     areas: Floats
     crowd: Flags
     counts: Flags
+    skeleton: Skeleton
 
     def __len__(self) -> int:
         return len(self.image)
@@ -56,10 +57,12 @@ class Truth:
         return self.crowd | ~self.counts
 
     @classmethod
-    def of(cls, rows: Sequence[Mapping[str, Any]]) -> Truth:
+    def of(cls, rows: Sequence[Mapping[str, Any]], skeleton: Skeleton) -> Truth:
         """Make it from the people of COCO annotations."""
         rows = sorted(rows, key=lambda row: int(row["image_id"]))
-        triples = np.array([row["keypoints"] for row in rows], np.float64).reshape(-1, _JOINTS, 3)
+        triples = np.array([row["keypoints"] for row in rows], np.float64).reshape(
+            -1, len(skeleton.joints), 3
+        )
         boxes = np.array([row["bbox"] for row in rows], np.float64).reshape(-1, 4)
         boxes[:, 2:] += boxes[:, :2]
         return cls(
@@ -70,6 +73,7 @@ class Truth:
             areas=np.array([row["area"] for row in rows], np.float64),
             crowd=np.array([row["iscrowd"] for row in rows], bool),
             counts=np.array([row["num_keypoints"] for row in rows], np.intp) > 0,
+            skeleton=skeleton,
         )
 
 
@@ -79,8 +83,8 @@ class Found:
 
     Attributes:
         image: (D,) ids of their images, ascending.
-        keypoints: (D, 17, 2) in pixels.
-        joint_scores: (D, 17).
+        keypoints: (D, K, 2) in pixels.
+        joint_scores: (D, K).
         scores: (D,).
         areas: (D,) in square pixels.
     """
@@ -101,9 +105,9 @@ class Found:
         return np.arange(len(self.image)) - np.repeat(start, count)
 
     @classmethod
-    def of(cls, rows: Sequence[Mapping[str, Any]]) -> Found:
+    def of(cls, rows: Sequence[Mapping[str, Any]], joints: int) -> Found:
         """Make it from the rows of COCO results that ``COCO.loadRes`` returned, which adds the areas."""
-        triples = np.array([row["keypoints"] for row in rows], np.float64).reshape(-1, _JOINTS, 3)
+        triples = np.array([row["keypoints"] for row in rows], np.float64).reshape(-1, joints, 3)
         return cls(
             image=np.array([row["image_id"] for row in rows], np.intp),
             keypoints=triples[..., :2],
@@ -137,8 +141,8 @@ class Pairs:
     Attributes:
         found: (P,) indices of predictions, ascending.
         truth: (P,) indices of annotated people, ascending for each prediction.
-        joints: (P, 17), how near a joint is to where it belongs, 0..1; 0 where that is not labelled.
-        labelled: (P, 17), whether the joint is labelled.
+        joints: (P, K), how near a joint is to where it belongs, 0..1; 0 where that is not labelled.
+        labelled: (P, K), whether the joint is labelled.
         around: (P,), what stands in for OKS at people without labels: how near the prediction is to
             twice their box.
     """
@@ -170,19 +174,19 @@ def pair_up(truth: Truth, found: Found) -> Pairs:
 
 
 def pair_similarity(found: Found, truth: Truth, index: Ints, person: Ints, places: Floats) -> Floats:
-    """Return how near each joint is to a place that belongs to the annotated person, (P, 17).
+    """Return how near each joint is to a place that belongs to the annotated person, (P, K).
 
     Args:
         found: The predictions.
         truth: The annotated people.
         index: (P,) of predictions.
         person: (P,) of annotated people.
-        places: (G, 17, 2) of the annotated people.
+        places: (G, K, 2) of the annotated people.
     """
-    near = np.empty((len(index), _JOINTS))
+    near = np.empty((len(index), len(truth.skeleton.joints)))
     for part in _parts(len(index)):
         who, whom = index[part], person[part]
-        near[part] = joint_similarity(found.keypoints[who], places[whom], truth.areas[whom])
+        near[part] = joint_similarity(found.keypoints[who], places[whom], truth.areas[whom], truth.skeleton)
     return near
 
 
@@ -198,6 +202,8 @@ def _around(truth: Truth, found: Found, index: Ints, person: Ints) -> Floats:
     for part in _parts(len(index)):
         who, whom = index[part], person[part]
         points = found.keypoints[who]
-        beyond = np.maximum(0, low[whom] - points) + np.maximum(0, points - high[whom])  # (n, 17, 2)
-        around[part] = joint_similarity(beyond, np.zeros_like(beyond), truth.areas[whom]).mean(1)
+        beyond = np.maximum(0, low[whom] - points) + np.maximum(0, points - high[whom])  # (n, K, 2)
+        around[part] = joint_similarity(
+            beyond, np.zeros_like(beyond), truth.areas[whom], truth.skeleton
+        ).mean(1)
     return around

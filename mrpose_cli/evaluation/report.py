@@ -61,6 +61,15 @@ class PckFigures(_Part):
     notes: tuple[str, ...] = Field(default=(), description="what to know about how they were computed")
 
 
+class BoxPck(_Part):
+    """The share of labelled joints that lie near where they belong, relative to the size of the box."""
+
+    name: str = Field(description="for instance PCK@0.1")
+    threshold: float = Field(description="share of the longer side of the annotated box")
+    total: Figure
+    joints: dict[str, Figure]
+
+
 class DatasetConditions(_Part):
     """The data that the evaluation ran on."""
 
@@ -71,6 +80,8 @@ class DatasetConditions(_Part):
     images: int = Field(description="evaluated")
     images_sha256: str | None = Field(default=None, description="of their ids, ascending, one a line")
     persons: int = Field(description="evaluated, with a labelled joint")
+    joints: str | None = Field(default=None, description="the skeleton's name")
+    sigmas: str | None = Field(default=None, description="where OKS's sigmas come from")
     images_in_file: int
     selection: str | None = Field(description="--limit or --ids as given")
     missing: tuple[str, ...] = Field(description="images that are not there, left out of the figures")
@@ -105,6 +116,7 @@ class BoxConditions(_Part):
     sha256: str | None = Field(description="of the boxes file or the detector's weights")
     persons: int = Field(description="how many boxes")
     rule: str | None = Field(default=None, description="how ground truth was cut at the pictures' edges")
+    classes: str | None = Field(default=None, description="what the detector was asked for")
     confidence: float | None = Field(default=None, description="boxes below were dropped")
     iou: float | None = Field(default=None, description="NMS threshold of detectors that need NMS")
     size: int | None = Field(default=None, description="longer side of the detector's input")
@@ -253,6 +265,7 @@ class Report(_Part):
     conditions: Conditions
     figures: Annotated[CocoFigures | PckFigures, Field(discriminator="kind")]
     published: tuple[Published, ...] = ()
+    pck: tuple[BoxPck, ...] = ()
     breakdown: Breakdown | None = None
     mistakes: Mistakes | None = None
     calibration: Calibration | None = None

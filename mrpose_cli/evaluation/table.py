@@ -33,6 +33,8 @@ def print_report(console: Console, report: Report) -> None:
         _print_pck(console, report.figures)
     for published in report.published:
         _print_published(console, published)
+    if report.pck:
+        console.print(f"  {pck_line(report)}", highlight=False)
     if report.breakdown:
         _print_breakdown(console, report)
     if report.mistakes:
@@ -77,6 +79,8 @@ def condition_lines(report: Report) -> list[tuple[str, str]]:
             f"sha256 {data.sha256[:12]}" + (f", {data.selection}" if data.selection else ""),
         )
     ]
+    if data.sigmas:
+        lines.append(("joints", f"{data.joints}, OKS sigmas: {data.sigmas}"))
     if data.missing:
         lines.append(("", f"{len(data.missing)} images are missing and left out"))
     if data.unreadable:
@@ -144,6 +148,12 @@ def _print_pck(console: Console, figures: PckFigures) -> None:
     console.print(table)
     for note in figures.notes:
         console.print(f"  {note}", highlight=False)
+
+
+def pck_line(report: Report) -> str:
+    """Describe the share of joints near where they belong, in words."""
+    rows = ", ".join(f"{row.name} {number(row.total)}" for row in report.pck)
+    return f"{rows} (share of labelled joints, relative to the longer side of the annotated box)"
 
 
 def _print_published(console: Console, published: Published) -> None:

@@ -10,8 +10,17 @@ import numpy as np
 
 from mrpose_cli.errors import UsageError
 from mrpose_cli.formats.ids import numeric_id
-from mrpose_cli.formats.reader import Box, Flag, Id, Number, Row, find_person, read_json, read_rows
-from mrpose_cli.formats.writer import PERSON
+from mrpose_cli.formats.reader import (
+    PERSON,
+    Box,
+    Flag,
+    Id,
+    Number,
+    Row,
+    categories_called,
+    read_json,
+    read_rows,
+)
 from mrpose_cli.poses import Detections
 
 _NAMED = 3  # names that a message lists
@@ -82,23 +91,28 @@ class BoxFile:
         return matched
 
 
-def read_boxes(path: Path) -> BoxFile:
-    """Read the person boxes of a COCO annotation file or a COCO results file.
+def read_boxes(path: Path, classes: Collection[str] = ("person",)) -> BoxFile:
+    """Read the boxes of a COCO annotation file or a COCO results file.
 
     Annotations (an object with ``images`` and ``annotations``) count with score 1 unless they have a
     ``score``; results (a list with ``image_id``, ``bbox``, ``score``) are used as they are. A ``box_score``,
-    which mrpose writes, goes before the ``score`` of the whole person. Other categories than person (id 1, or
-    what the file's own categories call person) are left out.
+    which mrpose writes, goes before the ``score`` of the whole person.
+
+    Args:
+        path: The file.
+        classes: Names of the categories that are wanted, or ``"all"``; see
+            :func:`~mrpose_cli.formats.reader.categories_called`. Results name none: without categories, 1 is
+            person, and everything else is any category.
 
     Raises:
         UsageError: the file is missing, is neither, or has an entry that is not what it should be.
     """
     content = read_json(path, "the boxes file")
     ids: dict[str, int] = {}
-    person = None
+    wanted: set[int] | None = {PERSON} if set(classes) == {"person"} else None
     if isinstance(content, dict) and isinstance(content.get("annotations"), list):
         name, rows = "annotations", content["annotations"]
-        person = find_person(path, content)
+        wanted = categories_called(path, content, classes)
         images = read_rows(path, "images", content.get("images", []), _Image, unique=("id", "file_name"))
         ids = {image.file_name: image.id for image in images if image.file_name is not None}
     elif isinstance(content, list):
@@ -108,7 +122,7 @@ def read_boxes(path: Path) -> BoxFile:
             f"the boxes file {path} is neither a COCO annotation file nor a list of COCO results"
         )
     grouped: dict[int, list[_Box]] = {}
-    for row in read_rows(path, name, rows, _Box, category=person.id if person else PERSON):
+    for row in read_rows(path, name, rows, _Box, categories=wanted):
         if not row.iscrowd:
             grouped.setdefault(row.image_id, []).append(row)
     return BoxFile(path.name, {image_id: _detections(found) for image_id, found in grouped.items()}, ids)

@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import os
 import reprlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from mrpose_cli.errors import UsageError
+from mrpose_cli.errors import UsageError, parameter
 
 LARGEST = 1e9
 """What coordinates and scores may come to: beyond any picture, and float32 still holds its square."""
+
+PERSON = 1  # COCO's category id
 
 _LONGEST_PART, _LONGEST = 255, 2_000  # bytes of a file name that file systems take, and of a path
 
@@ -92,7 +94,7 @@ def read_rows(
     rows: Any,
     model: type[R],
     *,
-    category: int | None = None,
+    categories: Collection[int] | None = None,
     unique: Sequence[str] = (),
 ) -> Iterator[R]:
     """Validate the objects of a list one by one, and free what they were made from.
@@ -102,7 +104,7 @@ def read_rows(
         name: What the list is called there.
         rows: The list; emptied on the way, as a large file's rows need not be in memory twice.
         model: What each row must be.
-        category: Pass over the rows of other categories, whatever they hold.
+        categories: Pass over the rows of other categories, whatever they hold.
         unique: Fields of which no two rows have the same value.
 
     Raises:
@@ -113,9 +115,9 @@ def read_rows(
     seen: dict[str, set[Any]] = {field: set() for field in unique}
     for index, row in enumerate(rows):
         rows[index] = None
-        if category is not None and isinstance(row, dict):
-            other = _whole(row.get("category_id", category))
-            if type(other) is int and other != category:
+        if categories is not None and isinstance(row, dict) and "category_id" in row:
+            other = _whole(row["category_id"])
+            if type(other) is int and other not in categories:
                 continue
         try:
             entry = model.model_validate(row)
@@ -129,17 +131,41 @@ def read_rows(
         yield entry
 
 
-def find_person(path: Path, content: dict[str, Any]) -> Category | None:
-    """Return the category called person; None if the file has none.
+def read_categories(path: Path, content: dict[str, Any]) -> list[Category]:
+    """Return the categories of a file.
 
     Raises:
-        UsageError: the categories are not what they should be.
+        UsageError: they are not what they should be.
     """
-    rows = read_rows(path, "categories", content.get("categories", []), Category, unique=("id",))
-    people = [category for category in rows if category.name == "person"]
-    if len(people) > 1:
-        raise UsageError(f"{path} has {len(people)} categories called person")
-    return people[0] if people else None
+    rows = content.get("categories", [])
+    kept = list(rows) if isinstance(rows, list) else rows  # the rows are read again for the skeleton
+    return list(read_rows(path, "categories", kept, Category, unique=("id",)))
+
+
+def categories_called(path: Path, content: dict[str, Any], names: Collection[str]) -> set[int] | None:
+    """Return the ids of the categories of these names; None for any.
+
+    A file without categories has people only. A single category is meant whatever it is called.
+
+    Raises:
+        UsageError: there are others, but none of these names.
+    """
+    categories = read_categories(path, content)
+    if "all" in names:
+        return None
+    wanted = {name.casefold() for name in names}
+    found = [category.id for category in categories if category.name.casefold() in wanted]
+    if len(found) > len(wanted):
+        raise UsageError(f"{path} has {len(found)} categories called {' or '.join(names)}")
+    if len(categories) < 2:
+        return {category.id for category in categories} or {PERSON}
+    if not found:
+        known = reprlib.repr([category.name for category in categories])
+        raise UsageError(
+            f"{path} has no category called {' or '.join(names)}; name those that are wanted with "
+            f"{parameter('det_class')}: {known}"
+        )
+    return set(found)
 
 
 def _first_problem(error: ValidationError) -> str:

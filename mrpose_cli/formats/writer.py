@@ -20,10 +20,10 @@ import numpy as np
 
 from mrpose_cli.atomic import replacing, writing
 from mrpose_cli.disk import Reserve, SteadyFile
+from mrpose_cli.formats.reader import PERSON
 from mrpose_cli.poses import Poses
 from mrpose_cli.skeletons import Skeleton, to_category
 
-PERSON = 1  # COCO's category id
 _COORDINATE_DIGITS = 3  # a thousandth of a pixel
 _SCORE_DIGITS = 5
 

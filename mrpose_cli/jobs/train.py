@@ -30,8 +30,9 @@ from mrpose_cli.ranks import Ranks, joined, local_rank
 from mrpose_cli.training import card
 from mrpose_cli.training.batches import Augmenter
 from mrpose_cli.training.config import TrainConfig
-from mrpose_cli.training.crops import CropSet
+from mrpose_cli.training.crops import Catalog, CropSet
 from mrpose_cli.training.data import Data, load_data, place
+from mrpose_cli.training.defaults import settle
 from mrpose_cli.training.geometry import central
 from mrpose_cli.training.log import LOG_FILE, Log, draw_curve, is_foreign
 from mrpose_cli.training.precision import autocast_type
@@ -39,7 +40,7 @@ from mrpose_cli.training.start import build, describe
 from mrpose_cli.training.state import STATE_FILE, State, load_state
 from mrpose_cli.training.teacher import Teacher
 from mrpose_cli.training.trainer import Hooks, Report, Trainer
-from mrpose_cli.training.validate import CocoScore, HeldOut, Validator
+from mrpose_cli.training.validate import PCK_SHARE, CocoScore, HeldOut, Validator
 from mrpose_cli.weights.manifest import Metric, PoseEntry
 from mrpose_cli.weights.store import WeightsStore
 
@@ -150,11 +151,17 @@ def _run(
     remark: Callable[[str], None],
 ) -> Outcome:
     config, state = _prepare(request, ranks)
-    entry = describe(config)
-    start = build(config if state is None else replace(config, init="random"), store)
+    catalog = Catalog(config, remark=remark)
+    skeleton = catalog.skeleton
+    start = build(config if state is None else replace(config, init="random"), skeleton, store)
     words = start.words if state is None else state.start
-    teacher = Teacher.load(config.teacher, config, device, store, remark) if config.teacher else None
-    data = load_data(config, ranks, progress)
+    if state is None:
+        config = settle(config, request.explicit, len(catalog.labels), skeleton, start)
+    entry = describe(config, skeleton)
+    teacher = (
+        Teacher.load(config.teacher, config, skeleton, device, store, remark) if config.teacher else None
+    )
+    data = load_data(config, catalog, ranks, progress)
     if state is not None and state.digest != data.digest:
         raise UsageError(f"{config.out} was trained on other crops or labels; a run resumes on its own")
     precision = str(autocast_type(config.precision, device)).removeprefix("torch.")
@@ -176,7 +183,7 @@ def _run(
         nonlocal facts
         facts = f"{report.rate:.1f} crops/s  loss {report.loss:.4f}"
         if report.ap is not None:
-            facts += f"  AP {report.ap:.1f}"
+            facts += f"  AP {report.ap:.1f}  PCK@{PCK_SHARE:g} {report.pck:.1f}"
         stepped(report.step, report.total)
 
     def keep(averaged: nn.Module) -> None:
@@ -219,7 +226,7 @@ def _run(
         outcome = replace(outcome, held_out=figures, coco=coco)
     run_facts = card.RunFacts(
         words, trainer.step, trainer.planned, trainer.samples, trainer.seconds,
-        trainer.best_step or trainer.step, card.device_name(device), precision, ranks.size,
+        trainer.best_step or trainer.step, trainer.settled, card.device_name(device), precision, ranks.size,
     )  # fmt: skip
     written = read_entry(best) or entry
     card.write_card(config.out, written, config, data.facts, run_facts, outcome.held_out, outcome.coco)
@@ -236,7 +243,8 @@ def _prepare(request: Request, ranks: Ranks) -> tuple[TrainConfig, State | None]
             raise UsageError(f"{out} was trained by {state.ranks} processes; it resumes with as many")
         config = TrainConfig.from_plain(state.config).resumed(request.config, request.explicit)
         return replace(config, out=out), state
-    config = request.config.check()
+    config = request.config
+    config.check()
     left = _left(out)
     ranks.wait()
     if left and not request.overwrite:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mrpose_cli.pipeline.crops import CropSpec
 from mrpose_cli.pipeline.decode import decode, flip_average
+from mrpose_cli.pipeline.device_crops import upload
 from mrpose_cli.pipeline.engines.base import Engine, Output
 from mrpose_cli.pipeline.precision import full_float32
 from mrpose_cli.pipeline.profile import Stage, StageClock
@@ -70,11 +71,11 @@ class PoseEstimator:
         self._mean = torch.tensor(entry.mean, device=engine.input.device).view(1, 3, 1, 1)
         self._std = torch.tensor(entry.std, device=engine.input.device).view(1, 3, 1, 1)
 
-    def __call__(self, crops: NDArray[np.uint8]) -> Estimate:
+    def __call__(self, crops: NDArray[np.uint8] | Tensor) -> Estimate:
         """Estimate a batch.
 
         Args:
-            crops: (N, H, W, 3) uint8, RGB, H x W as the checkpoint wants it.
+            crops: (N, H, W, 3) uint8, RGB, H x W as the checkpoint wants it; an array, or a tensor anywhere.
         """
         try:
             return self._estimate(crops)
@@ -88,10 +89,11 @@ class PoseEstimator:
 
     @torch.inference_mode()
     @full_float32()
-    def _estimate(self, crops: NDArray[np.uint8]) -> Estimate:
+    def _estimate(self, crops: NDArray[np.uint8] | Tensor) -> Estimate:
         with self._clock(Stage.NORMALIZE):
             wanted = self.engine.input
-            pixels = torch.from_numpy(crops).to(wanted.device, non_blocking=True)
+            there = isinstance(crops, Tensor) and crops.device.type == wanted.device.type
+            pixels = torch.as_tensor(crops) if there else upload(np.asarray(crops), wanted.device)
             images = pixels.permute(0, 3, 1, 2)  # (N, 3, H, W)
             if self.entry.color == "bgr":
                 images = images.flip(1)

@@ -54,6 +54,7 @@ def load_pipeline(
     model: str | None = None,
     detector: str | Detector = ModelOptions.detector,
     *,
+    classes: str = ModelOptions.classes,
     weights: Path | str | None = None,
     input_size: tuple[int, int] | None = None,
     joints: str | Path | None = None,
@@ -78,6 +79,7 @@ def load_pipeline(
             where that cannot be had, for the network that comes with mrpose.
         detector: A detector of ``mrpose weights list``, the path of an ultralytics ``.pt`` file,
             ``"whole-image"``, or a :class:`Detector` of your own.
+        classes: What the detector is asked for, such as ``"dog,horse"``, or ``"all"``.
         weights: A file of the user's own, in any layout that ``mrpose weights convert`` understands.
         input_size: Height and width of the crops that ``weights`` was trained on; None for what it says.
         joints: A skeleton by name, such as ``"halpe26"`` of ``"rtmpose-s"``, or for a file that does not say
@@ -109,6 +111,7 @@ def load_pipeline(
         joints=None if joints is None else str(joints),
         flip=flip,
         detector=detector if isinstance(detector, str) else detector.name,
+        classes=classes,
         confidence=confidence,
         iou=iou,
         imgsz=imgsz,
@@ -136,6 +139,7 @@ def open_pipeline(
     store: WeightsStore,
     clock: StageClock,
     remark: Callable[[str], None],
+    prompt: bool = False,
 ) -> Pipeline:
     """Load what ``options`` name, with ``detector`` if given; otherwise as :func:`load_pipeline`."""
     place = resolve_device(options.device)
@@ -153,9 +157,9 @@ def open_pipeline(
     entry, path = _resolved(wanted, options, store)
     if entry.name != wanted.name:
         remark(_instead(wanted, entry))
-    finder = detector or _load_detector(options, store, place, clock, remark)
+    finder = detector or _load_detector(options, store, place, clock, remark, prompt)
     estimator = PoseEstimator(
-        load_engine(entry, path, place, choose(entry, place, options), store, remark),
+        load_engine(entry, path, place, choose(entry, place, options), store, remark, prompt=prompt),
         entry,
         flip=entry.flip_test if options.flip is None else options.flip,
         keep_maps=keep_heatmaps,
@@ -317,10 +321,12 @@ def load_engine(
     choice: Choice,
     store: WeightsStore,
     remark: Callable[[str], None] = lambda note: None,
+    *,
+    prompt: bool = False,
 ) -> Engine:
     """Load a checkpoint's network as :func:`choose` says."""
     kind, dtype = ENGINES[choice[0]], DTYPES[choice[1]]
-    engine = kind.load(entry, path, device, dtype, store.folder_for(entry, path))
+    engine = kind.load(entry, path, device, dtype, store.folder_for(entry, path), prompt=prompt)
     if engine.note:
         remark(f"{entry.name} {engine.note}")
     return engine
@@ -348,13 +354,21 @@ def _load_detector(
     device: torch.device,
     clock: StageClock,
     remark: Callable[[str], None],
+    prompt: bool,
 ) -> Detector:
     name = options.detector
     if name == WHOLE_IMAGE:
         return WholeImage()
     entry, path = detector_file(name, store)
-    engine = load_engine(entry, path, device, choose(entry, device, options), store, remark)
+    entry = entry.model_copy(update={"classes": options.class_names})
+    engine = load_engine(entry, path, device, choose(entry, device, options), store, remark, prompt=prompt)
     size = options.imgsz or max(entry.input_size)
     return DETECTORS[entry.arch](
-        engine, name=name, confidence=options.confidence, iou=options.iou, size=size, clock=clock
+        engine,
+        name=name,
+        confidence=options.confidence,
+        iou=options.iou,
+        size=size,
+        clock=clock,
+        classes=entry.classes,
     )

@@ -68,6 +68,15 @@ class ModelOptions:
             BOXES,
         ),
     ] = "yolo26n"
+    classes: Annotated[
+        str,
+        Flag(
+            "What gets boxes: classes of the detector, such as dog,horse, or all.",
+            BOXES,
+            names=("--det-class",),
+            metavar="CLASS,...",
+        ),
+    ] = "person"
     confidence: Annotated[float, Flag("Drop boxes below this score.", BOXES, 0, 1, names=("--det-conf",))] = (
         0.25
     )
@@ -106,6 +115,11 @@ class ModelOptions:
             names=("--det-batch",),
         ),
     ] = None
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """``classes``, one by one."""
+        return tuple(word.strip() for word in self.classes.split(",") if word.strip())
 
     def fixed(self) -> dict[str, Any]:
         """Return the flags about boxes, weights and joints, which a resumed run keeps; files as paths."""

@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from mrpose_cli.background import in_background
 from mrpose_cli.errors import InputError
-from mrpose_cli.pipeline.crops import crop_affines, to_image, warp
+from mrpose_cli.pipeline.crops import crop_affines, to_image
 from mrpose_cli.pipeline.detectors.base import Detector
+from mrpose_cli.pipeline.device_crops import cut
 from mrpose_cli.pipeline.estimator import PoseEstimator
 from mrpose_cli.pipeline.profile import Stage, StageClock
 from mrpose_cli.poses import Detections, Frame, PersonHeatmaps, Poses
@@ -44,7 +47,7 @@ class _Open(Generic[F]):
     frame: F
     detections: Detections
     affines: NDArray[np.float64]
-    pixels: list[NDArray[np.uint8]]
+    pixels: list[Tensor]
     keypoints: NDArray[np.float32]
     scores: NDArray[np.float32]
     maps: list[NDArray[np.float32]] = field(default_factory=list)
@@ -178,7 +181,7 @@ class Pipeline:
         spec = self.estimator.crop_spec
         with self.clock(Stage.CROP):
             affines = crop_affines(detections.boxes, spec)
-            pixels = [warp(frame.image, affine, spec.size) for affine in affines]
+            pixels = cut(frame.image, affines, spec.size, self.estimator.engine.input.device)
         return _Open(
             frame,
             detections,
@@ -194,7 +197,10 @@ class Pipeline:
         """Estimate the next batch of crops and hand the results to their frames."""
         batch = [crops.popleft() for _ in range(min(self.batch_size, len(crops)))]
         start = time.perf_counter()
-        estimate = self.estimator(np.stack([c.owner.pixels[c.person] for c in batch]))
+        pixels = [crop.owner.pixels[crop.person] for crop in batch]
+        if len({crop.device for crop in pixels}) > 1:  # for some there was no memory
+            pixels = [crop.cpu() for crop in pixels]
+        estimate = self.estimator(torch.stack(pixels))
         share = (time.perf_counter() - start) / len(batch)
         with self.clock(Stage.COLLECT):
             points = to_image(estimate.keypoints, np.stack([c.owner.affines[c.person] for c in batch]))

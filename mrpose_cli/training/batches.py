@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mrpose_cli.skeletons import COCO17
 from mrpose_cli.training.appearance import hide, vary
 from mrpose_cli.training.config import TrainConfig
 from mrpose_cli.training.crops import CropSet
 from mrpose_cli.training.geometry import Views, random_views
 from mrpose_cli.training.labels import Labels
+from mrpose_cli.training.parts import upper_joints
 from mrpose_cli.training.targets import shown
 from mrpose_cli.weights.manifest import PoseEntry
 
@@ -27,8 +26,8 @@ class Batch:
 
     Attributes:
         images: (B, 3, H, W) float32, normalized.
-        points: (B, 17, 2), input pixels, left and right as they are seen.
-        weights: (B, 17).
+        points: (B, K, 2), input pixels, left and right as they are seen.
+        weights: (B, K).
         clean: (B, 3, H, W) float32, 0..255, the same views without other variations than those of geometry;
             None where they are not needed.
     """
@@ -87,15 +86,22 @@ class Augmenter:
 
     Args:
         config: How crops vary.
-        entry: The network's input conventions.
+        entry: The network's input conventions and joints.
         device: Where to compute.
+
+    Attributes:
+        entry: The same.
+        size: Height and width of the network's input.
     """
 
     def __init__(self, config: TrainConfig, entry: PoseEntry, device: torch.device) -> None:
         self._config = config
         self._device = device
         self._generator = torch.Generator(device)
-        self.size = entry.input_size
+        self.entry, self.size = entry, entry.input_size
+        upper = upper_joints(entry.skeleton)
+        self._upper = None if upper is None else torch.tensor(upper, device=device)
+        self._mirror_order = torch.tensor(entry.skeleton.mirror_order, device=device)
         self._mean = torch.tensor(entry.mean, device=device).view(1, 3, 1, 1)
         self._std = torch.tensor(entry.std, device=device).view(1, 3, 1, 1)
 
@@ -112,13 +118,15 @@ class Augmenter:
         pixels = self._pixels(crops, index)
         there = index.to(self._device, non_blocking=True)
         points, weights = crops.points[there], crops.weights[there]
-        views = random_views(points, weights, crops.size, self.size, self._config, self._generator)
+        views = random_views(
+            points, weights, self._upper, crops.size, self.size, self._config, self._generator
+        )
         images = views.cut(pixels, self.size)
         clean = images.clone() if self._config.teacher else None
         images = vary(images, self._config, self._generator, random.Random(seed))
         images = hide(self._normalize(images), self._config.cutout, self._generator)
         points = views.move(points, self.size)
-        points, weights = _mirrored(points, weights, views)
+        points, weights = _mirrored(points, weights, views, self._mirror_order)
         weights = shown(points, weights, self.size, self._config.sigma)
         return Batch(self._laid_out(images), points, weights, clean)
 
@@ -144,19 +152,13 @@ class Augmenter:
         return images.contiguous(memory_format=layout)
 
 
-def _mirrored(points: Tensor, weights: Tensor, views: Views) -> tuple[Tensor, Tensor]:
+def _mirrored(points: Tensor, weights: Tensor, views: Views, order: Tensor) -> tuple[Tensor, Tensor]:
     """Swap left and right joints in mirrored views: a mirrored person's left wrist is seen as a right one."""
-    order = _mirror_order(points.device)
     mirrored = views.mirrored[:, None]
     return (
         torch.where(mirrored[..., None], points[:, order], points),
         torch.where(mirrored, weights[:, order], weights),
     )
-
-
-@cache
-def _mirror_order(device: torch.device) -> Tensor:
-    return torch.tensor(COCO17.mirror_order, device=device)
 
 
 def step_seed(seed: int, rank: int, step: int) -> int:

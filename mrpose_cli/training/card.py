@@ -48,6 +48,7 @@ class RunFacts:
         samples: Crops seen.
         seconds: Time it took, validations included.
         best_step: The step whose averaged weights are kept.
+        settled: Whether the run ended early, since validations no longer became better.
         device: In words.
         precision: What autocast lowered to.
         ranks: Processes.
@@ -59,6 +60,7 @@ class RunFacts:
     samples: int
     seconds: float
     best_step: int
+    settled: bool
     device: str
     precision: str
     ranks: int
@@ -81,14 +83,19 @@ def write_card(
     height, width = entry.input_size
     parts = [
         f"# {entry.name}, {height}x{width}\n",
-        f"{entry.about} {__version__}; the 17 joints of COCO, for RGB crops of one person.\n",
-        _figures(config, held_out, coco),
+        f"{entry.about} {__version__}; {_joints(entry)}, for RGB crops.\n",
+        _figures(config, entry, held_out, coco),
         _data(config, data),
         _run(run),
         _recipe(config),
         "## Use\n\n    mrpose image photo.jpg --weights best.safetensors\n",
     ]
     write_atomically(folder / CARD_FILE, "\n".join(parts).encode(errors="backslashreplace"))
+
+
+def _joints(entry: PoseEntry) -> str:
+    skeleton = entry.skeleton
+    return f"the {len(skeleton.joints)} joints of {skeleton.name} ({', '.join(skeleton.joints)})"
 
 
 def device_name(device: torch.device) -> str:
@@ -105,23 +112,34 @@ def device_name(device: torch.device) -> str:
     return f"{device.type} ({cpu}, {threads} thread{'s' if threads > 1 else ''})"
 
 
-def _figures(config: TrainConfig, held_out: HeldOut | None, coco: CocoScore | None) -> str:
+def _figures(config: TrainConfig, entry: PoseEntry, held_out: HeldOut | None, coco: CocoScore | None) -> str:
     rows = []
     if coco is not None:
-        numbers = " | ".join(f"{value:.1f}" for value in (coco.ap, coco.ap50, coco.ap75, coco.ar))
+        numbers = " | ".join(f"{value:.1f}" for value in (coco.ap, coco.ap50, coco.ap75, coco.ar)) + " |"
         what = f"{coco.dataset}: {coco.images} photos, ground-truth boxes, area of the annotation"
         rows.append(f"| {what} | {coco.persons} | {numbers} |")
     if held_out is not None:
         what = "held-out crops of the training data, area from the crop's box"
-        if held_out.ap_human is not None:
-            rows.append(f"| {what}; human labels | {held_out.crops_human} | {held_out.ap_human:.1f} | | | |")
-        rows.append(f"| {what}; human and teacher labels | {held_out.crops} | {held_out.ap:.1f} | | | |")
+        kinds = (
+            ("human labels", held_out.crops_human, held_out.ap_human, held_out.pck_human),
+            ("human and teacher labels", held_out.crops, held_out.ap, held_out.pck),
+        )
+        rows += [
+            f"| {what}; {labels} | {crops} | {ap:.1f} | | | | {pck:.1f} |"
+            for labels, crops, ap, pck in kinds
+            if ap is not None
+        ]
     if not rows:
         return "## How good it is\n\nNothing was held out and nothing evaluated.\n"
     kind = "fp16" if config.half else "fp32"
+    test = "flip test" if entry.flip_test else "no flip test"
+    sigmas = entry.skeleton.sigmas_source or "as given"
     return (
-        f"## How good it is\n\nOf the {kind} file itself, computed in fp32, flip test, UDP decoding.\n\n"
-        "| on | people | AP | AP50 | AP75 | AR |\n|---|---|---|---|---|---|\n" + "\n".join(rows) + "\n"
+        f"## How good it is\n\nOf the {kind} file itself, computed in fp32, {test}, UDP decoding.\n\n"
+        "| on | people | AP | AP50 | AP75 | AR | PCK@0.1 |\n|---|---|---|---|---|---|---|\n"
+        + "\n".join(rows)
+        + "\n\nPCK@0.1: of all labeled joints, those within a tenth of the longer side of the person's box "
+        f"(of crop shards, the box as fitted to the crop). OKS sigmas: {sigmas}.\n"
     )
 
 
@@ -153,7 +171,8 @@ def _run(run: RunFacts) -> str:
     stopped = ""
     if run.total is None or run.step < run.total:
         planned = "" if run.total is None else f" of {run.total}"
-        stopped = f" The run was stopped after {run.step}{planned} steps."
+        why = ", as validations no longer became better" if run.settled else ""
+        stopped = f" The run was stopped after {run.step}{planned} steps{why}."
     devices = f"{run.ranks} x {run.device}" if run.ranks > 1 else run.device
     return (
         f"## Run\n\nFrom {run.start}. {run.samples} crops in {run.step} steps, {took} on {devices}, "

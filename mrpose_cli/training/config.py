@@ -26,6 +26,9 @@ _OUTPUT = "Output"
 _SPEED = "Device and speed"
 
 _OUT = Path("mrpose-train")
+_SMALL = " Less for small data."
+LENGTHS = frozenset({"epochs", "samples", "minutes"})
+"""Fields that say how long a run is, of which one is set."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,15 @@ class TrainConfig:
         Path | None,
         Flag(
             "Folder of the photos that the COCO files name. [default: where each file is]", _DATA, free=True
+        ),
+    ] = None
+    skeleton: Annotated[
+        str | None,
+        Flag(
+            "What the joints are, where the data do not say or to correct it: a name of `mrpose skeletons "
+            "list`, a TOML or a COCO JSON file.",
+            _DATA,
+            metavar="NAME|FILE",
         ),
     ] = None
     human_sets: Annotated[
@@ -68,15 +80,16 @@ class TrainConfig:
     ] = ""
 
     model: Annotated[str, Flag("A heatmap network of `mrpose models`.", _MODEL, names=("--model", "-m"))] = (
-        "mrfea2-r18"
+        "mrfea2-cspnext-s"  # that of the weights that come with mrpose
     )
     input_size: Annotated[str, Flag("Height x width of the crops, multiples of 32.", _MODEL)] = "256x192"
     init: Annotated[
         str,
         Flag(
-            "auto, imagenet, random, a row of `mrpose models`, or a file: of this network, or of its "
-            "backbone. auto is the backbone where the manifest has it (ImageNet's ResNet-18, RTMPose's "
-            "CSPNeXt), random elsewhere.",
+            "auto, imagenet, random, a row of `mrpose models`, or a file: of this network, for any joints, "
+            "or of its backbone. auto is the weights that come with mrpose where --model is their network, "
+            "else the backbone where the manifest has it (ImageNet's ResNet-18, RTMPose's CSPNeXt), random "
+            "elsewhere.",
             _MODEL,
         ),
     ] = "auto"
@@ -134,9 +147,9 @@ class TrainConfig:
     ] = 0.999
     seed: Annotated[int, Flag("Of the split, the order, fresh weights and augmentation.", _OPTIMIZE, 0)] = 0
 
-    epochs: Annotated[float | None, Flag("Passes over the crops. [default: 30]", _LENGTH, 0, free=True)] = (
-        None
-    )
+    epochs: Annotated[
+        float | None, Flag("Passes over the crops. [default: 30; 60 of small data]", _LENGTH, 0, free=True)
+    ] = None
     samples: Annotated[int | None, Flag("Crops in all.", _LENGTH, 1, free=True)] = None
     minutes: Annotated[
         float | None, Flag("Wall time; the learning rate follows the clock.", _LENGTH, 0, free=True)
@@ -150,6 +163,15 @@ class TrainConfig:
         BestBy,
         Flag("Held-out crops that decide which checkpoint is best: with human labels, or all.", _VALIDATE),
     ] = "human"
+    patience: Annotated[
+        int | None,
+        Flag(
+            "End after so many validations without a better one. [default: 8 for small data, else never]",
+            _VALIDATE,
+            1,
+            free=True,
+        ),
+    ] = None
     val_ann: Annotated[
         Path | None,
         Flag(
@@ -193,15 +215,17 @@ class TrainConfig:
 
         return parse_size(self.input_size)
 
-    def check(self) -> TrainConfig:
-        """Return the same configuration with its length decided.
+    def check(self) -> None:
+        """See that it makes sense, before any file is read.
 
         Raises:
-            UsageError: fields conflict.
+            UsageError: fields conflict, or there is no such network.
         """
+        from mrpose_cli.models.registry import model_info
+
         if not self.data:
             raise UsageError("what to train on? Pass crop shards or COCO keypoint files")
-        lengths = [name for name in ("epochs", "samples", "minutes") if getattr(self, name) is not None]
+        lengths = sorted(name for name in LENGTHS if getattr(self, name) is not None)
         if len(lengths) > 1:
             raise UsageError(
                 f"{parameter(lengths[0])} and {parameter(lengths[1])} both say how long; pass one of them"
@@ -209,7 +233,7 @@ class TrainConfig:
         if (self.val_ann is None) != (self.val_images is None):
             raise UsageError(f"{parameter('val_ann')} and {parameter('val_images')} go together")
         _ = self.size
-        return self if lengths else replace(self, epochs=30.0)
+        model_info(self.model)
 
     def to_plain(self) -> dict[str, Any]:
         """Convert to JSON's types, for checkpoints."""
@@ -248,7 +272,6 @@ class TrainConfig:
                 name = parameter(one.name)
                 raise UsageError(f"{name} cannot be changed when a run is resumed; leave it out")
             changes[one.name] = new
-        lengths = {"epochs", "samples", "minutes"}
-        if lengths & changes.keys():
-            changes = {**dict.fromkeys(lengths), **changes}
+        if LENGTHS & changes.keys():
+            changes = {**dict.fromkeys(LENGTHS), **changes}
         return replace(self, **changes)

@@ -14,9 +14,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mrpose_cli.errors import UsageError, parameter
+from mrpose_cli.skeletons import COCO17, Skeleton, find_skeleton
+from mrpose_cli.skeletons.document import Remark, silent
+from mrpose_cli.training.coco import read_coco
 from mrpose_cli.training.config import TrainConfig
 from mrpose_cli.training.labels import MARGIN, Labels, Source
-from mrpose_cli.training.photos import CocoPhotos
+from mrpose_cli.training.photos import PhotoCrops
 from mrpose_cli.training.shards import Shard
 
 Told = Callable[[int], None]
@@ -28,8 +31,8 @@ class CropSet:
 
     Attributes:
         pixels: (N, H, W, 3) uint8, RGB.
-        points: (N, 17, 2) float32, crop pixels.
-        weights: (N, 17) float32.
+        points: (N, K, 2) float32, crop pixels.
+        weights: (N, K) float32.
         labels: The same labels as arrays, with all that is known of the crops.
     """
 
@@ -71,8 +74,10 @@ class Catalog:
         config: Their files, and whose labels count.
         size: Height and width of crops cut out of photos; None for that of the shards if there are any, else
             for one at which a window has the network's size.
+        remark: Called with what had to be assumed of files.
 
     Attributes:
+        skeleton: Of all joints.
         labels: Of all crops.
         size: Their height and width.
         unlabelled: How many were left out.
@@ -81,14 +86,23 @@ class Catalog:
         UsageError: a file cannot be used, or nothing is left.
     """
 
-    def __init__(self, config: TrainConfig, size: tuple[int, int] | None = None) -> None:
-        self._sources = _open(config, size)
-        self.size = self._sources[0].size
-        for path, source in zip(_files(config.data), self._sources, strict=True):
+    def __init__(
+        self, config: TrainConfig, size: tuple[int, int] | None = None, remark: Remark = silent
+    ) -> None:
+        files = find_files(config.data)
+        self._sources = _open(files, config, size, remark)
+        self.size, self.skeleton = self._sources[0].size, self._sources[0].skeleton
+        for path, source in zip(files, self._sources, strict=True):
             if source.size != self.size:
                 raise UsageError(f"the crops of {path} are not of the size of the others")
+            if not _alike(source.skeleton, self.skeleton):
+                two = f"{source.skeleton.name}, {self.skeleton.name}"
+                raise UsageError(
+                    f"{path} has other joints than {files[0]} ({two}); train on one skeleton, or say with "
+                    f"{parameter('skeleton')} what both have"
+                )
         everybody = [person for source in self._sources for person in source.people]
-        everything = Labels.of(everybody, config)
+        everything = Labels.of(everybody, config, len(self.skeleton.joints))
         usable = np.flatnonzero(everything.weights.any(1))
         self.unlabelled = len(everything) - len(usable)
         if config.limit is not None:
@@ -143,7 +157,12 @@ def count_sets(labels: Labels) -> dict[str, tuple[int, int]]:
     return {name: (count, by_people[name]) for name, count in total.most_common()}
 
 
-def _files(data: Sequence[Path]) -> list[Path]:
+def find_files(data: Sequence[Path]) -> list[Path]:
+    """Return the files that hold the data: of folders, the crop shards in them.
+
+    Raises:
+        UsageError: a folder has none.
+    """
     files: list[Path] = []
     for path in data:
         found = sorted(path.glob("*.zip")) if path.is_dir() else [path]
@@ -153,14 +172,20 @@ def _files(data: Sequence[Path]) -> list[Path]:
     return files
 
 
-def _open(config: TrainConfig, size: tuple[int, int] | None) -> list[Source]:
-    files = _files(config.data)
-    sources: dict[Path, Source] = {path: Shard(path) for path in files if path.suffix != ".json"}
+def _alike(first: Skeleton, second: Skeleton) -> bool:
+    return (first.joints, first.flip_pairs) == (second.joints, second.flip_pairs)
+
+
+def _open(
+    files: Sequence[Path], config: TrainConfig, size: tuple[int, int] | None, remark: Remark
+) -> list[Source]:
+    given = find_skeleton(config.skeleton, remark) if config.skeleton else None
+    shards = {path: Shard(path, given or COCO17) for path in files if path.suffix != ".json"}
     if size is None:
         height, width = config.size
         window = (round(height * MARGIN), round(width * MARGIN))
-        size = next(iter(sources.values())).size if sources else window
-    for path in files:
-        if path.suffix == ".json":
-            sources[path] = CocoPhotos(path, config.images, size)
-    return [sources[path] for path in files]
+        size = next(iter(shards.values())).size if shards else window
+    return [
+        shards[path] if path in shards else PhotoCrops(read_coco(path, config.images, given, remark), size)
+        for path in files
+    ]

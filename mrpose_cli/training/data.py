@@ -41,18 +41,18 @@ class Data:
     digest: str
 
 
-def load_data(config: TrainConfig, ranks: Ranks, progress: Progress = silent) -> Data:
-    """Find, split, decode and filter the crops, into main memory.
+def load_data(config: TrainConfig, catalog: Catalog, ranks: Ranks, progress: Progress = silent) -> Data:
+    """Split, decode and filter the crops, into main memory.
 
     Args:
-        config: Which crops.
+        config: Which of them.
+        catalog: The crops of the configuration.
         ranks: The processes that share them.
         progress: Called with the number of decoded crops.
 
     Raises:
         UsageError: files cannot be used, or nothing is left to train on.
     """
-    catalog = Catalog(config)
     labels = catalog.labels
     evaluated = _Evaluated(config, config.val_ann, catalog.size) if config.val_ann is not None else None
     known = evaluated.ids_among(labels) if evaluated is not None else np.zeros(len(labels), bool)

@@ -17,9 +17,7 @@ from torch import Tensor
 from mrpose_cli.training.config import TrainConfig
 from mrpose_cli.training.labels import MARGIN
 
-_UPPER = 11  # COCO's first joints: head, shoulders, arms
-_LEAST_JOINTS = 9  # a body to be cut in half has them labelled,
-_LEAST_HALF = 3  # and its half these
+_LEAST_HALF = 3  # joints that half a body has, at least
 _UPPER_SHARE = 0.6
 _HALF_PADDING = 1.5
 _SMALLEST = 0.25  # of the window, to which a half body may be enlarged
@@ -100,6 +98,7 @@ def central(count: int, crop: tuple[int, int], size: tuple[int, int], device: to
 def random_views(
     points: Tensor,
     weights: Tensor,
+    upper: Tensor | None,
     crop: tuple[int, int],
     size: tuple[int, int],
     config: TrainConfig,
@@ -108,8 +107,10 @@ def random_views(
     """Draw random windows for training.
 
     Args:
-        points: (B, 17, 2), crop pixels.
-        weights: (B, 17); joints of weight 0 do not exist.
+        points: (B, K, 2), crop pixels.
+        weights: (B, K); joints of weight 0 do not exist.
+        upper: (K,) whether a joint is of the upper body; None if that is not known, and bodies are cut at
+            the mean height of their joints.
         crop: Height and width of the crops.
         size: Height and width of the network's input.
         config: How far windows may wander.
@@ -120,7 +121,7 @@ def random_views(
     # In columns: half body (2), scale, turned, angle, shift (2), mirrored.
     chance = torch.rand(count, 8, generator=generator, device=points.device)
     signed = 2 * chance - 1
-    low, high, halved = _half_bodies(points, weights > 0, chance[:, :2], config.half_body)
+    low, high, halved = _half_bodies(points, weights > 0, upper, chance[:, :2], config.half_body)
     half = _fitted((high - low) * _HALF_PADDING, crop, size)
     extent = torch.where(halved, torch.maximum(half, _SMALLEST * window.extent), window.extent)
     center = torch.where(halved, (low + high) / 2, window.center)
@@ -132,15 +133,21 @@ def random_views(
 
 
 def _half_bodies(
-    points: Tensor, known: Tensor, chance: Tensor, share: float
+    points: Tensor, known: Tensor, upper: Tensor | None, chance: Tensor, share: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the corners (B, 2) of half of each body's joints, and whether to cut the body in half (B, 1)."""
-    upper = torch.arange(points.shape[1], device=points.device) < _UPPER
+    """Return the corners (B, 2) of half of each body's joints, and whether to cut the body in half (B, 1).
+
+    Bodies of which most joints are labelled are cut.
+    """
+    if upper is None:
+        mean = torch.where(known, points[..., 1], 0).sum(1) / known.sum(1).clamp(min=1)
+        upper = points[..., 1] < mean[:, None]
+    most = points.shape[1] // 2 + 1
     uppers, lowers = known & upper, known & ~upper
     enough_upper, enough_lower = uppers.sum(1) >= _LEAST_HALF, lowers.sum(1) >= _LEAST_HALF
     take_upper = enough_upper & ((chance[:, 1] < _UPPER_SHARE) | ~enough_lower)
     chosen = torch.where(take_upper[:, None], uppers, lowers)[..., None]
-    halved = (chance[:, 0] < share) & (known.sum(1) >= _LEAST_JOINTS) & (enough_upper | enough_lower)
+    halved = (chance[:, 0] < share) & (known.sum(1) >= most) & (enough_upper | enough_lower)
     low = torch.where(chosen, points, torch.inf).amin(1)
     high = torch.where(chosen, points, -torch.inf).amax(1)
     return low, high, halved[:, None]

@@ -11,9 +11,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from mrpose_cli.skeletons import Skeleton
 from mrpose_cli.training.config import TrainConfig
-
-JOINTS = 17
 
 MARGIN = 1.25
 """Crops show this much more than the network's window, on both axes, for turning and moving it."""
@@ -36,9 +35,11 @@ class Person:
         name: Tells the crop from others of its source.
         set: The collection it belongs to.
         photo: Which photo of the set it was cut from.
-        human: (17, 3) x, y and v (0 not labelled, 1 hidden, 2 visible); None if no one labelled it.
-        teacher: (17, 3) x, y and a network's confidence; None without.
+        human: (K, 3) x, y and v (0 not labelled, 1 hidden, 2 visible); None if no one labelled it.
+        teacher: (K, 3) x, y and a network's confidence; None without.
         area: What OKS relates distances to, in square pixels.
+        side: What PCK relates distances to: the longer side of the person's box.
+        held: Whether the file holds it out for validation; None if it does not say.
     """
 
     name: str
@@ -47,6 +48,8 @@ class Person:
     human: NDArray[np.float32] | None
     teacher: NDArray[np.float32] | None
     area: float
+    side: float
+    held: bool | None = None
 
 
 class Source(Protocol):
@@ -54,10 +57,12 @@ class Source(Protocol):
 
     Attributes:
         people: The labels of its crops, in a fixed order.
+        skeleton: Of their joints.
         size: Height and width of the crops.
     """
 
     people: Sequence[Person]
+    skeleton: Skeleton
     size: tuple[int, int]
 
     def jobs(self, wanted: Collection[int]) -> Iterator[Job]:
@@ -70,10 +75,12 @@ class Labels:
     """The training targets of crops.
 
     Attributes:
-        points: (N, 17, 2) float32, crop pixels.
-        weights: (N, 17) float32; 1 for people's labels, a confidence for a network's, 0 for unknown.
-        by_people: (N, 17), the labels that people gave.
+        points: (N, K, 2) float32, crop pixels.
+        weights: (N, K) float32; 1 for people's labels, a confidence for a network's, 0 for unknown.
+        by_people: (N, K), the labels that people gave.
         areas: (N,) float32, square crop pixels.
+        sides: (N,) float32, the longer sides of the boxes in crop pixels.
+        held: (N,) int8, whether the files hold a crop out: 1 or 0; -1 where they do not say.
         sets: Whose collection each is from.
         photos: The photo of each; crops of one photo share it.
         names: Of the crops.
@@ -83,6 +90,8 @@ class Labels:
     weights: NDArray[np.float32]
     by_people: NDArray[np.bool_]
     areas: NDArray[np.float32]
+    sides: NDArray[np.float32]
+    held: NDArray[np.int8]
     sets: tuple[str, ...]
     photos: tuple[str, ...]
     names: tuple[str, ...]
@@ -91,11 +100,11 @@ class Labels:
         return len(self.points)
 
     @classmethod
-    def of(cls, people: Sequence[Person], config: TrainConfig) -> Labels:
+    def of(cls, people: Sequence[Person], config: TrainConfig, joints: int) -> Labels:
         """Merge labels of people and networks: people's first, if their set is trusted; v = 0 is unknown."""
-        points = np.zeros((len(people), JOINTS, 2), np.float32)
-        weights = np.zeros((len(people), JOINTS), np.float32)
-        by_people = np.zeros((len(people), JOINTS), bool)
+        points = np.zeros((len(people), joints, 2), np.float32)
+        weights = np.zeros((len(people), joints), np.float32)
+        by_people = np.zeros((len(people), joints), bool)
         patterns = [pattern.strip() for pattern in config.human_sets.split(",")]
         for index, person in enumerate(people):
             if person.teacher is not None:
@@ -114,6 +123,8 @@ class Labels:
             weights,
             by_people,
             np.array([person.area for person in people], np.float32),
+            np.array([person.side for person in people], np.float32),
+            np.array([-1 if person.held is None else person.held for person in people], np.int8),
             tuple(person.set for person in people),
             tuple(f"{person.set}/{person.photo}" for person in people),
             tuple(person.name for person in people),
@@ -131,6 +142,8 @@ class Labels:
             self.weights[index],
             self.by_people[index],
             self.areas[index],
+            self.sides[index],
+            self.held[index],
             tuple(self.sets[i] for i in index),
             tuple(self.photos[i] for i in index),
             tuple(self.names[i] for i in index),
@@ -139,13 +152,15 @@ class Labels:
     def split(self, share: float, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Return the indices to train on and the indices to hold out; no photo is on both sides.
 
-        A photo's side follows from its name and the seed, so that it stays there when crops are added.
+        A photo's side follows from its name and the seed, so that it stays there when crops are added. Where
+        files hold photos out, those are taken, and no others of these files.
 
         Args:
             share: Of the photos to hold out.
             seed: Which ones.
         """
-        held = np.array([_chance(f"{seed} {photo}") < share for photo in self.photos], bool)
+        drawn = np.array([_chance(f"{seed} {photo}") < share for photo in self.photos], bool)
+        held = np.where(self.held < 0, drawn, self.held > 0) & (share > 0)
         return np.flatnonzero(~held), np.flatnonzero(held)
 
     def digest(self) -> str:

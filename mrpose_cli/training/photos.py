@@ -1,107 +1,170 @@
-"""Training crops cut out of the photos of a COCO keypoint file."""
+"""Training crops cut out of photos in which people, or whatever has joints, are labelled."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mrpose_cli.errors import InputError, UsageError, parameter
-from mrpose_cli.evaluation.annotations import Annotations, read_annotations
 from mrpose_cli.media.images import read_image
 from mrpose_cli.pipeline.crops import CropSpec, crop_affines, warp
-from mrpose_cli.training.labels import JOINTS, MARGIN, PADDING, Job, Person, Pixels
+from mrpose_cli.skeletons import Skeleton
+from mrpose_cli.training.labels import MARGIN, PADDING, Job, Person, Pixels
 
 _NAMED = 3  # missing photos that a message names
 
 
-class CocoPhotos:
-    """The people of a COCO file; a :class:`~mrpose_cli.training.labels.Source`.
+@dataclass(frozen=True, slots=True, eq=False)
+class Labelled:
+    """Somebody in a photo, in the pixels of the photo.
 
-    Crowds and people without keypoints are left out.
+    Attributes:
+        name: Tells the person from others of the file.
+        file: The photo.
+        size: Its height and width by the labels' file; None if that does not say.
+        photo: What the photo is called among all photos of its set.
+        box: (4,) x1 y1 x2 y2.
+        joints: (K, 3) x, y and v, as in COCO.
+        area: What OKS relates distances to, in square pixels.
+        held: Whether the file holds the photo out for validation; None if it does not say.
+    """
+
+    name: str
+    file: Path
+    size: tuple[int, int] | None
+    photo: str
+    box: NDArray[np.float64]
+    joints: NDArray[np.float64]
+    area: float
+    held: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelledPhotos:
+    """What a file of labels holds.
+
+    Attributes:
+        origin: The file's name.
+        set: Of the crops.
+        skeleton: Of the joints.
+        people: All with at least one joint.
+        upright: Whether joints are in the pixels of the upright photo, not in those that are stored; None if
+            the sizes tell.
+    """
+
+    origin: str
+    set: str
+    skeleton: Skeleton
+    people: Sequence[Labelled]
+    upright: bool | None = None
+
+
+class PhotoCrops:
+    """The people of labelled photos; a :class:`~mrpose_cli.training.labels.Source`.
 
     Args:
-        path: ``person_keypoints_*.json``.
-        images: The folder of its photos; None for the file's own.
+        photos: The photos with their labels.
         size: Height and width of the crops to be cut.
         margin: Size of their area as a multiple of a network's window.
 
     Raises:
-        UsageError: it is no such file, or photos are missing.
+        UsageError: photos are missing, or nobody is in them.
     """
 
-    def __init__(
-        self, path: Path, images: Path | None, size: tuple[int, int], *, margin: float = MARGIN
-    ) -> None:
-        annotations = read_annotations(path)
-        folder = images or path.parent
-        files = {image.id: folder / image.file_name for image in annotations.images}
-        rows, boxes = _people(annotations)
-        missing = sorted({files[row["image_id"]] for row in rows if not files[row["image_id"]].is_file()})
+    def __init__(self, photos: LabelledPhotos, size: tuple[int, int], *, margin: float = MARGIN) -> None:
+        missing = sorted({one.file for one in photos.people if not one.file.is_file()})
         if missing:
             named = ", ".join(str(file) for file in missing[:_NAMED])
             raise UsageError(
-                f"{len(missing)} photos of {path.name} are missing ({named}); pass their folder with "
+                f"{len(missing)} photos of {photos.origin} are missing ({named}); pass their folder with "
                 f"{parameter('images')}"
             )
-        if not rows:
-            raise UsageError(f"{path} has nobody with keypoints")
-        self.size = size
+        if not photos.people:
+            raise UsageError(f"{photos.origin} has nobody with keypoints")
+        self.size, self.skeleton, self._labels = size, photos.skeleton, photos
         padding = PADDING * margin
+        boxes = np.stack([one.box for one in photos.people])
         # In UDP's convention, which is that of the networks trained here.
         self._affines = crop_affines(boxes, CropSpec(size, (padding, padding), aligned=True))  # (P, 2, 3)
-        self._photos: dict[Path, list[int]] = {}
-        for index, row in enumerate(rows):
-            self._photos.setdefault(files[row["image_id"]], []).append(index)
+        self._files: dict[Path, list[int]] = {}
+        for index, one in enumerate(photos.people):
+            self._files.setdefault(one.file, []).append(index)
         self.people: Sequence[Person] = [
-            _person(path, row, affine) for row, affine in zip(rows, self._affines, strict=True)
+            _person(photos, one, affine) for one, affine in zip(photos.people, self._affines, strict=True)
         ]
 
     def jobs(self, wanted: Collection[int]) -> Iterator[Job]:
         """Yield one job per photo."""
         chosen = set(wanted)
-        for photo, indices in self._photos.items():
+        for file, indices in self._files.items():
             some = [index for index in indices if index in chosen]
             if some:
-                yield partial(self._cut, photo, some)
+                yield partial(self._cut, file, some)
 
-    def _cut(self, photo: Path, indices: Sequence[int]) -> Sequence[tuple[int, Pixels]]:
+    def _cut(self, file: Path, indices: Sequence[int]) -> Sequence[tuple[int, Pixels]]:
         try:
-            # COCO's labels are in the pixels as they are stored.
-            image = read_image(photo, upright=False).image
+            image = self._read(file, self._labels.people[indices[0]].size)
         except InputError as error:
-            raise UsageError(f"{photo}: {error}") from None
+            raise UsageError(f"{file}: {error}") from None
         return [(index, warp(image, self._affines[index], self.size)) for index in indices]
 
+    def _read(self, file: Path, size: tuple[int, int] | None) -> Pixels:
+        """Read a photo in the pixels that its labels are in: COCO's are as stored, other tools turn first."""
+        if self._labels.upright is not None:
+            return read_image(file, upright=self._labels.upright).image
+        stored = read_image(file, upright=False).image
+        if size is None or stored.shape[:2] == size:
+            return stored
+        turned = read_image(file).image
+        if turned.shape[:2] == size:
+            return turned
+        high, wide = stored.shape[:2]
+        raise InputError(
+            f"it is {wide}x{high} and {self._labels.origin} says {size[1]}x{size[0]}, so its labels are for "
+            "another size of it"
+        )
 
-def _people(annotations: Annotations) -> tuple[list[Mapping[str, Any]], NDArray[np.float64]]:
-    """Return the annotations of single people with keypoints, and their boxes (P, 4), x1 y1 x2 y2."""
-    sizes = {image.id: (image.width, image.height) for image in annotations.images}
-    rows, boxes = [], []
-    for row in annotations.persons:
-        x, y, w, h = row["bbox"]
-        width, height = sizes[row["image_id"]]
-        box = [max(x, 0.0), max(y, 0.0), min(x + w, width), min(y + h, height)]  # within the photo
-        labelled = max(row["keypoints"][2::3]) > 0
-        if labelled and not row["iscrowd"] and row["area"] > 0 and box[2] > box[0] and box[3] > box[1]:
-            rows.append(row)
-            boxes.append(box)
-    return rows, np.array(boxes, np.float64).reshape(-1, 4)
 
-
-def _person(path: Path, row: Mapping[str, Any], affine: NDArray[np.float64]) -> Person:
-    human = np.array(row["keypoints"], np.float32).reshape(JOINTS, 3)
+def _person(photos: LabelledPhotos, one: Labelled, affine: NDArray[np.float64]) -> Person:
+    human = one.joints.astype(np.float32)
     scale = affine[[0, 1], [0, 1]]
-    human[:, :2] = human[:, :2] * scale + affine[:, 2]
+    human[:, :2] = one.joints[:, :2] * scale + affine[:, 2]
     return Person(
-        name=f"{path.name}/{row['id']}",
-        set="coco",
-        photo=str(row["image_id"]),
+        name=f"{photos.origin}/{one.name}",
+        set=photos.set,
+        photo=one.photo,
         human=human,
         teacher=None,
-        area=float(row["area"]) * float(scale.prod()),
+        area=one.area * float(scale.prod()),
+        side=float(((one.box[2:] - one.box[:2]) * scale).max()),
+        held=one.held,
     )
+
+
+def settle_skeleton(stated: Skeleton | None, given: Skeleton | None, origin: str) -> Skeleton:
+    """Decide between the joints that a file states and those that the user does.
+
+    Raises:
+        UsageError: the two have the same joints in another order, or not as many.
+    """
+    if stated is None or given is None:
+        if stated is None and given is None:
+            raise UsageError(
+                f"{origin} does not name its joints; say which they are with {parameter('skeleton')}"
+            )
+        return stated or given  # type: ignore[return-value]
+    if len(stated.joints) != len(given.joints):
+        raise UsageError(
+            f"{origin} has {len(stated.joints)} joints, {given.name} of {parameter('skeleton')} has "
+            f"{len(given.joints)}"
+        )
+    if stated.joints != given.joints and sorted(stated.joints) == sorted(given.joints):
+        raise UsageError(
+            f"{origin} and {given.name} of {parameter('skeleton')} have the joints in another order"
+        )
+    return given

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from pydantic import BaseModel, Field, ValidationError
 
-from mrpose_cli.errors import UsageError
-from mrpose_cli.training.labels import AREA_SHARE, JOINTS, MARGIN, PADDING, Job, Person, Pixels
+from mrpose_cli.errors import UsageError, parameter
+from mrpose_cli.skeletons import Skeleton
+from mrpose_cli.training.labels import AREA_SHARE, MARGIN, PADDING, Job, Person, Pixels
 
 _INDEX = "labels.jsonl"
 _Triples = list[tuple[float, float, float]]
@@ -26,8 +27,8 @@ class _Row(BaseModel):
     file: str
     set: str = "shards"
     source_id: str | int
-    human: _Triples | None = Field(default=None, min_length=JOINTS, max_length=JOINTS)
-    teacher: _Triples | None = Field(default=None, min_length=JOINTS, max_length=JOINTS)
+    human: _Triples | None = None
+    teacher: _Triples | None = None
     area: float | None = Field(default=None, gt=0)
 
 
@@ -37,13 +38,14 @@ class Shard:
     Args:
         path: The file. Its crops are of one size, with the person's box widened by ``PADDING * MARGIN`` and
             fitted to the crop's aspect ratio.
+        skeleton: Of its joints; the file does not name them.
 
     Raises:
         UsageError: it is no such file.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, skeleton: Skeleton) -> None:
+        self._path, self.skeleton = path, skeleton
         try:
             self._zip = zipfile.ZipFile(path)
             lines = self._zip.read(_INDEX).decode().splitlines()
@@ -63,10 +65,19 @@ class Shard:
             ) from None
         if not self._rows:
             raise UsageError(f"{path} has no crops")
+        joints = len(skeleton.joints)
+        for row in self._rows:
+            for said in (row.human, row.teacher):
+                if said is not None and len(said) != joints:
+                    raise UsageError(
+                        f"{path}: {row.file} has {len(said)} joints, {skeleton.name} has {joints}; say what "
+                        f"they are with {parameter('skeleton')}"
+                    )
         # Decoding threads share one handle, which zipfile locks.
         height, width = self._decode(0).shape[:2]
         self.size = (height, width)
-        box = (height * width) / (PADDING * MARGIN) ** 2
+        padding = PADDING * MARGIN
+        box, side = height * width / padding**2, max(height, width) / padding
         self.people: Sequence[Person] = [
             Person(
                 name=f"{path.name}/{row.file}",
@@ -75,6 +86,7 @@ class Shard:
                 human=_array(row.human),
                 teacher=_array(row.teacher),
                 area=row.area or AREA_SHARE * box,
+                side=side,
             )
             for row in self._rows
         ]

@@ -16,14 +16,12 @@ from mrpose_cli.models.registry import canonical
 from mrpose_cli.pipeline.decode import decode_heatmaps, decode_simcc, flip_average
 from mrpose_cli.pipeline.engines import ENGINES, engine_for
 from mrpose_cli.pipeline.engines.base import Output
-from mrpose_cli.skeletons import COCO17
+from mrpose_cli.skeletons import Skeleton
 from mrpose_cli.training.config import TrainConfig
 from mrpose_cli.training.precision import autocast, autocast_type
 from mrpose_cli.training.targets import heatmaps
 from mrpose_cli.weights.manifest import PoseEntry, find_pose
 from mrpose_cli.weights.store import WeightsStore
-
-_JOINTS = len(COCO17.joints)
 
 
 class Teacher:
@@ -35,6 +33,7 @@ class Teacher:
     Args:
         network: Maps normalized crops to heatmaps or SimCC's distributions.
         entry: The checkpoint's row.
+        skeleton: The trained network's joints.
         size: Height and width of the trained network's input.
         config: How the teacher is used.
         device: Where batches are.
@@ -44,15 +43,16 @@ class Teacher:
         self,
         network: Callable[[Tensor], Output],
         entry: PoseEntry,
+        skeleton: Skeleton,
         size: tuple[int, int],
         config: TrainConfig,
         device: torch.device,
     ) -> None:
-        if entry.skeleton != COCO17:
-            raise UsageError(
-                f"{entry.name} estimates the joints of {entry.skeleton.name}; a teacher needs coco17"
-            )
-        self.entry = entry
+        known = (entry.skeleton, *entry.also)
+        if not any(one.joints == skeleton.joints for one in known):
+            theirs = " or ".join(one.name for one in known)
+            raise UsageError(f"{entry.name} estimates the joints of {theirs}, not those of {skeleton.name}")
+        self.entry, self._skeleton = entry, skeleton
         self.on_heatmaps = entry.codec == "udp" and entry.input_size == size
         self._network = network
         self._size, self._config, self._device = size, config, device
@@ -65,6 +65,7 @@ class Teacher:
         cls,
         name: str,
         config: TrainConfig,
+        skeleton: Skeleton,
         device: torch.device,
         store: WeightsStore,
         remark: Callable[[str], None] = lambda note: None,
@@ -82,11 +83,11 @@ class Teacher:
             entry = find_pose(canonical(name))
             path = store.resolve(entry)
         engine = ENGINES[engine_for(entry, device)].load(entry, path, device, torch.float32)
-        return cls(engine, entry, config.size, config, device)
+        return cls(engine, entry, skeleton, config.size, config, device)
 
     @torch.no_grad()
     def target(self, clean: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what to learn from the teacher: heatmaps (B, 17, h, w) and weights (B, 17).
+        """Return what to learn from the teacher: heatmaps (B, K, h, w) and weights (B, K).
 
         Args:
             clean: (B, 3, H, W), 0..255, the crops before colors vary and parts are hidden.
@@ -114,16 +115,17 @@ class Teacher:
         if not self._config.teacher_flip:
             return output
         mirrored = self._answer(images.flip(-1))
-        return flip_average(output, mirrored, COCO17.mirror_order, shift=self.entry.flip_shift)
+        return flip_average(output, mirrored, self._skeleton.mirror_order, shift=self.entry.flip_shift)
 
     def _answer(self, images: Tensor) -> Output:
-        """Compute the teacher's output for COCO's joints, in float32, on the device."""
+        """Compute the teacher's output for the skeleton's joints, in float32, on the device."""
+        joints = len(self._skeleton.joints)
         with autocast(self._dtype, self._device):  # decoding is done without
             output = self._network(images)
         if isinstance(output, tuple):
-            x, y = (axis[:, :_JOINTS].to(self._device, torch.float32) for axis in output)
+            x, y = (axis[:, :joints].to(self._device, torch.float32) for axis in output)
             return x, y
-        return output[:, :_JOINTS].to(self._device, torch.float32)
+        return output[:, :joints].to(self._device, torch.float32)
 
 
 @cache  # a tensor made from numbers makes the host wait for the device

@@ -39,6 +39,7 @@ class Report:
         rate: Crops a second over all processes, lately.
         loss: Mean since the last report.
         ap: The figure of the last validation that selects checkpoints; None before the first.
+        pck: PCK@0.1 of the same crops.
     """
 
     step: int
@@ -46,6 +47,7 @@ class Report:
     rate: float
     loss: float
     ap: float | None
+    pck: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,7 @@ class Trainer:
         seconds: How long they took, over all resumptions, validations included.
         best: Highest validation figure so far; None before the first.
         best_step: After which step it was reached.
+        settled: Whether the run ended early, since validations no longer became better.
     """
 
     def __init__(
@@ -126,7 +129,9 @@ class Trainer:
         self.step, self.total, self.seconds = 0, self._length(), 0.0
         self.best: float | None = None
         self.best_step = 0
+        self.settled = False
         self._ap: float | None = None
+        self._pck: float | None = None
 
     def _wrapped(self, forward: nn.Module) -> Callable[[Tensor], list[Tensor]]:
         if self._ranks.size > 1:
@@ -211,9 +216,10 @@ class Trainer:
         began = saved = time.monotonic()
         before, reported = self.seconds, (time.monotonic(), self.step)
         stop, self.total, ask_at = self._agreed(began)
+        self.settled = self._is_settled()
         if log is not None and self.step == 0:
             self._save()  # so that whatever is written from now on can be gone on with
-        while self.step < self.total and not stop:
+        while self.step < self.total and not stop and not self.settled:
             self._train_step()
             self.step += 1
             self.seconds = before + time.monotonic() - began
@@ -225,7 +231,7 @@ class Trainer:
             if self._validation_due():
                 pause = time.monotonic()
                 self._validate(log)
-                self._ranks.wait()
+                self.settled = self._is_settled()
                 reported = reported[0] + time.monotonic() - pause, reported[1]
             self.seconds = before + time.monotonic() - began
             if log is not None and time.monotonic() - saved >= 60 * self._config.checkpoint_every:
@@ -234,7 +240,18 @@ class Trainer:
         if log is not None:
             self._save()
         self._ranks.wait()
-        return self.step >= self.total
+        return self.step >= self.total or self.settled
+
+    def _is_settled(self) -> bool:
+        """Agree on whether as many validations as ``patience`` says have passed since the best."""
+        patience, every = self._config.patience, self._config.val_every * self._epoch_steps
+
+        def decide() -> bool:
+            if patience is None or self.best is None:
+                return False
+            return int(self.step / every) - int(self.best_step / every) >= patience
+
+        return self._ranks.agree(decide)
 
     def _train_step(self) -> None:
         config = self._config
@@ -298,7 +315,7 @@ class Trainer:
                 samples_per_s=rate,
                 seconds=self.seconds,
             )
-        self._hooks.reported(Report(self.step, self.planned, rate, loss, self._ap))
+        self._hooks.reported(Report(self.step, self.planned, rate, loss, self._ap, self._pck))
         return now, self.step
 
     def _agreed(self, began: float) -> tuple[bool, int, int]:
@@ -336,12 +353,15 @@ class Trainer:
             ap=figures.ap,
             ap_human=figures.ap_human,
             oks=figures.oks,
+            pck=figures.pck,
+            pck_human=figures.pck_human,
             seconds=self.seconds,
         )
-        by_people = self._config.best_by == "human"
-        self._ap = figures.ap_human if by_people and figures.ap_human is not None else figures.ap
-        if self.best is None or self._ap >= self.best:  # of equals, the last has seen most
-            self.best, self.best_step = self._ap, self.step
+        by_people = self._config.best_by == "human" and figures.ap_human is not None
+        self._ap = ap = (figures.ap_human if by_people else figures.ap) or 0.0
+        self._pck = figures.pck_human if by_people else figures.pck
+        if self.best is None or ap >= self.best:  # of equals, the last has seen most
+            self.best, self.best_step = ap, self.step
             self._hooks.improved(self._average.network)
 
     def _save(self) -> None:

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mrpose_cli.evaluation.matching import View, average_precision
-from mrpose_cli.evaluation.persons import Found, Truth, pair_up
+from mrpose_cli.evaluation.persons import Found, Pairs, Truth
+from mrpose_cli.oks import joint_similarity
 from mrpose_cli.pipeline.decode import decode_heatmaps, flip_average
 from mrpose_cli.pipeline.estimator import mean_scores
-from mrpose_cli.skeletons import COCO17
+from mrpose_cli.skeletons import Skeleton
 from mrpose_cli.training.batches import Augmenter
 from mrpose_cli.training.crops import CropSet
 from mrpose_cli.training.geometry import central
@@ -22,16 +23,19 @@ from mrpose_cli.training.labels import Labels
 
 _BATCH = 64
 _CERTAIN = 0.3  # a teacher's labels above it count as truth
+PCK_SHARE = 0.1  # of the longer side of the person's box, within which a joint is right
 
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:
-    """Figures on the held-out crops, in percent, with flip test.
+    """Figures on the held-out crops, in percent, with flip test where the checkpoint has it.
 
     Attributes:
-        ap: Over all crops, people's labels where there are any, else the teacher's.
+        ap: OKS-AP over all crops, people's labels where there are any, else the teacher's.
         ap_human: Over the crops with people's labels alone; None if there are none.
         oks: Mean similarity over all crops.
+        pck: PCK@0.1 over all crops: joints within a tenth of the longer side of the person's box.
+        pck_human: Over the crops with people's labels alone; None if there are none.
         crops: How many.
         crops_human: How many with people's labels.
     """
@@ -39,6 +43,8 @@ class HeldOut:
     ap: float
     ap_human: float | None
     oks: float
+    pck: float
+    pck_human: float | None
     crops: int
     crops_human: int
 
@@ -60,22 +66,33 @@ class Validator:
         points, scores = self.predict(network)
         labels = self._crops.labels
         people = np.flatnonzero(labels.people_said)
-        oks, ap = score(labels, points, scores, np.arange(len(labels)))
-        ap_human = score(labels, points, scores, people)[1] if len(people) else None
-        return HeldOut(ap, ap_human, oks, len(labels), len(people))
+        skeleton = self._augmenter.entry.skeleton
+        everybody = score(labels, points, scores, np.arange(len(labels)), skeleton)
+        human = score(labels, points, scores, people, skeleton) if len(people) else None
+        return HeldOut(
+            ap=everybody.ap,
+            ap_human=human.ap if human else None,
+            oks=everybody.oks,
+            pck=everybody.pck,
+            pck_human=human.pck if human else None,
+            crops=len(labels),
+            crops_human=len(people),
+        )
 
     @torch.inference_mode()
     def predict(self, network: nn.Module) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Predict joints (N, 17, 2) in crop pixels and scores (N, 17)."""
-        size = self._augmenter.size
+        """Predict joints (N, K, 2) in crop pixels and scores (N, K)."""
+        entry, size = self._augmenter.entry, self._augmenter.size
         found: list[tuple[Tensor, Tensor]] = []
         for chunk in torch.arange(len(self._crops), device=self._crops.pixels.device).split(_BATCH):
             views = central(len(chunk), self._crops.size, size, self._crops.points.device)
             images = self._augmenter.plain(self._crops, chunk, views)
             with self._autocast():
-                straight, mirrored = network(images), network(images.flip(-1))
-            maps = flip_average(straight.float(), mirrored.float(), COCO17.mirror_order, shift=False)
-            assert isinstance(maps, Tensor)
+                maps = network(images)
+                mirrored = network(images.flip(-1)) if entry.flip_test else None
+            maps = maps.float()
+            if mirrored is not None:
+                maps = flip_average(maps, mirrored.float(), entry.skeleton.mirror_order, shift=False)
             points, scores = decode_heatmaps(maps, "udp", size)
             found.append((views.back(points, size), scores))
         # One wait for the device, at the end.
@@ -83,32 +100,50 @@ class Validator:
         return points.numpy(), scores.numpy()
 
 
+@dataclass(frozen=True, slots=True)
+class Score:
+    """How good predictions are, in percent; see :class:`HeldOut`."""
+
+    ap: float
+    oks: float
+    pck: float
+
+
 def score(
-    labels: Labels, points: NDArray[np.float64], scores: NDArray[np.float64], chosen: NDArray[np.intp]
-) -> tuple[float, float]:
-    """Compute mean OKS and AP in percent, every crop as an image of its own.
+    labels: Labels,
+    points: NDArray[np.float64],
+    scores: NDArray[np.float64],
+    chosen: NDArray[np.intp],
+    skeleton: Skeleton,
+) -> Score:
+    """Compute AP, mean OKS and PCK, every crop as an image of its own.
 
     Args:
         labels: Of all crops.
-        points: (N, 17, 2), predicted, crop pixels.
-        scores: (N, 17).
+        points: (N, K, 2), predicted, crop pixels.
+        scores: (N, K).
         chosen: Which crops to look at.
+        skeleton: Of the K joints.
     """
-    people, found, persons = [], [], mean_scores(scores)
-    for crop in chosen.tolist():
-        # Where people said something, only what they said is known for certain.
-        known = labels.by_people[crop] if labels.people_said[crop] else labels.weights[crop] >= _CERTAIN
-        truth = np.concatenate([labels.points[crop], 2.0 * known[:, None]], 1)
-        area = float(labels.areas[crop])
-        row = {"image_id": crop, "area": area, "iscrowd": 0, "bbox": [0, 0, 0, 0]}
-        people.append({**row, "keypoints": truth.ravel(), "num_keypoints": int(known.sum())})
-        answer = np.concatenate([points[crop], scores[crop, :, None]], 1)
-        found.append({"image_id": crop, "area": area, "keypoints": answer.ravel(), "score": persons[crop]})
-    those, these = Truth.of(people), Found.of(found)
-    pairs = pair_up(those, these)
+    # Where people said something, only what they said is known for certain.
+    known = np.where(labels.people_said[:, None], labels.by_people, labels.weights >= _CERTAIN)[chosen]
+    truth, areas = labels.points[chosen].astype(np.float64), labels.areas[chosen].astype(np.float64)
+    answer, each = points[chosen], np.arange(len(chosen))
+    boxes = np.zeros((len(chosen), 4))
+    crowd, counts = np.zeros(len(chosen), bool), np.asarray(known.any(1))
+    people = Truth(each, truth, known, boxes, areas, crowd, counts, skeleton)
+    found = Found(each, answer, scores[chosen], mean_scores(scores[chosen]), areas)
+    near = np.where(known, joint_similarity(answer, truth, areas, skeleton), 0.0)
+    pairs = Pairs(each, each, near, known, np.zeros(len(chosen)))
     oks = pairs.oks()
-    precision = average_precision(those, these, pairs, oks, View(those.ignored))
-    return 100 * float(oks[those.counts[pairs.truth]].mean()), precision.ap or 0.0
+    precision = average_precision(people, found, pairs, oks, View(people.ignored))
+    within = np.linalg.norm(answer - truth, axis=-1) <= PCK_SHARE * labels.sides[chosen, None]
+    counted = oks[people.counts]
+    return Score(
+        precision.ap or 0.0,
+        100 * float(counted.mean()) if len(counted) else 0.0,
+        100 * float(within[known].mean()) if known.any() else 0.0,
+    )
 
 
 @dataclass(frozen=True, slots=True)

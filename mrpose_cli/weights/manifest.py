@@ -219,6 +219,7 @@ class DetectorEntry(Entry):
     format: Literal["torch", "onnx"]
     arch: Name = Field(description="a key of DETECTORS in pipeline/factory.py")
     input_size: Size = Field(description="height, width; the default --imgsz is the larger")
+    classes: tuple[str, ...] = Field(default=("person",), description="whose boxes are wanted: --det-class")
 
 
 class BackboneEntry(Entry):

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from mrpose_cli.drawing import Painter, Style, draw_poses
+from mrpose_cli.drawing.faces import check_heads
 from mrpose_cli.drawing.overlay import id_color
+from mrpose_cli.errors import UsageError
 from mrpose_cli.poses import Poses
-from mrpose_cli.skeletons import MPII16
+from mrpose_cli.skeletons import MPII16, get_skeleton
 
 Canvas = np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]
 
@@ -95,3 +97,10 @@ def test_trails_show_where_somebody_came_from(standing: Poses) -> None:
 
     gone = painter.draw(blank, replace(standing, track_ids=np.array([0])), 9.0)
     assert (gone == 128).all()
+
+
+def test_faces_are_refused_where_no_joint_tells_of_a_head() -> None:
+    check_heads(get_skeleton("animalpose"))
+    check_heads(get_skeleton("face68"))
+    with pytest.raises(UsageError, match="hand21 has no joint of the head"):
+        check_heads(get_skeleton("hand21"))

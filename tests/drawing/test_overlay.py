@@ -5,6 +5,7 @@ import pytest
 
 from mrpose_cli.drawing import Painter, Style, draw_poses
 from mrpose_cli.poses import PersonHeatmaps, Poses
+from mrpose_cli.skeletons import from_document
 from mrpose_cli.skeletons.skeleton import SIDE_COLORS
 
 
@@ -104,3 +105,14 @@ def test_what_is_far_away_is_drawn_as_far_as_it_is_seen(standing: Poses, far: fl
     painter = Painter(style, trail=5.0)
     for time in (0.0, 1.0):
         assert painter.draw(image, poses, time).shape == image.shape
+
+
+def test_joints_and_limbs_have_their_skeletons_colors() -> None:
+    document = {"name": "bar", "joints": ["a", "b", "c"], "limbs": [["a", "b"]], "colors": {"?": "#0a0b0c"}}
+    bar = from_document(document, "bar.toml")
+    points = np.array([[[50, 50], [350, 50], [200, 300]]], np.float32)
+    box = np.array([[40, 40, 360, 360]], np.float32)
+    one = np.ones(1, np.float32)
+    canvas = draw_poses(blank(), Poses(points, np.ones((1, 3), np.float32), box, one, one, bar))
+    for x, y in ((200, 50), (50, 50), (200, 300)):
+        assert canvas[y, x].tolist() == [10, 11, 12]

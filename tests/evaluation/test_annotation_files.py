@@ -34,8 +34,8 @@ def short_row(content: dict[str, Any]) -> Any:
     return content
 
 
-def other_names(content: dict[str, Any]) -> Any:
-    content["categories"][0]["keypoints"] = ["head_top", *content["categories"][0]["keypoints"][1:]]
+def repeated_name(content: dict[str, Any]) -> Any:
+    content["categories"][0]["keypoints"][1] = "nose"
     return content
 
 
@@ -62,10 +62,10 @@ def of_a_test_set(content: dict[str, Any]) -> Any:
     [
         (captions, "holds captions"),
         (boxes_only, "boxes but no keypoints"),
-        (twenty_three_joints, "23 joints a person; COCO's evaluation is made for 17"),
-        (short_row, r"annotations\[3\].keypoints: 14 joints; COCO's people have 17"),
-        (other_names, "'head_top' where COCO has 'nose'"),
-        (no_category, "no category 'person'"),
+        (twenty_three_joints, r"annotations\[0\].keypoints: 17 joints; person has 23"),
+        (short_row, r"annotations\[3\].keypoints: 14 joints; coco17 has 17"),
+        (repeated_name, "joints: 'nose' is there twice"),
+        (no_category, "no category with keypoints; name its joints with `joints` NAME or FILE"),
         (no_size, r"images\[0\].width: Field required"),
         (stray, "annotates image 999, which is not in its list"),
         (of_a_test_set, "no annotations to evaluate against"),

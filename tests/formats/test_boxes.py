@@ -28,6 +28,28 @@ def test_annotations_by_file_name(tmp_path: Path) -> None:
     assert file.match(["holiday/a.jpg", "b.jpg", "c.jpg", "10.jpg"]) == {"holiday/a.jpg": 10, "b.jpg": 11}
 
 
+def test_boxes_of_the_categories_that_are_wanted(tmp_path: Path) -> None:
+    categories = [{"id": 3, "name": "person"}, {"id": 18, "name": "dog"}, {"id": 19, "name": "horse"}]
+    rows = [{"image_id": 1, "category_id": i, "bbox": [i, 0, 9, 9]} for i in (3, 18, 19)]
+    content = {"images": [{"id": 1, "file_name": "a.jpg"}], "categories": categories, "annotations": rows}
+    path = write(tmp_path / "ann.json", content)
+
+    def lefts(*classes: str) -> list[float]:
+        return sorted(read_boxes(path, classes).boxes[1].boxes[:, 0].tolist())
+
+    assert lefts("person") == [3]
+    assert lefts("dog", "Horse") == [18, 19]
+    assert lefts("all") == [3, 18, 19]
+    with pytest.raises(UsageError, match=r"no category called cow.*'person', 'dog', 'horse'"):
+        read_boxes(path, ["cow"])
+
+
+def test_a_single_category_is_meant_whatever_it_is_called(tmp_path: Path) -> None:
+    row = {"image_id": 1, "category_id": 7, "bbox": [1, 2, 9, 9]}
+    content = {"categories": [{"id": 7, "name": "crane"}], "annotations": [row], "images": []}
+    assert len(read_boxes(write(tmp_path / "ann.json", content)).boxes[1]) == 1
+
+
 def test_results_by_number_best_first(tmp_path: Path) -> None:
     rows = [
         {"image_id": 139, "category_id": 1, "bbox": [0, 0, 10, 10], "score": 0.25},

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,13 +18,15 @@ from torch import Tensor
 
 from mrpose_cli import load_pipeline
 from mrpose_cli.errors import OutputError, UsageError
+from mrpose_cli.jobs.export import int8
+from mrpose_cli.jobs.export import run as run_file
 from mrpose_cli.jobs.export.formats import FORMATS, FormatName, Traced
-from mrpose_cli.jobs.export.parity import Comparison, made_up
+from mrpose_cli.jobs.export.parity import Bars, Comparison, made_up
 from mrpose_cli.jobs.export.run import Export, ExportJob, export
 from mrpose_cli.models.identify import identify, read_entry
 from mrpose_cli.pipeline.engines.base import installed
 from mrpose_cli.pipeline.options import EngineName
-from mrpose_cli.weights.manifest import find_pose
+from mrpose_cli.weights.manifest import find_pose, shipped_folder
 from mrpose_cli.weights.store import WeightsStore
 
 ROOT = Path(__file__).parents[2]
@@ -157,3 +160,42 @@ def test_xml_of_others_says_nothing(tmp_path: Path) -> None:
     assert read_entry(path) is None
     with pytest.raises(UsageError, match="does not say what it holds"):
         identify(path)
+
+
+def test_int8_keeps_the_joints_or_says_what_it_loses(
+    tmp_path: Path, samples: Path, weights: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("nncf")
+    weights("yolo26n")
+    (photos := tmp_path / "photos").mkdir()
+    for name in ("basketball1.png", "pedestrians1.jpg"):
+        shutil.copy(samples / name, photos)
+    job = ExportJob(NAME, "openvino", tmp_path / "net.xml", calibrate=photos)
+    monkeypatch.setattr(run_file, "ROUNDED", Bars(oks=0.02))
+    done = export(job, WeightsStore(offline=True))
+    assert done.layers > 40 and not done.left and 0.98 < done.parity.oks < 1
+    entry = identify(done.path)
+    assert (entry.name, entry.format, entry.metrics) == (f"{NAME}-int8", "openvino", ())
+    whole = shipped_folder() / find_pose(NAME).file
+    assert done.path.with_suffix(".bin").stat().st_size < 0.6 * whole.stat().st_size
+    photo = str(samples / "basketball1.png")
+    [rounded] = load_pipeline(weights=done.path, device="cpu")([photo])
+    [exact] = load_pipeline(NAME, device="cpu", engine="torch")([photo])
+    sure = exact.scores > 0.5
+    assert sure.sum() > 10 and len(rounded) == len(exact)
+    assert 0 < np.abs(rounded.keypoints - exact.keypoints)[sure].mean() < 5
+
+    monkeypatch.setattr(run_file, "ROUNDED", Bars(oks=1e-6))
+    monkeypatch.setattr(int8, "_LAYERS", ())  # none that could be left in float
+    with pytest.raises(OutputError, match=r"loses 0\.0\d+ of OKS .* with half of them in float \(1e-06 is"):
+        export(replace(job, out=tmp_path / "other.xml"), WeightsStore(offline=True))
+    assert not (tmp_path / "other.xml").exists()
+
+
+def test_int8_is_refused_where_it_makes_no_sense(tmp_path: Path) -> None:
+    for job, message in (
+        (ExportJob(NAME, "onnx", calibrate=tmp_path), "int8 is for"),
+        (ExportJob(NAME, "openvino", keypoints=True, calibrate=tmp_path), "keypoints"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            export(job, WeightsStore(offline=True))

@@ -14,7 +14,7 @@ from mrpose_cli.media.images import read_image
 from mrpose_cli.pipeline.detectors import Detector, FileBoxes, WholeImage
 from mrpose_cli.pipeline.detectors.letterbox import letterbox
 from mrpose_cli.pipeline.detectors.yolo import YoloDetector
-from mrpose_cli.pipeline.detectors.yolo_network import load_people
+from mrpose_cli.pipeline.detectors.yolo_network import load_boxes
 from mrpose_cli.pipeline.detectors.yolox import YoloxDetector
 from mrpose_cli.pipeline.engines import ENGINES
 from mrpose_cli.pipeline.engines.onnx import OnnxEngine
@@ -109,11 +109,11 @@ def test_other_libraries_are_left_as_they_were(weights: Callable[[str], Path]) -
     code = (
         "import sys, PIL.Image, cv2, numpy, torch\n"
         "from pathlib import Path\n"
-        "from mrpose_cli.pipeline.detectors.yolo_network import load_people\n"
+        "from mrpose_cli.pipeline.detectors.yolo_network import load_boxes\n"
         "state = lambda: (PIL.Image.open, torch.save, torch.load, cv2.imread, cv2.getNumThreads(),\n"
         "                 torch.get_num_threads(), repr(numpy.get_printoptions()), repr(torch.ones(3) / 3))\n"
         "before = state()\n"
-        "load_people(Path(sys.argv[1]))(torch.zeros(1, 64, 64, 3, dtype=torch.uint8))\n"
+        "load_boxes(Path(sys.argv[1]))(torch.zeros(1, 64, 64, 3, dtype=torch.uint8))\n"
         "assert state() == before, (before, state())\n"
     )
     subprocess.run([sys.executable, "-c", code, str(weights("yolo26n"))], check=True)
@@ -123,7 +123,7 @@ def test_the_pose_network_keeps_its_threads(weights: Callable[[str], Path]) -> N
     usual = torch.get_num_threads()
     torch.set_num_threads(3)  # one that ultralytics does not choose on any small machine
     try:
-        load_people(weights("yolo26n"))
+        load_boxes(weights("yolo26n"))
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(usual)
@@ -177,7 +177,7 @@ def test_nothing_is_written_or_sent_behind_the_users_back(
 
 @pytest.mark.parametrize("name", ["yolo26n", "yolo11n-pose"])
 def test_boxes_are_those_of_ultralytics(name: str, weights: Callable[[str], Path], samples: Path) -> None:
-    load_people(weights(name))  # sets the library's switches
+    load_boxes(weights(name))  # sets the library's switches
     from ultralytics import YOLO
 
     theirs = YOLO(str(weights(name)), verbose=False)
@@ -200,8 +200,8 @@ _LEFT = """
 import os, sys, tempfile
 from pathlib import Path
 import numpy as np, torch
-from mrpose_cli.pipeline.detectors.yolo_network import load_people
-load_people(Path(sys.argv[1]))(torch.zeros(1, 64, 64, 3, dtype=torch.uint8))
+from mrpose_cli.pipeline.detectors.yolo_network import load_boxes
+load_boxes(Path(sys.argv[1]))(torch.zeros(1, 64, 64, 3, dtype=torch.uint8))
 print(*Path(tempfile.gettempdir()).glob("mrpose-yolo-*"), os.environ.get("YOLO_CONFIG_DIR", "unset"))
 """
 

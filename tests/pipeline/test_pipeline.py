@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from mrpose_cli.errors import InputError
@@ -22,7 +23,7 @@ class Counting(PoseEstimator):
         self.__dict__.update(real.__dict__)
         self.batches: list[int] = []
 
-    def __call__(self, crops: np.ndarray) -> Estimate:
+    def __call__(self, crops: np.ndarray | torch.Tensor) -> Estimate:
         self.batches.append(len(crops))
         return super().__call__(crops)
 

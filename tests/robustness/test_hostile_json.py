@@ -16,7 +16,8 @@ from mrpose_cli.evaluation.figures import read_results, score_coco
 from mrpose_cli.evaluation.joint_sets import read_joint_results, read_joint_set
 from mrpose_cli.formats.boxes import read_boxes
 from mrpose_cli.skeletons import COCO17, MPII16
-from mrpose_cli.training.photos import CocoPhotos
+from mrpose_cli.training.coco import read_coco
+from mrpose_cli.training.photos import PhotoCrops
 
 MUTATIONS = 10_000 if CHOSEN == "long" else 500  # of each kind of file
 
@@ -96,7 +97,7 @@ def photos(folder: Path) -> Read:
     for image in ("000000000139.jpg", "b/2.jpg"):
         (folder / image).parent.mkdir(exist_ok=True)
         (folder / image).touch()
-    return lambda path: CocoPhotos(path, folder, (256, 192))
+    return lambda path: PhotoCrops(read_coco(path, folder), (256, 192))
 
 
 def joint_set(folder: Path) -> Read:

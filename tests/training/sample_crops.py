@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mrpose_cli.pipeline.crops import CropSpec, crop_affines, warp
+from mrpose_cli.skeletons import COCO17
 from mrpose_cli.training.labels import MARGIN, PADDING
 
 ROOT = Path(__file__).parents[2]
@@ -72,8 +74,18 @@ def write_shard(
     return len(lines)
 
 
-def write_coco(path: Path, photos: tuple[str, ...] = PHOTOS) -> None:
-    """A COCO keypoint file of the samples' people; the photos are where they are."""
+def write_coco(
+    path: Path, photos: tuple[str, ...] = PHOTOS, joints: Mapping[str, str] | None = None, **category: Any
+) -> None:
+    """A COCO keypoint file of the samples' people; the photos are where they are.
+
+    Args:
+        path: Where it goes.
+        photos: Which photos.
+        joints: Their names there, and which of COCO's they are; None for all of COCO's, without names.
+        category: Further fields of the category.
+    """
+    places = [COCO17.joints.index(joint) for joint in (joints or {}).values() or COCO17.joints]
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for number, name in enumerate(photos, 1):
@@ -81,6 +93,7 @@ def write_coco(path: Path, photos: tuple[str, ...] = PHOTOS) -> None:
         images.append({"id": number, "file_name": name, "width": width, "height": height})
         for person in PEOPLE[name]:
             triples = [[x, y, 2] if s >= SURE else [0, 0, 0] for x, y, s in person["keypoints"]]
+            triples = [triples[place] for place in places]
             w, h = person["bbox"][2:]
             annotations.append(
                 {
@@ -94,8 +107,8 @@ def write_coco(path: Path, photos: tuple[str, ...] = PHOTOS) -> None:
                     "keypoints": [value for triple in triples for value in triple],
                 }
             )
-    category = {"id": 1, "name": "person"}
-    path.write_text(json.dumps({"images": images, "annotations": annotations, "categories": [category]}))
+    named = {"id": 1, "name": "person", **({"keypoints": list(joints)} if joints else {}), **category}
+    path.write_text(json.dumps({"images": images, "annotations": annotations, "categories": [named]}))
 
 
 def _webp(crop: NDArray[np.uint8]) -> bytes:

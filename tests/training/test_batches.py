@@ -35,9 +35,9 @@ def test_a_batch_may_be_larger_than_the_data() -> None:
 
 
 def test_crops_that_people_labelled_may_be_seen_more_often() -> None:
-    said = Person("a", "coco", "1", np.full((17, 3), 2, np.float32), None, 1.0)
-    guessed = Person("b", "coco", "2", None, np.full((17, 3), 1, np.float32), 1.0)
-    labels = Labels.of([guessed, said, guessed], TrainConfig())
+    said = Person("a", "coco", "1", np.full((17, 3), 2, np.float32), None, 1.0, 1.0)
+    guessed = Person("b", "coco", "2", None, np.full((17, 3), 1, np.float32), 1.0, 1.0)
+    labels = Labels.of([guessed, said, guessed], TrainConfig(), 17)
     assert epoch_rows(labels, 1).tolist() == [0, 1, 2]
     sampler = Sampler(epoch_rows(labels, 3), 5, (0, 0), CPU)
     assert sorted(sampler.step(0).tolist()) == sorted(sampler.step(1).tolist()) == [0, 1, 1, 1, 2]

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mrpose_cli.pipeline.crops import CropSpec, crop_affines
 from mrpose_cli.pipeline.decode import decode_heatmaps
+from mrpose_cli.skeletons import COCO17
 from mrpose_cli.training.batches import Augmenter
 from mrpose_cli.training.config import TrainConfig
 from mrpose_cli.training.crops import CropSet
@@ -22,6 +23,7 @@ from mrpose_cli.training.targets import heatmaps
 
 CROP, SIZE = (320, 240), (256, 192)
 CPU = torch.device("cpu")
+UPPER = torch.arange(17) < 11
 # Nothing but geometry changes the pixels.
 GEOMETRY = TrainConfig(data=(Path("x"),), color=0.0, gray=0.0, blur=0.0, noise=0.0, cutout=0.0, half_body=0.5)
 
@@ -33,8 +35,8 @@ def _bodies(count: int) -> tuple[Tensor, Tensor]:
 
 
 def _crops(points: Tensor, weights: Tensor, pixels: Tensor) -> CropSet:
-    people = [Person(str(i), "coco", str(i), None, None, 1.0) for i in range(len(points))]
-    return CropSet(pixels, points, weights, Labels.of(people, GEOMETRY))
+    people = [Person(str(i), "coco", str(i), None, None, 1.0, 1.0) for i in range(len(points))]
+    return CropSet(pixels, points, weights, Labels.of(people, GEOMETRY, 17))
 
 
 def _dots(points: Tensor, joint: int) -> Tensor:
@@ -52,7 +54,7 @@ def test_a_dot_stays_on_its_joint_through_augmentation_targets_and_decoding(
 ) -> None:
     points, weights = _bodies(80)
     config = replace(GEOMETRY, flip=flip)
-    entry = describe(config)
+    entry = describe(config, COCO17)
     augmenter = Augmenter(config, entry, CPU)
     batch = augmenter.training(_crops(points, weights, _dots(points, joint)), torch.arange(80), seed=3)
     mean, std = (torch.tensor(value).view(1, 3, 1, 1) for value in (entry.mean, entry.std))
@@ -106,14 +108,14 @@ def test_the_central_view_of_a_square_network_contains_the_window() -> None:
 
 def test_back_is_the_inverse_of_move() -> None:
     points, weights = _bodies(50)
-    view = random_views(points, weights, CROP, SIZE, GEOMETRY, torch.Generator().manual_seed(1))
+    view = random_views(points, weights, UPPER, CROP, SIZE, GEOMETRY, torch.Generator().manual_seed(1))
     assert torch.allclose(view.back(view.move(points, SIZE), SIZE), points, atol=1e-3)
 
 
 def test_views_wander_as_far_as_they_are_told() -> None:
     points, weights = _bodies(2000)
     config = TrainConfig(half_body=0.0, scale=0.2, rotation=30.0, rotated=0.5, shift=0.1, flip=0.25)
-    view = random_views(points, weights, CROP, SIZE, config, torch.Generator().manual_seed(1))
+    view = random_views(points, weights, UPPER, CROP, SIZE, config, torch.Generator().manual_seed(1))
     plain = central(2000, CROP, SIZE, CPU)
     ratio = view.extent / plain.extent
     assert 0.8 <= ratio.min() < 0.81 and 1.19 < ratio.max() <= 1.2001
@@ -129,7 +131,7 @@ def test_half_bodies_are_shown_whole_and_closer() -> None:
     points, weights = _bodies(500)
     points[:, 11:, 1] += 60  # legs are below
     config = TrainConfig(half_body=1.0, scale=0.0, rotation=0.0, shift=0.0, flip=0.0)
-    view = random_views(points, weights, CROP, SIZE, config, torch.Generator().manual_seed(1))
+    view = random_views(points, weights, UPPER, CROP, SIZE, config, torch.Generator().manual_seed(1))
     seen = view.move(points, SIZE)
     inside = ((seen >= 0) & (seen <= torch.tensor([191.0, 255.0]))).all(-1)  # (N, 17)
     upper, lower = inside[:, :11].all(1), inside[:, 11:].all(1)
@@ -137,7 +139,7 @@ def test_half_bodies_are_shown_whole_and_closer() -> None:
     assert upper.float().mean() > 0.5 and lower.float().mean() > 0.3
 
     weights[:, 5:] = 0  # no more than a head is known: nothing to cut
-    whole = random_views(points, weights, CROP, SIZE, config, torch.Generator().manual_seed(1))
+    whole = random_views(points, weights, UPPER, CROP, SIZE, config, torch.Generator().manual_seed(1))
     assert torch.equal(whole.extent, central(500, CROP, SIZE, CPU).extent)
 
 
@@ -145,7 +147,7 @@ def test_the_same_seed_gives_the_same_batch() -> None:
     points, weights = _bodies(8)
     crops = _crops(points, weights, torch.randint(0, 255, (8, *CROP, 3), dtype=torch.uint8))
     config = TrainConfig(blur=0.5, noise=0.5)
-    augmenter = Augmenter(config, describe(config), CPU)
+    augmenter = Augmenter(config, describe(config, COCO17), CPU)
     index = torch.arange(8)
     first, second, other = (augmenter.training(crops, index, seed) for seed in (7, 7, 8))
     assert torch.equal(first.images, second.images) and torch.equal(first.points, second.points)

@@ -18,13 +18,13 @@ def _person(set_: str = "coco_train2017", photo: str = "1", name: str = "a", *, 
     said[:, 2] = np.where(np.arange(17) < 5, [2, 1] * 8 + [2], 0)
     guessed = np.full((17, 3), TEACHER, np.float32)
     guessed[:, 2] = np.linspace(1.1, 0.0, 17)
-    return Person(name, set_, photo, said if human else None, guessed, 1.0)
+    return Person(name, set_, photo, said if human else None, guessed, 1.0, 1.0)
 
 
 def _of(
     person: Person, **fields: object
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
-    labels = Labels.of([person], TrainConfig(**fields))  # type: ignore[arg-type]
+    labels = Labels.of([person], TrainConfig(**fields), 17)  # type: ignore[arg-type]
     return labels.points[0, :, 0], labels.weights[0], labels.by_people[0]
 
 
@@ -55,19 +55,19 @@ def test_networks_count_as_much_as_they_are_allowed_to() -> None:
 
 def test_no_photo_is_on_both_sides_and_more_crops_change_no_side() -> None:
     people = [_person(photo=str(i // 3), name=str(i)) for i in range(900)]
-    labels = Labels.of(people, TrainConfig())
+    labels = Labels.of(people, TrainConfig(), 17)
     train, held = labels.split(0.2, seed=0)
     assert sorted([*train, *held]) == list(range(900))
     assert not {labels.photos[i] for i in train} & {labels.photos[i] for i in held}
     assert 0.1 < len(held) / 900 < 0.3
-    fewer = Labels.of(people[:450], TrainConfig()).split(0.2, seed=0)[1]
+    fewer = Labels.of(people[:450], TrainConfig(), 17).split(0.2, seed=0)[1]
     assert fewer.tolist() == held[held < 450].tolist()
     assert labels.split(0.2, seed=1)[1].tolist() != held.tolist()
     assert not len(labels.split(0.0, seed=0)[1])
 
 
 def test_the_digest_tells_labels_apart() -> None:
-    labels = Labels.of([_person()], TrainConfig())
-    assert labels.digest() == Labels.of([_person()], TrainConfig()).digest()
-    assert labels.digest() != Labels.of([_person()], TrainConfig(pseudo_weight=0.5)).digest()
-    assert labels.digest() != Labels.of([_person(name="b")], TrainConfig()).digest()
+    labels = Labels.of([_person()], TrainConfig(), 17)
+    assert labels.digest() == Labels.of([_person()], TrainConfig(), 17).digest()
+    assert labels.digest() != Labels.of([_person()], TrainConfig(pseudo_weight=0.5), 17).digest()
+    assert labels.digest() != Labels.of([_person(name="b")], TrainConfig(), 17).digest()

@@ -114,8 +114,7 @@ def test_what_decides_about_a_run_stays_as_it_was() -> None:
 
 def test_contradictions_are_refused() -> None:
     data = (Path("a.zip"),)
-    assert TrainConfig(data=data).check().epochs == 30
-    assert TrainConfig(data=data, minutes=1.0).check().epochs is None
+    TrainConfig(data=data, minutes=1.0).check()
     for wrong, message in (
         (TrainConfig(), "what to train on"),
         (TrainConfig(data=data, epochs=1.0, minutes=1.0), "`epochs` and `minutes`"),

@@ -46,12 +46,13 @@ def test_people_to_be_evaluated_on_are_not_trained_on(tmp_path: Path, samples: P
     write_coco(tmp_path / "val.json", PHOTOS[-1:])
     evaluated = {"val_ann": tmp_path / "val.json", "val_images": samples}
     config = TrainConfig(data=(tmp_path / "all.zip",), holdout=0.0, **evaluated)  # type: ignore[arg-type]
-    data = load_data(config, Ranks())
+    data = load_data(config, Catalog(config), Ranks())
     assert (data.facts.evaluated, data.facts.trained) == (12, 22) and len(data.train) == 22
     assert f"other/{PHOTOS[-1]}" not in data.train.labels.photos
 
     # By its id a photo is left out in any case.
     write_shard(tmp_path / "ids.zip", copies=2, set="coco_train2017", source_id=1)
-    data = load_data(TrainConfig(data=(tmp_path / "all.zip", tmp_path / "ids.zip"), **evaluated), Ranks())  # type: ignore[arg-type]
+    config = TrainConfig(data=(tmp_path / "all.zip", tmp_path / "ids.zip"), **evaluated)  # type: ignore[arg-type]
+    data = load_data(config, Catalog(config), Ranks())
     assert not any("ids.zip" in name for name in data.train.labels.names)
     assert data.held_out is None or not any("ids.zip" in name for name in data.held_out.labels.names)

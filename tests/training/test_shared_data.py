@@ -64,7 +64,7 @@ def test_what_is_known_to_be_in_the_shards_is_left_out(tmp_path: Path) -> None:
     config = TrainConfig(
         data=(few,), holdout=0.0, val_ann=ANNOTATIONS, val_images=DATA / "coco_val2017" / "images"
     )
-    data = load_data(config, Ranks())
+    data = load_data(config, Catalog(config), Ranks())
     leaked = len(rows) - len(shards) * SOME
     assert leaked > 1 and (data.facts.evaluated, data.facts.trained) == (leaked, len(shards) * SOME)
     assert not LEAKED & set(data.train.labels.photos)

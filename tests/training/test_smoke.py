@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from mrpose_cli.cli import app
 from mrpose_cli.models.checkpoint import load_checkpoint
+from mrpose_cli.skeletons import COCO17
 from mrpose_cli.training.batches import Augmenter
 from mrpose_cli.training.config import TrainConfig
 from mrpose_cli.training.crops import Catalog
@@ -29,6 +30,7 @@ def test_training_lowers_the_loss_and_raises_oks(
     shard, out = tmp_path / "people.zip", tmp_path / "out"
     count = write_shard(shard, copies=3)
     flags = [
+        "--model", "mrfea2-r18",
         "--input-size", "128x96", "--samples", "720", "--batch-size", "16", "--lr", "2e-3", "--warmup", "10",
         "--ema", "0.9", "--holdout", "0", "--log-every", "5", "--device", "cpu", "--out", str(out),
     ]  # fmt: skip
@@ -37,15 +39,15 @@ def test_training_lowers_the_loss_and_raises_oks(
 
     losses = [line["loss"] for line in read_log(out)]
     assert losses[-1] < 0.7 * losses[0]
-    config = TrainConfig(data=(shard,), input_size="128x96")
+    config = TrainConfig(data=(shard,), model="mrfea2-r18", input_size="128x96")
     crops = Catalog(config).load(np.arange(count), 2)
-    augmenter = Augmenter(config, describe(config), torch.device("cpu"))
+    augmenter = Augmenter(config, describe(config, COCO17), torch.device("cpu"))
     validator = Validator(crops, augmenter, lambda: torch.autocast("cpu", enabled=False))
 
     def figures(network: nn.Module) -> HeldOut:
         return validator(network.eval())
 
-    before = figures(build(config, WeightsStore()).network)
+    before = figures(build(config, COCO17, WeightsStore()).network)
     after = figures(load_checkpoint("mrfea2-r18", out / "best.safetensors"))
     assert before.oks < 10 and after.oks > 25
     assert after.ap > before.ap

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mrpose_cli.errors import UsageError
 from mrpose_cli.models.registry import create_model
-from mrpose_cli.skeletons import MPII16
+from mrpose_cli.skeletons import COCO17, MPII16
 from mrpose_cli.training.batches import Augmenter, Batch
 from mrpose_cli.training.config import TrainConfig
 from mrpose_cli.training.crops import Catalog
@@ -34,13 +34,13 @@ def batch(tmp_path_factory: pytest.TempPathFactory) -> Batch:
     count = write_shard(shard, (320, 240))
     config = TrainConfig(data=(shard,), teacher="any", **STILL)  # type: ignore[arg-type]
     crops = Catalog(config).load(np.arange(count), 2)
-    return Augmenter(config, describe(config), CPU).training(crops, torch.arange(count), 0)
+    return Augmenter(config, describe(config, COCO17), CPU).training(crops, torch.arange(count), 0)
 
 
 def test_rtmpose_finds_the_joints_it_found_before(batch: Batch, weights: Callable[[str], Path]) -> None:
     weights("rtmpose-s")
     config = TrainConfig(teacher="rtmpose-s")
-    teacher = Teacher.load("rtmpose-s", config, CPU, WeightsStore())
+    teacher = Teacher.load("rtmpose-s", config, COCO17, CPU, WeightsStore())
     assert not teacher.on_heatmaps and batch.clean is not None
     maps, confidence = teacher.target(batch.clean)
     assert maps.shape == (17, 17, 64, 48)
@@ -55,10 +55,10 @@ def test_rtmpose_finds_the_joints_it_found_before(batch: Batch, weights: Callabl
 def test_a_teacher_of_the_same_make_is_followed_on_its_heatmaps(batch: Batch) -> None:
     config = TrainConfig(teacher="any", precision="fp32")
     network = create_model("mrfea1-r18").eval()
-    teacher = Teacher(network, describe(config), (256, 192), config, CPU)
+    teacher = Teacher(network, describe(config, COCO17), COCO17, (256, 192), config, CPU)
     assert teacher.on_heatmaps and batch.clean is not None
     maps, confidence = teacher.target(batch.clean[:2])
-    entry = describe(config)
+    entry = describe(config, COCO17)
     mean, std = (torch.tensor(value).view(1, 3, 1, 1) for value in (entry.mean, entry.std))
     with torch.no_grad():
         assert torch.allclose(maps, network((batch.clean[:2] - mean) / std), atol=1e-5)
@@ -77,7 +77,7 @@ class Painter(torch.nn.Module):
 def test_size_channel_order_and_flip_are_the_teachers_own(flip: bool) -> None:
     row = find_pose("simplebaseline-r50-384x288")  # BGR, 384x288, no UDP
     config = TrainConfig(teacher="any", teacher_flip=flip, pseudo_floor=0.0)
-    teacher = Teacher(Painter(), row, (256, 192), config, CPU)
+    teacher = Teacher(Painter(), row, COCO17, (256, 192), config, CPU)
     assert not teacher.on_heatmaps
     clean = torch.zeros(1, 3, 256, 192)
     clean[0, 2, 100:109, 60:69] = 255  # blue, which is the first of BGR
@@ -90,11 +90,11 @@ def test_size_channel_order_and_flip_are_the_teachers_own(flip: bool) -> None:
 def test_a_teacher_of_other_joints_is_refused() -> None:
     row = find_pose("rtmpose-s").model_copy(update={"skeleton": MPII16})
     with pytest.raises(UsageError, match="mpii16"):
-        Teacher(Painter(), row, (256, 192), TrainConfig(), CPU)
+        Teacher(Painter(), row, COCO17, (256, 192), TrainConfig(), CPU)
 
 
 def test_what_is_assumed_of_a_teachers_file_is_said(tmp_path: Path) -> None:
     torch.save(create_model("mrfea2-cspnext-s").state_dict(), tmp_path / "best.pth")
     notes: list[str] = []
-    Teacher.load(str(tmp_path / "best.pth"), TrainConfig(), CPU, WeightsStore(), notes.append)
+    Teacher.load(str(tmp_path / "best.pth"), TrainConfig(), COCO17, CPU, WeightsStore(), notes.append)
     assert len(notes) == 1 and notes[0].startswith("best.pth does not state its input size")

@@ -102,7 +102,7 @@ def test_files_that_will_not_do_are_named(tmp_path: Path, samples: Path) -> None
         (tmp_path / "none.zip", "no crop shard at"),
         (broken, "not a readable zip"),
         (empty, "has no crops"),
-        (other, "human"),
+        (other, "has 1 joints, coco17 has 17"),
         (samples, "has no crop shards"),
         (tmp_path / "people.json", "5 photos of people.json are missing"),
     ):

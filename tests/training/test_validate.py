@@ -53,7 +53,7 @@ def crops(tmp_path_factory: pytest.TempPathFactory) -> CropSet:
 
 def _validator(crops: CropSet) -> Validator:
     config = TrainConfig(input_size="128x96")
-    augmenter = Augmenter(config, describe(config), CPU)
+    augmenter = Augmenter(config, describe(config, COCO17), CPU)
     return Validator(crops, augmenter, lambda: torch.autocast("cpu", enabled=False))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,6 +19,7 @@ from mrpose_cli.evaluation.calibration import calibrate
 from mrpose_cli.evaluation.figures import CocoScore, Result, read_results, score_coco
 from mrpose_cli.evaluation.mistakes import find_mistakes
 from mrpose_cli.evaluation.oks import oks_nms, soft_oks_nms
+from mrpose_cli.evaluation.pck import box_pck
 from mrpose_cli.evaluation.persons import Ints, Pairs, pair_up
 from mrpose_cli.evaluation.report import BoxConditions, DatasetConditions, PredictionConditions
 from mrpose_cli.evaluation.sheet import WorstCase
@@ -28,7 +29,8 @@ from mrpose_cli.jobs.evaluate.predict import Shot
 from mrpose_cli.jobs.evaluate.spool import ImagePoses
 from mrpose_cli.pipeline.options import ModelOptions
 from mrpose_cli.poses import Detections
-from mrpose_cli.skeletons import COCO17, Skeleton
+from mrpose_cli.skeletons import Skeleton, find_skeleton
+from mrpose_cli.skeletons.names import index_of
 from mrpose_cli.weights.manifest import PoseEntry
 
 
@@ -37,15 +39,18 @@ class CocoTask:
 
     Args:
         job: The options of the run.
+        remark: Called with what had to be assumed of the joints.
 
     Raises:
         UsageError: the files are not what they should be.
     """
 
-    def __init__(self, job: EvalJob) -> None:
+    def __init__(self, job: EvalJob, remark: Callable[[str], None] = lambda note: None) -> None:
         self._job = job
         self._rule: BoxRule = "mmpose" if job.gt_boxes == "auto" else job.gt_boxes
-        self._wanted = _selected(read_annotations(job.annotations), job)
+        given = find_skeleton(job.models.joints) if job.models.joints else None
+        self._wanted = _selected(read_annotations(job.annotations, given, remark), job)
+        self._order: list[int] | None = None  # the file's joints among the checkpoint's
         self._annotations = self._wanted  # less the images that are not there or cannot be read
         self._unreadable: tuple[str, ...] = ()
         self._results: list[Result] = []
@@ -69,7 +74,7 @@ class CocoTask:
     def _find_shots(self) -> None:
         job = self._job
         folder = image_folder(job)
-        found, self.boxes = _boxes(job.boxes, self._wanted, self._rule)
+        found, self.boxes = _boxes(job.boxes, self._wanted, self._rule, job.models.class_names)
         if found is None:
             self.detector = ModelOptions.detector if job.boxes == "yolo" else job.boxes
         shots: list[Shot] = []
@@ -85,9 +90,17 @@ class CocoTask:
         self._annotations = _without(self._wanted, {shot.image for shot in missing})
 
     def fit(self, entry: PoseEntry) -> None:
-        """Check that the checkpoint's joints are COCO's, and clip boxes as the checkpoint's code does."""
-        if entry.skeleton != COCO17:
-            raise UsageError(f"{entry.name} estimates the joints of {entry.skeleton.name}; COCO's are coco17")
+        """Find the file's joints among the checkpoint's, and clip boxes as the checkpoint's code does."""
+        order = []
+        for joint in self._wanted.skeleton.joints:
+            place = index_of(joint, entry.skeleton.joints)
+            if place is None:
+                others = " or ".join(one.name for one in entry.also)
+                hint = f"; it gives more joints with {parameter('joints')} {others}" if others else ""
+                model = f"{entry.name} ({entry.skeleton.name})"
+                raise UsageError(f"{self._wanted.name} has '{joint}', which {model} does not estimate{hint}")
+            order.append(place)
+        self._order = None if order == list(range(len(entry.skeleton.joints))) else order
         if self._job.gt_boxes == "auto" and (entry.conventions or "").startswith("authors"):
             self._rule = "authors"
             self._find_shots()
@@ -104,6 +117,8 @@ class CocoTask:
             images=len(annotations.images),
             images_sha256=annotations.ids_sha256,
             persons=annotations.labelled,
+            joints=annotations.skeleton.name,
+            sigmas=annotations.skeleton.sigmas_source,
             images_in_file=annotations.total_images,
             selection=selection(job),
             missing=self.missing,
@@ -122,6 +137,7 @@ class CocoTask:
         assigned = assign(score.truth, score.found, pairs)
         return Scored(
             figures=score.figures,
+            pck=box_pck(score.truth, score.found, assigned, self._job.thresholds),
             breakdown=break_down(score.truth, score.found, pairs, assigned),
             mistakes=find_mistakes(score.truth, score.found, pairs, assigned),
             calibration=calibrate(score.truth, score.found, pairs, assigned),
@@ -151,17 +167,24 @@ class CocoTask:
         return [row for image in sorted(rows) for row in rows[image]]
 
     def _suppressed(self, poses: ImagePoses) -> list[Result]:
+        keypoints = poses.keypoints if self._order is None else poses.keypoints[:, self._order]
         order = np.argsort(-poses.scores, kind="stable")
         if self._job.suppression != "none" and len(order):
             suppress = soft_oks_nms if self._job.suppression == "soft" else oks_nms
-            order = suppress(poses.keypoints[..., :2], poses.scores, poses.areas, self._job.oks_threshold)
+            order = suppress(
+                keypoints[..., :2],
+                poses.scores,
+                poses.areas,
+                self._job.oks_threshold,
+                self._annotations.skeleton,
+            )
         # No box: with one, pycocotools would take its area for the person's, which the authors' results
         # let it take from the joints.
         return [
             {
                 "image_id": poses.image,
-                "category_id": self._annotations.category.id,
-                "keypoints": poses.keypoints[person].ravel().tolist(),
+                "category_id": self._annotations.category,
+                "keypoints": keypoints[person].ravel().tolist(),
                 "score": float(poses.scores[person]),
             }
             for person in order
@@ -198,7 +221,7 @@ class CocoTask:
                     predicted=found.keypoints[prediction] if prediction >= 0 else None,
                     scores=found.joint_scores[prediction] if prediction >= 0 else None,
                     similarity=float(oks[person]),
-                    skeleton=COCO17,
+                    skeleton=truth.skeleton,
                 )
             )
         return tuple(cases)
@@ -263,7 +286,7 @@ def _without(annotations: Annotations, ids: set[int]) -> Annotations:
 
 
 def _boxes(
-    wanted: str, annotations: Annotations, rule: BoxRule
+    wanted: str, annotations: Annotations, rule: BoxRule, classes: Sequence[str]
 ) -> tuple[Mapping[int, Detections] | None, BoxConditions | None]:
     """Return boxes by image id and their origin; None, None where a detector is to find them."""
     if wanted == "gt":
@@ -279,7 +302,7 @@ def _boxes(
     if path.suffix != ".json" and not (path.is_file() and path.suffix != ".pt"):
         return None, None
     ids = {image.id for image in annotations.images}
-    found = {image: boxes for image, boxes in read_boxes(path).boxes.items() if image in ids}
+    found = {image: boxes for image, boxes in read_boxes(path, classes).boxes.items() if image in ids}
     if not found:
         raise UsageError(f"{path} has no boxes for any of the images to be evaluated")
     return found, BoxConditions(kind="file", name=path.name, sha256=sha256_of(path), persons=_count(found))

@@ -70,6 +70,7 @@ def detector_conditions(models: ModelOptions, pipeline: Pipeline, store: Weights
         sha256=sha256_of(path),
         persons=0,
         size=models.imgsz,
+        classes=models.classes,
         confidence=models.confidence,
         iou=models.iou,
         engine=engine and engine.name,

@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 
 from mrpose_cli.evaluation.report import (
     BoxConditions,
+    BoxPck,
     Breakdown,
     Calibration,
     CocoFigures,
@@ -87,7 +88,8 @@ class Scored:
 
     Attributes:
         figures: COCO's or PCK's.
-        breakdown: For COCO, as the following three.
+        pck: For COCO, as the following four.
+        breakdown: AP by groups of joints and of people.
         mistakes: Kinds of mistakes.
         calibration: How well scores match outcomes.
         curves: Precision over recall.
@@ -95,6 +97,7 @@ class Scored:
     """
 
     figures: CocoFigures | PckFigures
+    pck: tuple[BoxPck, ...] = ()
     breakdown: Breakdown | None = None
     mistakes: Mistakes | None = None
     calibration: Calibration | None = None

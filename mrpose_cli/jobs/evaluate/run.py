@@ -95,8 +95,15 @@ class Loaded:
     boxes: BoxConditions
 
 
-def prepare(job: EvalJob, ranks: Ranks | None = None) -> EvalPlan:
+def prepare(
+    job: EvalJob, ranks: Ranks | None = None, remark: Callable[[str], None] = lambda note: None
+) -> EvalPlan:
     """Read the annotations and check that nothing prevents the run.
+
+    Args:
+        job: The options of the run.
+        ranks: The processes of the run.
+        remark: Called with what had to be assumed of the annotations.
 
     Raises:
         UsageError: files that cannot be used or would be replaced, conflicting options.
@@ -113,7 +120,7 @@ def prepare(job: EvalJob, ranks: Ranks | None = None) -> EvalPlan:
         raise contradiction("resume", "overwrite")
     if job.worst and job.images is None:
         raise UsageError(f"{parameter('worst')} shows the people in their images; pass {parameter('images')}")
-    task: Task = CocoTask(job) if job.dataset == "coco" else PckTask(job)
+    task: Task = CocoTask(job, remark) if job.dataset == "coco" else PckTask(job)
     if task.missing and not task.shots:
         raise UsageError(f"none of the images is in {job.images}; {task.missing[0]} was looked for first")
     if task.missing and job.strict:
@@ -298,6 +305,7 @@ def _finish(
         conditions=conditions,
         figures=scored.figures,
         published=published,
+        pck=scored.pck,
         breakdown=scored.breakdown,
         mistakes=scored.mistakes,
         calibration=scored.calibration,

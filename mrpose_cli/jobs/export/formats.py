@@ -82,13 +82,22 @@ def _open_onnx(path: Path, traced: Traced) -> Callable[[Tensor], Output]:
 
 
 def _write_openvino(traced: Traced, path: Path) -> None:
-    shape = [-1 if side is None else side for side in traced.shapes[0]]
-    graph = graph_of(traced.module, traced.crops, shape, traced.names)
+    save_graph(openvino_graph(traced), traced, path)
+
+
+def openvino_graph(traced: Traced) -> Any:
+    """Convert what was traced into an ``openvino.Model`` for one crop at a time."""
+    return graph_of(traced.module, traced.crops, (1, *traced.crops.shape[1:]), traced.names)
+
+
+def save_graph(graph: Any, traced: Traced, path: Path) -> None:
+    """Save an ``openvino.Model`` of what was traced, with the metadata."""
+    import openvino
+
+    graph.reshape(openvino.PartialShape([-1 if side is None else side for side in traced.shapes[0]]))
     graph.input(0).get_tensor().set_names({_INPUT})
     for key, value in traced.metadata.items():
         graph.set_rt_info(value, key)
-    import openvino
-
     openvino.save_model(graph, path, compress_to_fp16=False)
 
 

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -16,8 +17,11 @@ from mrpose_cli.atomic import writing
 from mrpose_cli.errors import OutputError, UsageError, contradiction, parameter
 from mrpose_cli.evaluation.annotations import sha256_of
 from mrpose_cli.jobs.evaluate.options import EvalJob
-from mrpose_cli.jobs.export.formats import FORMATS, Format, FormatName, Traced
+from mrpose_cli.jobs.export.formats import FORMATS, Format, FormatName, Traced, openvino_graph, save_graph
+from mrpose_cli.jobs.export.int8 import MOST_CROPS, quantize
 from mrpose_cli.jobs.export.parity import (
+    EXACT,
+    ROUNDED,
     Comparison,
     Parity,
     average_precision,
@@ -27,15 +31,19 @@ from mrpose_cli.jobs.export.parity import (
 )
 from mrpose_cli.models.identify import METADATA_KEY, file_name, identify
 from mrpose_cli.models.registry import canonical
-from mrpose_cli.pipeline.engines.base import answers_of, installed
+from mrpose_cli.pipeline.engines.base import Output, answers_of, installed
+from mrpose_cli.pipeline.engines.openvino import OpenVinoEngine
 from mrpose_cli.pipeline.engines.torch import TorchEngine, module_of, trace
 from mrpose_cli.pipeline.estimator import PoseEstimator
+from mrpose_cli.pipeline.factory import DTYPES
 from mrpose_cli.pipeline.options import ModelOptions
+from mrpose_cli.progress import Progress, silent
 from mrpose_cli.weights.manifest import PoseEntry, find_pose
 from mrpose_cli.weights.store import WeightsStore
 
 _CPU = torch.device("cpu")
 _JOINTS = ("keypoints", "scores")
+_INT8 = "-int8"  # behind the names of networks and files
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +61,7 @@ class ExportJob:
         images: A folder of photos to compare on; None for made-up crops.
         annotations: COCO's annotations of them, to compare AP.
         limit: Compare on the first N photos.
+        calibrate: A folder of photos of people, for int8; None for float32.
         overwrite: Replace the file if it exists.
     """
 
@@ -66,16 +75,19 @@ class ExportJob:
     images: Path | None = None
     annotations: Path | None = None
     limit: int | None = None
+    calibrate: Path | None = None
     overwrite: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Export:
-    """What was written, and how it compares."""
+    """What was written, and how it compares; with int8, which of how many layers are left in float."""
 
     path: Path
     entry: PoseEntry
     parity: Parity
+    layers: int = 0
+    left: tuple[str, ...] = ()
 
 
 class _Decoding(nn.Module):
@@ -90,7 +102,12 @@ class _Decoding(nn.Module):
         return joints_of(self.network(crops), self._entry)
 
 
-def export(job: ExportJob, store: WeightsStore, remark: Callable[[str], None] = lambda note: None) -> Export:
+def export(
+    job: ExportJob,
+    store: WeightsStore,
+    remark: Callable[[str], None] = lambda note: None,
+    progress: Progress = silent,
+) -> Export:
     """Write a network in another format, if the written file computes the same.
 
     Raises:
@@ -109,7 +126,8 @@ def export(job: ExportJob, store: WeightsStore, remark: Callable[[str], None] = 
     else:
         entry = find_pose(canonical(job.source))
     target = job.out or Path(
-        f"{source.stem if source.is_file() else entry.name}{'-keypoints' * job.keypoints}{form.suffix}"
+        f"{source.stem if source.is_file() else entry.name}{'-keypoints' * job.keypoints}"
+        f"{_INT8 * (job.calibrate is not None)}{form.suffix}"
     )
     _check_target(job, target)
     if not TorchEngine.runs(entry, _CPU):
@@ -127,19 +145,80 @@ def export(job: ExportJob, store: WeightsStore, remark: Callable[[str], None] = 
             "sources": (),
         }
     )
-    traced = _trace(module, written, job, path)
+    file = source if source.is_file() else None
+    bars, rounded = EXACT, None
+    if job.calibrate is not None:
+        bars, written = ROUNDED, written.model_copy(update={"name": f"{entry.name}{_INT8}", "metrics": ()})
+        crops = _crops(job.calibrate, network, job, entry, file, store, remark)
+        traced = _trace(module, written, job, path)
+        most, lost = bars.oks, None
+        if job.annotations is not None:
+            task = _task(job, entry, file)
+            exact = average_precision(task, network, store)
+            most, lost = bars.ap, lambda engine: exact - average_precision(task, engine, store)
+        rounded = quantize(openvino_graph(traced), crops, written, most, lost, progress)
+        form = replace(form, write=partial(save_graph, rounded.graph), open=partial(_engine, written))
+    else:
+        traced = _trace(module, written, job, path)
     with _beside(target) as draft:
         _write(form, traced, draft)
-        parity = Comparison(network, form.open(draft, traced), written, decoded=job.keypoints)
-        _compare(parity, job, store, entry, source if source.is_file() else None, remark)
-        problem = parity.found.problem()
+        parity = Comparison(network, form.open(draft, traced), written, decoded=job.keypoints, bars=bars)
+        _compare(parity, job, store, entry, file, remark)
+        problem = parity.found.problem(bars)
         kept = target.with_name(f"{target.stem}-differs{target.suffix}") if problem else target
         with writing(kept):
             _check_target(job, target)
             _move(draft, kept)
     if problem:
         raise OutputError(f"{target} was not written, since {problem}; what came of it is {kept}")
+    if rounded is not None:
+        return Export(target, written, parity.found, rounded.layers, rounded.left)
     return Export(target, written, parity.found)
+
+
+def _engine(entry: PoseEntry, path: Path, traced: Traced) -> Callable[[Tensor], Output]:
+    """Open a file as ``--weights`` does."""
+    return OpenVinoEngine.load(entry, path, _CPU, DTYPES[OpenVinoEngine.best_dtype(_CPU)])
+
+
+def _crops(
+    photos: Path,
+    network: nn.Module,
+    job: ExportJob,
+    entry: PoseEntry,
+    file: Path | None,
+    store: WeightsStore,
+    remark: Callable[[str], None],
+) -> Tensor:
+    """Collect normalized crops (N, 3, H, W) of the people in photos."""
+    crops: list[Tensor] = []
+
+    def collect(batch: Tensor) -> Output:
+        crops.extend(batch.contiguous()[: MOST_CROPS - len(crops)])
+        answer: Output = network(batch)
+        return answer
+
+    run_photos(collect, photos, MOST_CROPS, _models(job, entry, file), store, remark)
+    return torch.stack(crops)
+
+
+def _models(job: ExportJob, entry: PoseEntry, file: Path | None) -> ModelOptions:
+    """Name the network in float32, for photos."""
+    return ModelOptions(
+        model=job.model if file else entry.name,
+        weights=file,
+        input_size=job.input_size,
+        flip=False,
+        device="cpu",
+        engine="torch",
+        dtype="fp32",
+    )
+
+
+def _task(job: ExportJob, entry: PoseEntry, file: Path | None) -> EvalJob:
+    assert job.annotations is not None
+    models = replace(_models(job, entry, file), flip=None)
+    return EvalJob(job.annotations, job.images, models=models, limit=job.limit, workers=0)
 
 
 def _compare(
@@ -150,24 +229,15 @@ def _compare(
     file: Path | None,
     remark: Callable[[str], None],
 ) -> None:
-    models = ModelOptions(
-        model=job.model if file else entry.name,
-        weights=file,
-        input_size=job.input_size,
-        flip=False,
-        device="cpu",
-        engine="torch",
-        dtype="fp32",
-    )
+    photos = job.images or job.calibrate
     if job.annotations is not None:
-        models = replace(models, flip=None)
-        task = EvalJob(job.annotations, job.images, models=models, limit=job.limit, workers=0)
+        task = _task(job, entry, file)
         comparison.found.ap = (
             average_precision(task, comparison, store),
             average_precision(task, comparison.file, store),
         )
-    elif job.images is not None:
-        run_photos(comparison, job.images, job.limit, models, store, remark)
+    elif photos is not None:
+        run_photos(comparison, photos, job.limit, _models(job, entry, file), store, remark)
     else:
         estimator = PoseEstimator(TorchEngine(comparison, _CPU), entry)
         crops = made_up(entry.input_size)
@@ -185,6 +255,13 @@ def _check(job: ExportJob, form: Format) -> None:
         raise UsageError(f"torchscript takes any number of crops; leave {parameter('batch')} out")
     if job.annotations is not None and job.keypoints:
         raise contradiction("ann", "keypoints")  # COCO's protocol averages heatmaps
+    if job.calibrate is not None:
+        if job.format != "openvino":
+            raise UsageError(f"int8 is for {parameter('format')} openvino")
+        if job.keypoints:
+            raise contradiction("int8", "keypoints")
+        if not installed("nncf"):
+            raise UsageError("int8 needs NNCF: pip install 'mrpose[int8]'")
     if job.annotations is not None and job.images is None:
         raise UsageError(f"pass {parameter('images')} with the folder of the photos, too")
 

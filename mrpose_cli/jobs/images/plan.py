@@ -34,6 +34,7 @@ class ImageJob:
             ``mrpose-out-N``.
         recursive: Descend into folders within folders.
         boxes: COCO file to take the boxes from.
+        classes: Names of its categories that are wanted.
         whole_image: Every photo is one person.
         keypoint_threshold: Joints that score this or more get v = 2 in the JSON, others v = 0.
         style: What overlays show.
@@ -49,6 +50,7 @@ class ImageJob:
     out: Path | None = None
     recursive: bool = False
     boxes: Path | None = None
+    classes: Sequence[str] = ("person",)
     whole_image: bool = False
     keypoint_threshold: float = KEYPOINT_THRESHOLD
     style: Style = field(default_factory=Style)
@@ -148,7 +150,7 @@ def prepare(job: ImageJob) -> Iterator[ImagePlan]:
         detector: Detector | None = WholeImage() if job.whole_image else None
         known: Mapping[str, int] = {}
         if job.boxes and sources:
-            file = read_boxes(job.boxes)
+            file = read_boxes(job.boxes, job.classes)
             known = file.match(names)
             if not known:
                 raise UsageError(f"{job.boxes} names none of the photos, neither by file name nor by number")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mrpose_cli.background import in_background
 from mrpose_cli.drawing import Painter
 from mrpose_cli.errors import OutputError
-from mrpose_cli.jobs.common import conditions, reason_of
+from mrpose_cli.jobs.common import conditions, few_threads, reason_of
 from mrpose_cli.jobs.video.frames import (
     WAITING_BYTES,
     follower_for,
@@ -63,7 +63,10 @@ def run_clip(
     """
     start = time.perf_counter()
     row = ClipRow(source.name)
-    with closing(open_clip(source.location, source.base, job.window, patience=job.patience)) as clip:
+    with (
+        few_threads(pipeline),
+        closing(open_clip(source.location, source.base, job.window, patience=job.patience)) as clip,
+    ):
         tally = Tally(progress, source.name, clip.info.frames)
         pipe = pipeline_for(pipeline, job.det_every, live=clip.info.live)
         follower = follower_for(job.following, live=clip.info.live)

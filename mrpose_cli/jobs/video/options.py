@@ -27,6 +27,7 @@ class VideoJob:
         recursive: Descend into folders within folders.
         window: The part of each clip that is wanted.
         boxes: COCO file to take the boxes from, as an earlier run wrote it.
+        classes: Names of its categories that are wanted.
         whole_image: Every frame is one person.
         det_every: Detect on each Nth frame and carry the boxes through the others.
         following: How people are tracked from frame to frame; None for no tracking.
@@ -47,6 +48,7 @@ class VideoJob:
     recursive: bool = False
     window: Window = field(default_factory=Window)
     boxes: Path | None = None
+    classes: Sequence[str] = ("person",)
     whole_image: bool = False
     det_every: int = 1
     following: Following | None = None
@@ -86,12 +88,14 @@ class VideoPlan:
         problems: Inputs that gave none, with the reason.
         out: Output folder; claimed, if there are clips.
         detector: Where the boxes come from, if not from a network.
+        live: Whether all sources are live, by what they are called.
     """
 
     sources: Sequence[ClipSource]
     problems: Sequence[tuple[str, str]]
     out: Path
     detector: Detector | None
+    live: bool = False
 
 
 @dataclass(slots=True)

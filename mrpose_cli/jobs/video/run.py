@@ -10,12 +10,14 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
 
 from mrpose_cli.claim import Claim
+from mrpose_cli.drawing.faces import check_heads
 from mrpose_cli.errors import InputError, OutputError, UsageError, contradiction, parameter
 from mrpose_cli.formats.boxes import read_boxes
 from mrpose_cli.jobs.common import DEFAULT_OUT, refuse_to_replace
 from mrpose_cli.jobs.video.clip import run_clip
 from mrpose_cli.jobs.video.options import ClipRow, ClipSource, VideoJob, VideoPlan, VideoReport
 from mrpose_cli.media.inputs import CLIPS, expand
+from mrpose_cli.media.video.live import is_live
 from mrpose_cli.media.video.window import PreviewWindow, check_display
 from mrpose_cli.media.video.writer import SUFFIXES, check_encoder
 from mrpose_cli.pipeline.detectors.base import Detector, FileBoxes, WholeImage
@@ -56,7 +58,7 @@ def prepare(job: VideoJob) -> Iterator[VideoPlan]:
     ]
     detector: Detector | None = WholeImage() if job.whole_image else None
     if job.boxes and sources:
-        detector = _boxes(job.boxes, sources)
+        detector = _boxes(job, job.boxes, sources)
     with ExitStack() as stack:
         out = job.out or Path(DEFAULT_OUT)
         if sources:
@@ -65,7 +67,8 @@ def prepare(job: VideoJob) -> Iterator[VideoPlan]:
             targets = [out / f"{source.base}{suffix}" for source in sources for suffix in _suffixes(job)]
             refuse_to_replace(targets, found, overwrite=job.overwrite)
             claim.clean({target.parent for target in targets})
-        yield VideoPlan(sources, [(problem.name, problem.message) for problem in problems], out, detector)
+        live = all(is_live(source.location) for source in sources)
+        yield VideoPlan(sources, [(one.name, one.message) for one in problems], out, detector, live)
 
 
 def _bases(names: Sequence[str]) -> list[str]:
@@ -83,8 +86,8 @@ def _suffixes(job: VideoJob) -> list[str]:
     ]
 
 
-def _boxes(path: Path, sources: Sequence[ClipSource]) -> Detector:
-    file = read_boxes(path)
+def _boxes(job: VideoJob, path: Path, sources: Sequence[ClipSource]) -> Detector:
+    file = read_boxes(path, job.classes)
     frames = {name: file.boxes[number] for name, number in file.ids.items() if number in file.boxes}
     if not any(name.startswith(f"{source.base}/") for source in sources for name in file.ids):
         raise UsageError(
@@ -114,8 +117,10 @@ def run_videos(
         on_row: Called with every clip that is finished.
 
     Raises:
-        UsageError: there is no display to show anything on.
+        UsageError: there is no display to show anything on, or no joint of faces that are to be blurred.
     """
+    if job.style.blur_faces:
+        check_heads(pipeline.estimator.skeleton)
     start = time.perf_counter()
     report = VideoReport()
     window = PreviewWindow("mrpose") if job.show else None

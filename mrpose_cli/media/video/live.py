@@ -235,12 +235,19 @@ def open_clip(location: Path | str | int, name: str, window: Window, *, patience
     """
     if isinstance(location, Path):
         return Clip(location, name, window)
-    if isinstance(location, str) and location.split("://")[0].lower() not in _LIVE_SCHEMES:
+    if isinstance(location, str) and not is_live(location):
         clip = Clip(location, name, window)
         if clip.info.duration is not None:
             return clip
         clip.close()  # a web server that sends without end
     return LiveClip(location, name, window, patience=patience)
+
+
+def is_live(location: Path | str | int) -> bool:
+    """Tell by what it is called whether a source is live; a link of another kind may turn out to be."""
+    if isinstance(location, str):
+        return location.split("://")[0].lower() in _LIVE_SCHEMES
+    return isinstance(location, int)
 
 
 def _stream(link: str, timeout: float) -> Pictures:

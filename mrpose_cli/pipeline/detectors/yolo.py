@@ -23,12 +23,13 @@ class YoloDetector:
     """Any ultralytics checkpoint for detection or poses.
 
     Args:
-        engine: Runs a :class:`~mrpose_cli.pipeline.detectors.yolo_network.YoloPeople`.
+        engine: Runs a :class:`~mrpose_cli.pipeline.detectors.yolo_network.YoloBoxes`.
         name: What the detector is called in reports.
         confidence: Boxes below are dropped, 0..1.
         iou: Overlap above which the weaker of two boxes is dropped.
         size: Longer side of the detector's input in pixels.
         clock: Measures the time of each stage.
+        classes: Not used: the engine gives no others.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class YoloDetector:
         iou: float = 0.7,
         size: int = 640,
         clock: StageClock | None = None,
+        classes: Sequence[str] = (),
     ) -> None:
         self.name = name
         self.engine = engine
@@ -52,12 +54,12 @@ class YoloDetector:
         with self._clock(Stage.LETTERBOX):
             fitted = [letterbox(frame.image, self._size) for frame in frames]
         with self._clock(Stage.DETECTOR):
-            rows = self._people([torch.from_numpy(item.image) for item in fitted])
+            rows = self._rows([torch.from_numpy(item.image) for item in fitted])
         return [_detections(item, self._strongest(found)) for item, found in zip(fitted, rows, strict=True)]
 
     @torch.inference_mode()
     @full_float32()
-    def _people(self, images: list[Tensor]) -> list[NDArray[np.float32]]:
+    def _rows(self, images: list[Tensor]) -> list[NDArray[np.float32]]:
         """Return rows x1 y1 x2 y2 score above the lowest score, per image (h, w, 3) uint8 RGB."""
         answers: dict[int, Tensor] = {}
         if self.engine.parallel > 1:  # each for itself, so that shapes do not matter

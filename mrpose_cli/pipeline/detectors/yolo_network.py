@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from mrpose_cli.errors import WeightsError
 from mrpose_cli.models.pickles import check_stored
+from mrpose_cli.pipeline.detectors.classes import PERSON, wanted_classes
 from mrpose_cli.weights.store import check_file
 
 _SWITCHES = {
@@ -35,23 +36,23 @@ _SWITCHES = {
 _SETTINGS = "mrpose-yolo-"  # and the number of the process: what the folder for settings is called
 
 
-class YoloPeople(nn.Module):
-    """A YOLO that is asked for people only.
+class YoloBoxes(nn.Module):
+    """A YOLO that is asked for some of its classes only.
 
     Args:
         network: Gives (N, 4 + classes + others, A) centers, sizes and class scores, or, where it picks the
             boxes itself, (N, A, 6 + others) corners, score and class.
-        people: The classes that are people.
+        wanted: The classes to return.
         classes: How many there are.
     """
 
     unit: Tensor
 
-    def __init__(self, network: nn.Module, people: list[int], classes: int) -> None:
+    def __init__(self, network: nn.Module, wanted: list[int], classes: int) -> None:
         super().__init__()
         self.network = network
         self.register_buffer("unit", torch.tensor(1 / 255))
-        self._people, self._classes = people, classes
+        self._wanted, self._classes = wanted, classes
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Return rows x1 y1 x2 y2 score (N, A, 5) float32; the score is 0 where another class scores higher.
@@ -61,20 +62,25 @@ class YoloPeople(nn.Module):
         """
         rows = self.network(pixels.permute(0, 3, 1, 2).to(self.unit.dtype) * self.unit).float()
         if self.network.end2end:
-            person = torch.isin(rows[..., 5], rows.new_tensor(self._people))
-            return torch.cat([rows[..., :4], (rows[..., 4] * person)[..., None]], -1)
+            wanted = torch.isin(rows[..., 5], rows.new_tensor(self._wanted))
+            return torch.cat([rows[..., :4], (rows[..., 4] * wanted)[..., None]], -1)
         centers, sizes, scores = rows.transpose(1, 2)[..., : 4 + self._classes].split(
             [2, 2, self._classes], -1
         )
-        best = scores[..., self._people].amax(-1, keepdim=True)
+        best = scores[..., self._wanted].amax(-1, keepdim=True)
         best = best * (best >= scores.amax(-1, keepdim=True))
         return torch.cat([centers - sizes / 2, centers + sizes / 2, best], -1)
 
 
-def load_people(path: Path) -> YoloPeople:
+def load_boxes(path: Path, classes: Sequence[str] = (PERSON,)) -> YoloBoxes:
     """Load the network in an ultralytics checkpoint for detection or poses, its norms fused, for inference.
 
+    Args:
+        path: The file.
+        classes: Those of its classes that are wanted; see :func:`wanted_classes`.
+
     Raises:
+        UsageError: it has no such class.
         WeightsError: the file is no such checkpoint.
     """
     check_file(path)
@@ -85,8 +91,8 @@ def load_people(path: Path) -> YoloPeople:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
         raise WeightsError(f"{path} is not a YOLO checkpoint that ultralytics can load ({reason})") from error
     if model.task not in ("detect", "pose"):
-        raise WeightsError(f"{path} is a YOLO checkpoint for '{model.task}', which gives no person boxes")
-    people = [index for index, label in model.names.items() if label == "person"]
+        raise WeightsError(f"{path} is a YOLO checkpoint for '{model.task}', which gives no boxes")
+    wanted = wanted_classes(model.names, classes, path.name)
     network = model.model
     with suppress(AttributeError):
         # Of YOLO26's two heads the one whose boxes need NMS is the better one. Which one ultralytics takes
@@ -95,7 +101,7 @@ def load_people(path: Path) -> YoloPeople:
     network = network.fuse(verbose=False).eval().float().requires_grad_(False)
     head = network.model[-1]
     head.export, head.dynamic = True, True  # nothing but the answer, for pictures of any size
-    return YoloPeople(network, people or [0], head.nc)
+    return YoloBoxes(network, wanted, head.nc)
 
 
 def _import_yolo() -> Any:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mrpose_cli.errors import WeightsError
+from mrpose_cli.pipeline.detectors.classes import COCO, PERSON, wanted_classes
 from mrpose_cli.pipeline.engines.base import Engine
 from mrpose_cli.pipeline.profile import Stage, StageClock
 from mrpose_cli.poses import Detections, Frame
@@ -27,6 +28,7 @@ class YoloxDetector:
         confidence: Boxes below are dropped, 0..1.
         iou: Not used: the threshold is fixed in the graph.
         size: Not used: so is the input's size.
+        classes: Those of COCO's classes that are wanted.
         clock: Measures the time of each stage.
 
     Raises:
@@ -42,6 +44,7 @@ class YoloxDetector:
         iou: float | None = None,
         size: int | None = None,
         clock: StageClock | None = None,
+        classes: Sequence[str] = (PERSON,),
     ) -> None:
         self.name = name
         self.engine = engine
@@ -49,6 +52,7 @@ class YoloxDetector:
             raise WeightsError(f"{name} is no YOLOX of a fixed input size")
         self._size = engine.input.size
         self._confidence = confidence
+        self._wanted = wanted_classes(dict(enumerate(COCO)), classes, name)
         self._clock = clock or StageClock()
 
     def detect(self, frames: Sequence[Frame]) -> list[Detections]:
@@ -78,7 +82,7 @@ class YoloxDetector:
         self, image: NDArray[np.uint8], ratio: float, rows: NDArray[np.float32], labels: NDArray[np.int64]
     ) -> Detections:
         height, width = image.shape[:2]
-        rows = rows[(labels == 0) & (rows[:, 4] >= self._confidence)]
+        rows = rows[np.isin(labels, self._wanted) & (rows[:, 4] >= self._confidence)]
         rows = rows[np.argsort(-rows[:, 4], kind="stable")]
         boxes = np.clip(rows[:, :4] / ratio, 0, [width, height, width, height]).astype(np.float32)
         solid = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)

@@ -71,6 +71,8 @@ class Engine(Protocol):
         device: torch.device,
         dtype: torch.dtype,
         cache: Path | None = None,
+        *,
+        prompt: bool = False,
     ) -> Self:
         """Load the network of a checkpoint, on the device and in the type if it can be had there.
 
@@ -81,6 +83,7 @@ class Engine(Protocol):
             dtype: What it is to compute in.
             cache: A folder for compiled models, which take long to make; None for a file that may change
                 between runs.
+            prompt: Answer one image as soon as can be rather than many a second.
 
         Raises:
             WeightsError: the file does not hold what the entry says.

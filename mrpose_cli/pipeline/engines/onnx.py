@@ -97,6 +97,8 @@ class OnnxEngine:
         device: torch.device,
         dtype: torch.dtype,
         cache: Path | None = None,
+        *,
+        prompt: bool = False,
     ) -> Self:
         """Load the network of a checkpoint; see :meth:`Engine.load`."""
         engine = cls(path, device, outputs=outputs_of(entry) or ())

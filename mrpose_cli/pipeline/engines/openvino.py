@@ -78,11 +78,13 @@ class OpenVinoEngine:
         device: torch.device,
         dtype: torch.dtype,
         cache: Path | None = None,
+        *,
+        prompt: bool = False,
     ) -> Self:
         """Load the network of a checkpoint; see :meth:`Engine.load`."""
         asked = outputs_of(entry)
-        config = {"INFERENCE_PRECISION_HINT": _HINTS[dtype], "PERFORMANCE_HINT": "THROUGHPUT"}
-        kept = _kept(cache, entry, dtype) if cache else None
+        config = _config(dtype, prompt=prompt)
+        kept = _kept(cache, entry, config) if cache else None
         compiled = _compiled_before(kept, config) if kept else None
         if compiled is None:
             graph = _read(path, asked) if asked else _converted(entry, path)
@@ -94,6 +96,11 @@ class OpenVinoEngine:
         engine = cls(compiled, dtype, asked or _ANSWERS)
         check_fits(entry, path, engine.input)
         return engine
+
+    @classmethod
+    def of(cls, graph: Any, dtype: torch.dtype, outputs: Sequence[str]) -> Self:
+        """Compile an ``openvino.Model`` that takes one image at a time."""
+        return cls(core().compile_model(graph, "CPU", _config(dtype)), dtype, outputs)
 
     def __call__(self, images: Tensor) -> Output:
         """Return the network's output for images (N, ...), which are computed side by side."""
@@ -127,6 +134,11 @@ def core() -> Any:
     import openvino
 
     return openvino.Core()
+
+
+def _config(dtype: torch.dtype, *, prompt: bool = False) -> dict[str, str]:
+    aim = "LATENCY" if prompt else "THROUGHPUT"  # all cores for one image, or one for each
+    return {"INFERENCE_PRECISION_HINT": _HINTS[dtype], "PERFORMANCE_HINT": aim}
 
 
 def _read(path: Path, outputs: tuple[str, ...]) -> Any:
@@ -180,10 +192,14 @@ def graph_of(module: Any, example: Tensor, shape: Sequence[int], names: Sequence
     return graph
 
 
-def _kept(folder: Path, entry: Checkpoint, dtype: torch.dtype) -> Path:
+def _kept(folder: Path, entry: Checkpoint, config: dict[str, str]) -> Path:
     """Return the file for the compiled model, named by everything that it depends on."""
     runtime = core()
-    conditions = [entry.sha256, runtime.get_property("CPU", "FULL_DEVICE_NAME")]
+    conditions = [
+        entry.sha256,
+        getattr(entry, "classes", None),
+        runtime.get_property("CPU", "FULL_DEVICE_NAME"),
+    ]
     for name in ("openvino", "torch", "ultralytics"):
         with suppress(PackageNotFoundError):  # ultralytics is not needed for every detector
             conditions.append(version(name))
@@ -193,7 +209,7 @@ def _kept(folder: Path, entry: Checkpoint, dtype: torch.dtype) -> Path:
             (path.name, stat.st_size, stat.st_mtime_ns) for path in sources if (stat := path.stat())
         ]
     key = hashlib.sha256(repr(conditions).encode()).hexdigest()[:16]
-    return folder / f"{entry.name}-{_HINTS[dtype]}-{key}.blob"
+    return folder / f"{entry.name}-{'-'.join(config.values()).lower()}-{key}.blob"
 
 
 def _compiled_before(kept: Path, config: dict[str, str]) -> Any:

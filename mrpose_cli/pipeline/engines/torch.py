@@ -51,6 +51,8 @@ class TorchEngine:
         device: torch.device,
         dtype: torch.dtype,
         cache: Path | None = None,
+        *,
+        prompt: bool = False,
     ) -> Self:
         """Load the network of a checkpoint; see :meth:`Engine.load`."""
         network = module_of(entry, path)
@@ -78,9 +80,9 @@ def module_of(entry: Checkpoint, path: Path) -> nn.Module:
         from mrpose_cli.models import load_checkpoint
 
         return load_checkpoint(entry.arch, path, entry.joints, entry.input_size).requires_grad_(False)
-    from mrpose_cli.pipeline.detectors.yolo_network import load_people
+    from mrpose_cli.pipeline.detectors.yolo_network import load_boxes
 
-    return load_people(path)
+    return load_boxes(path, entry.classes)
 
 
 def trace(module: nn.Module, example: Tensor) -> Any:

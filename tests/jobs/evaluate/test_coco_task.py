@@ -59,7 +59,7 @@ def test_images_without_people_are_evaluated_but_not_run(job: EvalJob) -> None:
     assert all(shot.boxes is None for shot in found.shots)
 
 
-def test_a_model_with_other_joints_is_refused(job: EvalJob) -> None:
-    entry = find_pose("rtmpose-s").model_copy(update={"skeleton": MPII16})
-    with pytest.raises(UsageError, match="COCO's are coco17"):
+def test_a_model_that_lacks_joints_is_refused(job: EvalJob) -> None:
+    entry = find_pose("rtmpose-s").model_copy(update={"skeleton": MPII16, "also": ()})
+    with pytest.raises(UsageError, match="has 'nose', which rtmpose-s \\(mpii16\\) does not estimate"):
         CocoTask(job).fit(entry)

@@ -15,7 +15,7 @@ from video_clips import Recipe, frames_of, make_clip, number_of
 from mrpose_cli.cli import app
 from mrpose_cli.errors import InputError
 from mrpose_cli.media.video.clip import Window
-from mrpose_cli.media.video.live import LiveClip
+from mrpose_cli.media.video.live import LiveClip, is_live
 from mrpose_cli.media.video.reader import Clip
 
 RATE = 50
@@ -178,3 +178,8 @@ def test_the_command_takes_streams(station: Station, tmp_path: Path, monkeypatch
     assert "did not come back within 0.1 s" in result.stderr
     assert json.loads((tmp_path / "again" / "live.json").read_text())["info"]["partial"] is True
     assert frames_of(tmp_path / "again" / "live.mp4")
+
+
+def test_sources_are_live_by_what_they_are_called() -> None:
+    assert is_live(0) and is_live("rtsp://host/stream") and is_live("SRT://host:1234")
+    assert not (is_live(Path("clip.mp4")) or is_live("https://host/clip.mp4"))

@@ -90,7 +90,7 @@ class TestKept:
     def test_other_versions_take_its_place(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         OpenVinoEngine.load(SHIPPED, shipped(), CPU, torch.float32, tmp_path)
         [before] = tmp_path.iterdir()
-        (other := tmp_path / "mrfea2-cspnext-t-f32-0123456789abcdef.blob").touch()
+        (other := tmp_path / "mrfea2-cspnext-t-f32-throughput-0123456789abcdef.blob").touch()
         (living := tmp_path / ".mrpose-1.part").touch()
         (dead := tmp_path / ".mrpose-2.part").touch()
         os.utime(dead, (0, 0))
@@ -98,6 +98,13 @@ class TestKept:
         OpenVinoEngine.load(SHIPPED, shipped(), CPU, torch.float32, tmp_path)
         after = set(tmp_path.iterdir())
         assert {before, dead}.isdisjoint(after) and {other, living} < after and len(after) == 3
+
+    def test_what_answers_promptly_lies_beside_it(self, tmp_path: Path) -> None:
+        images = torch.rand(3, 3, 256, 192)
+        usual = OpenVinoEngine.load(SHIPPED, shipped(), CPU, torch.float32, tmp_path)
+        prompt = OpenVinoEngine.load(SHIPPED, shipped(), CPU, torch.float32, tmp_path, prompt=True)
+        assert prompt.parallel == 1 and len(list(tmp_path.iterdir())) == 2
+        torch.testing.assert_close(_parts(prompt(images))[0], _parts(usual(images))[0])
 
     def test_a_damaged_file_is_made_again(self, tmp_path: Path) -> None:
         OpenVinoEngine.load(SHIPPED, shipped(), CPU, torch.float32, tmp_path)

@@ -1,0 +1,112 @@
+"""Labelled photos in a COCO keypoint file, of COCO's people or anybody else's joints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from mrpose_cli.errors import UsageError
+from mrpose_cli.evaluation.annotations import ImageRow
+from mrpose_cli.formats.reader import Box, Category, Flag, Id, Row, Visible, read_json, read_rows
+from mrpose_cli.skeletons import COCO17, Skeleton, from_categories
+from mrpose_cli.skeletons.document import Remark, silent
+from mrpose_cli.training.photos import Labelled, LabelledPhotos, settle_skeleton
+
+
+class _Annotation(Row):
+    id: Id
+    image_id: Id
+    bbox: Box
+    keypoints: list[Visible]
+    iscrowd: Flag = 0
+    area: Annotated[float, Field(ge=0, le=1e18)] | None = None
+
+
+def read_coco(
+    path: Path, images: Path | None, given: Skeleton | None = None, remark: Remark = silent
+) -> LabelledPhotos:
+    """Read a COCO keypoint file; crowds and people without keypoints are left out.
+
+    Args:
+        path: ``person_keypoints_*.json``, or the like.
+        images: The folder of its photos; None for the file's own.
+        given: What its joints are; None for what its categories say.
+        remark: Called with what had to be assumed.
+
+    Raises:
+        UsageError: it is no such file.
+    """
+    content = read_json(path, "the annotation file")
+    rows = content.get("annotations") if isinstance(content, dict) else None
+    if not isinstance(rows, list) or not isinstance(content.get("images"), list):
+        raise UsageError(f"{path} is not a COCO annotation file (an object with images and annotations)")
+    skeleton, wanted = _skeleton(path, content, given, remark)
+    sizes = {row.id: row for row in read_rows(path, "images", content["images"], ImageRow, unique=("id",))}
+    if wanted is not None:  # labels of another kind are nobody's joints
+        rows[:] = [row for row in rows if not isinstance(row, dict) or row.get("category_id") in wanted]
+    folder, people = images or path.parent, []
+    for row in read_rows(path, "annotations", rows, _Annotation, unique=("id",)):
+        image = sizes.get(row.image_id)
+        if image is None:
+            raise UsageError(f"{path} annotates image {row.image_id}, which is not in its list of images")
+        if len(row.keypoints) != 3 * len(skeleton.joints):
+            count = f"{len(row.keypoints) / 3:g} joints"
+            raise UsageError(
+                f"{path}: annotation {row.id} has {count}, {skeleton.name} has {len(skeleton.joints)}"
+            )
+        joints = np.array(row.keypoints, np.float64).reshape(-1, 3)
+        box = _within(row.bbox, image)
+        if row.iscrowd or not (joints[:, 2] > 0).any() or (box[2:] <= box[:2]).any():
+            continue
+        people.append(
+            Labelled(
+                name=str(row.id),
+                file=folder / image.file_name,
+                size=(image.height, image.width),
+                photo=_photo(path, image),
+                box=box,
+                joints=joints,
+                area=row.area or row.bbox[2] * row.bbox[3],  # some tools write 0
+            )
+        )
+    return LabelledPhotos(path.name, "coco", skeleton, people)
+
+
+def _skeleton(
+    path: Path, content: dict[str, Any], given: Skeleton | None, remark: Remark
+) -> tuple[Skeleton, set[int] | None]:
+    """Return the file's skeleton, and the categories that have it; None for all."""
+    rows = content.get("categories", [])
+    named = [row for row in rows if isinstance(row, dict) and row.get("keypoints")] if rows else []
+    if named:
+        stated = from_categories(
+            rows, path.name, silent if given else remark, annotations=content["annotations"]
+        )
+        ids = {row.id for row in read_rows(path, "categories", named, Category, unique=("id",))}
+        return settle_skeleton(stated, given, path.name), ids
+    if given is None and _first_joints(content["annotations"]) == len(COCO17.joints):
+        remark(f"{path.name} does not name its joints; they are {len(COCO17.joints)} and taken for COCO's")
+        given = COCO17
+    return settle_skeleton(None, given, path.name), None
+
+
+def _first_joints(rows: list[Any]) -> float:
+    first = next((row.get("keypoints") for row in rows if isinstance(row, dict)), None)
+    return len(first) / 3 if isinstance(first, list) else 0
+
+
+def _photo(path: Path, image: ImageRow) -> str:
+    """Return COCO's own id, by which its photos are known everywhere; of other photos the name."""
+    is_cocos = Path(image.file_name).stem.rpartition("_")[2] == f"{image.id:012d}"
+    return str(image.id) if is_cocos else f"{path.name}:{image.file_name}"
+
+
+def _within(bbox: list[float], image: ImageRow) -> NDArray[np.float64]:
+    """Return the corners of a box, clipped to the photo."""
+    x, y, width, height = bbox
+    corners = np.array([x, y, x + width, y + height], np.float64)
+    return np.clip(corners, 0, [image.width, image.height] * 2)
