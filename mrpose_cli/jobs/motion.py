@@ -21,7 +21,8 @@ from mrpose_cli.formats.clips import SUFFIXES, ClipPoses, clip_name, read_clip
 from mrpose_cli.formats.movement import describe, meanings, missing, write_about, write_csv, write_xlsx
 from mrpose_cli.formats.openpose import write_openpose
 from mrpose_cli.formats.opensim import write_mot, write_trc
-from mrpose_cli.jobs.common import DEFAULT_OUT, RunReport
+from mrpose_cli.jobs.common import DEFAULT_OUT
+from mrpose_cli.jobs.report import RunReport
 from mrpose_cli.media.inputs import PHOTO_SUFFIXES, VIDEO_SUFFIXES, Kind, expand
 from mrpose_cli.motion.motion import Motion, analyze
 from mrpose_cli.motion.options import MotionOptions
