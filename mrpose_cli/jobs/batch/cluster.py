@@ -239,6 +239,7 @@ def run_ray(
 def _connected(address: str | None) -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would send reports
         ray.init(address=address, log_to_driver=False, logging_level="error", include_dashboard=None)
     except (RayError, ConnectionError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())
