@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mrpose_cli.cli import batch, bench, export, image, models, motion, skeletons, train, video, weights
+from mrpose_cli.cli import batch, bench, export, image, models, motion, skeletons, train, video, view, weights
 from mrpose_cli.cli import eval as evaluation
 from mrpose_cli.version import __version__
 
@@ -40,6 +40,7 @@ app.command("image")(image.image)
 app.command("video")(video.video)
 app.command("motion")(motion.motion)
 app.add_typer(batch.app, name="batch")
+app.command("view")(view.view)
 app.add_typer(evaluation.app, name="eval")
 app.command("export")(export.export)
 app.command("models")(models.models)
