@@ -11,6 +11,7 @@ from pydantic import Field
 
 from mrpose_cli.errors import UsageError
 from mrpose_cli.evaluation.annotations import ImageRow
+from mrpose_cli.formats.label_studio import from_label_studio
 from mrpose_cli.formats.reader import Box, Category, Flag, Id, Row, Visible, read_json, read_rows
 from mrpose_cli.skeletons import COCO17, Skeleton, from_categories
 from mrpose_cli.skeletons.document import Remark, silent
@@ -40,7 +41,7 @@ def read_coco(
     Raises:
         UsageError: it is no such file.
     """
-    content = read_json(path, "the annotation file")
+    content = from_label_studio(path, read_json(path, "the annotation file"))
     rows = content.get("annotations") if isinstance(content, dict) else None
     if not isinstance(rows, list) or not isinstance(content.get("images"), list):
         raise UsageError(f"{path} is not a COCO annotation file (an object with images and annotations)")
