@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from mrpose_cli.cli import options
-from mrpose_cli.cli.console import errors_reported, say
+from mrpose_cli.cli.console import errors_reported, progress_bar, say
 
 _NEXT = {
     "cvat": "In CVAT: paste labels.json into the labels' Raw tab, upload the photos of images.txt (sorting: "
@@ -36,6 +36,13 @@ def label(
             show_default=False,
         ),
     ] = None,
+    clip: Annotated[
+        Path | None,
+        typer.Option(
+            help="The clip of which RESULT is: its frames are written as photos into images/.",
+            show_default=False,
+        ),
+    ] = None,
     address: Annotated[
         str,
         typer.Option(
@@ -59,12 +66,16 @@ def label(
 
     - `mrpose label out/poses.json --to label-studio --worst 200 -o labels/`
 
+    - `mrpose label out/walk.json --clip walk.mp4 --to cvat --worst 50 -o labels/`
+
     The exit code is 0 on success, 1 on failure, 2 for wrong usage, 130 after Ctrl-C.
     """
     with errors_reported():
         from mrpose_cli.jobs.label import LabelJob, write_labels
 
-        done = write_labels(LabelJob(result, tool, out, worst, address, overwrite))
+        job = LabelJob(result, tool, out, worst, clip, address, overwrite)
+        with progress_bar("frames", quiet=quiet) as bar:
+            done = write_labels(job, bar)
         if not quiet:
             for path in done.files:
                 say(f"  {path}")

@@ -251,8 +251,11 @@ def test_corrected_exports_are_trained_on_and_evaluated_with(run: Run, tool: str
     assert all(one.file.is_file() for one in labelled.people)
     if tool == "cvat":
         assert [one.joints[1, 2] for one in labelled.people] == [1, 1, 1]
-    results = [{"image_id": row["image_id"], "category_id": 1, "keypoints": row["keypoints"].tolist(), "score": 0.9}
-               for row in read_annotations(Path("export.json")).persons]  # fmt: skip
+    truth = read_annotations(Path("export.json")).persons
+    results = [
+        {"image_id": row["image_id"], "category_id": 1, "keypoints": row["keypoints"].tolist(), "score": 0.9}
+        for row in truth
+    ]
     Path("results.json").write_text(json.dumps(results))
     scored = run("eval", "--ann", "export.json", "--predictions", "results.json", "-o", "report")
     assert scored.exit_code == 0, scored.output
@@ -269,3 +272,28 @@ def test_what_is_no_result_is_refused_in_one_line(run: Run) -> None:
     assert run("label", "poses.json", "--to", "cvat", "-o", "out").exit_code == 0
     again = run("label", "poses.json", "--to", "cvat", "-o", "out")
     assert again.exit_code == 2 and "--overwrite" in again.output
+
+
+@pytest.mark.downloads
+def test_frames_of_a_clip_come_out_as_photos(run: Run) -> None:
+    clip = Path(__file__).parents[2] / "samples" / "pedestrians.mp4"
+    assert run("video", clip, "--end", "1s", "--json-only", "-o", "poses").exit_code == 0
+    result = run("label", "poses/pedestrians.json", "--to", "cvat", "--worst", 3, "--clip", clip, "-o", "out")
+    assert result.exit_code == 0, result.output
+    names = Path("out/images.txt").read_text().splitlines()
+    assert len(names) == 3
+    written = {path.relative_to("out/images").as_posix() for path in Path("out/images").rglob("*.jpg")}
+    assert written == set(names)
+    with Image.open(Path("out/images") / names[0]) as image:
+        assert image.size == (768, 576)
+    other = run("label", "poses/pedestrians.json", "--to", "cvat", "-o", "no")
+    assert "has no pictures of its own; pass its clip with --clip" in other.output
+
+
+def test_frames_are_written_nowhere_else(run: Run) -> None:
+    content = json.loads(write_poses(Path("poses.json")).read_text())
+    for image in content["images"]:
+        image["file_name"] = f"../../{image['file_name']}"
+    Path("poses.json").write_text(json.dumps(content))
+    result = run("label", "poses.json", "--to", "cvat", "--clip", "clip.mp4", "-o", "out")
+    assert result.exit_code == 2 and "are not the frames of one clip" in result.output
