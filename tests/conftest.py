@@ -1,11 +1,12 @@
 """What all tests share: the samples, and the real models on them."""
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from browser import BROWSER, Browser
 
 from mrpose_cli.pipeline.pipeline import Pipeline
 from mrpose_cli.poses import Poses
@@ -58,6 +59,16 @@ def pipeline() -> Pipeline:
     from mrpose_cli import load_pipeline
 
     return load_pipeline(device="cpu")
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """A real Chromium; tests close the pages they open."""
+    if BROWSER is None:
+        pytest.skip("needs Chromium or Chrome")
+    browser = Browser(tmp_path_factory.mktemp("browser"))
+    yield browser
+    browser.close()
 
 
 @pytest.fixture

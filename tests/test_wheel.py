@@ -21,6 +21,7 @@ def test_a_wheel_finds_its_own_weights_folder(tmp_path: Path) -> None:
     assert "mrpose_cli/shipped_weights/mrfea2-cspnext-s_coco_256x192.md" in names
     assert "mrpose_cli/skeletons/halpe26.toml" in names
     assert "mrpose_cli/py.typed" in names
+    assert {f"mrpose_cli/view/static/{name}" for name in ("index.html", "main.js", "style.css")} < set(names)
     assert not [name for name in names if name.startswith(("tests/", "samples/"))]
 
     code = "import mrpose_cli.weights.manifest as m; print(m.__file__); print(m.manifest_path())"

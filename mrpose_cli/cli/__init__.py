@@ -17,6 +17,7 @@ from mrpose_cli.cli import (
     skeletons,
     train,
     video,
+    view,
     weights,
 )
 from mrpose_cli.cli import eval as evaluation
@@ -53,6 +54,7 @@ app.command("video")(video.video)
 app.command("label")(label.label)
 app.command("motion")(motion.motion)
 app.add_typer(batch.app, name="batch")
+app.command("view")(view.view)
 app.add_typer(evaluation.app, name="eval")
 app.command("export")(export.export)
 app.command("models")(models.models)

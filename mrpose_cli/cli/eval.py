@@ -83,6 +83,14 @@ def evaluate(
             rich_help_panel=_DATA,
         ),
     ] = None,
+    flags: Annotated[
+        Path | None,
+        typer.Option(
+            help="Leave out people of the annotations who are flagged here (flags.json of mrpose view).",
+            show_default=False,
+            rich_help_panel=_DATA,
+        ),
+    ] = None,
     strict: Annotated[
         bool,
         typer.Option("--strict", help="A missing or unreadable image is an error.", rich_help_panel=_DATA),
@@ -198,6 +206,7 @@ def evaluate(
             suppression=nms,
             oks_threshold=nms_thr,
             limit=limit,
+            flags=flags,
             ids=ids,
             strict=strict,
             out=out,

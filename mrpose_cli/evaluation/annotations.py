@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import AfterValidator, Field, create_model
 
 from mrpose_cli.errors import UsageError, parameter
+from mrpose_cli.formats.flags import flagged_people
 from mrpose_cli.formats.label_studio import from_label_studio
 from mrpose_cli.formats.reader import (
     PERSON,
@@ -55,6 +56,7 @@ class _Person(Row):
     keypoints: list[Number]
     num_keypoints: Count | None = None
     iscrowd: Flag = 0
+    track_id: Id | None = None
     area: Annotated[float, Field(ge=0, le=1e18)] | None = None
 
 
@@ -180,6 +182,26 @@ def read_annotations(
     return Annotations(
         path.name, sha256_of(path), images, persons, skeleton, categories, len(images), labelled
     )
+
+
+def leave_out(annotations: Annotations, flags: Path, path: Path) -> Annotations:
+    """Take the labels from people with a flag, so that finding or missing them changes nothing.
+
+    Args:
+        annotations: The annotations.
+        flags: A file of flags.
+        path: The file that the annotations are from.
+
+    Raises:
+        UsageError: the flags cannot be read, or are of nobody there.
+    """
+    flagged = flagged_people(flags, path)
+    unlabelled = {"num_keypoints": 0, "keypoints": np.zeros(3 * len(annotations.skeleton.joints))}
+    out = [flagged(row["id"], row["track_id"]) for row in annotations.persons]
+    if not any(out):
+        raise UsageError(f"{flags} flags nobody of {path.name}")
+    rows = zip(annotations.persons, out, strict=True)
+    return replace(annotations, persons=[{**row, **unlabelled} if gone else row for row, gone in rows])
 
 
 def _joints(

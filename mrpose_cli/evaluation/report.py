@@ -83,7 +83,7 @@ class DatasetConditions(_Part):
     joints: str | None = Field(default=None, description="the skeleton's name")
     sigmas: str | None = Field(default=None, description="where OKS's sigmas come from")
     images_in_file: int
-    selection: str | None = Field(description="--limit or --ids as given")
+    selection: str | None = Field(description="--flags, --limit or --ids as given")
     missing: tuple[str, ...] = Field(description="images that are not there, left out of the figures")
     unreadable: tuple[str, ...] = Field(description="images that could not be read, evaluated without poses")
 

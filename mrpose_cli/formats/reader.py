@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import reprlib
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -66,6 +68,7 @@ class Category(Row):
 
 
 R = TypeVar("R", bound=Row)
+_SPACE = re.compile(r"[ \t\n\r]*")
 
 
 def read_json(path: Path, what: str) -> Any:
@@ -78,14 +81,97 @@ def read_json(path: Path, what: str) -> Any:
     Raises:
         UsageError: it cannot be read or is not JSON.
     """
-    try:
+    with _reading(path, what):
         return json.loads(path.read_bytes())
+
+
+def stream_json(path: Path, what: str) -> Iterator[tuple[str, Any]]:
+    """Return the members of a JSON file one by one, so that no more than one of a large file is in memory.
+
+    Args:
+        path: The file.
+        what: What the user was asked for, for messages.
+
+    Yields:
+        Name and value of each member of the object in the file. Where the value is a list, its entries come
+        one by one, each with the list's name; those of a file that is a list have the name ``""``.
+
+    Raises:
+        UsageError: it cannot be read or is not JSON.
+    """
+    with _reading(path, what):
+        data = path.read_bytes()
+        yield from _Scanner(data.decode(json.detect_encoding(data), "surrogatepass")).members()
+
+
+@contextmanager
+def _reading(path: Path, what: str) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise UsageError(f"{what} {path} cannot be read ({error.strerror})") from None
     except ValueError as error:
         raise UsageError(f"{what} {path} is not JSON: {error}") from None
     except RecursionError:
         raise UsageError(f"{what} {path} is not what it should be: it is nested too deeply") from None
+
+
+class _Scanner:
+    """Reads JSON from where it stands in a text."""
+
+    def __init__(self, text: str) -> None:
+        self._text, self._at = text, 0
+        self._decode = json.JSONDecoder().raw_decode
+
+    def members(self) -> Iterator[tuple[str, Any]]:
+        if self._next() == "[":
+            yield from self._entries("")
+        else:
+            self._take("{")
+            ended = self._next() == "}" and bool(self._take("}"))
+            while not ended:
+                if self._next() != '"':
+                    raise self._expecting("a name in quotes")
+                name = self._value()
+                self._take(":")
+                if self._next() == "[":
+                    yield from self._entries(name)
+                else:
+                    yield name, self._value()
+                ended = self._take(",}") == "}"
+        if self._next():
+            raise self._expecting("the end")
+
+    def _entries(self, name: str) -> Iterator[tuple[str, Any]]:
+        self._take("[")
+        ended = self._next() == "]" and bool(self._take("]"))
+        while not ended:
+            value, self._at = self._decode(self._text, self._at)
+            yield name, value
+            ended = self._take(",]") == "]"
+            self._next()
+
+    def _next(self) -> str:
+        """Return the next character that is no space, which it then stands before; "" at the end."""
+        space = _SPACE.match(self._text, self._at)
+        assert space is not None
+        self._at = space.end()
+        return self._text[self._at : self._at + 1]
+
+    def _take(self, wanted: str) -> str:
+        character = self._next()
+        if not character or character not in wanted:
+            raise self._expecting(" or ".join(map(repr, wanted)))
+        self._at += 1
+        return character
+
+    def _value(self) -> Any:
+        self._next()
+        value, self._at = self._decode(self._text, self._at)
+        return value
+
+    def _expecting(self, what: str) -> json.JSONDecodeError:
+        return json.JSONDecodeError(f"Expecting {what}", self._text, self._at)
 
 
 def read_rows(
@@ -119,16 +205,25 @@ def read_rows(
             other = _whole(row["category_id"])
             if type(other) is int and other not in categories:
                 continue
-        try:
-            entry = model.model_validate(row)
-        except ValidationError as error:
-            raise UsageError(f"{path}: {name}[{index}]{_first_problem(error)}") from None
+        entry = check_row(path, f"{name}[{index}]", row, model)
         for field, values in seen.items():
             value = getattr(entry, field)
             if value is not None and value in values:
                 raise UsageError(f"{path}: {name}[{index}].{field}: {reprlib.repr(value)} is there twice")
             values.add(value)
         yield entry
+
+
+def check_row(path: Path, place: str, row: Any, model: type[R]) -> R:
+    """One object of a file as what it must be.
+
+    Raises:
+        UsageError: it is something else; the message names the place and the field.
+    """
+    try:
+        return model.model_validate(row)
+    except ValidationError as error:
+        raise UsageError(f"{path}: {place}{_first_problem(error)}") from None
 
 
 def read_categories(path: Path, content: dict[str, Any]) -> list[Category]:

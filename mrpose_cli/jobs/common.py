@@ -63,6 +63,24 @@ def refuse_to_replace(targets: Iterable[Path], sources: Iterable[Source], *, ove
             )
 
 
+def folder_of(sources: Iterable[Source], out: Path) -> dict[str, str]:
+    """Where the photos lie, seen from the output folder, for whoever shows them later."""
+    for source in sources:
+        if isinstance(source.location, Path):
+            location = source.location.absolute().as_posix()
+            if location.endswith(f"/{source.name}"):
+                return seen_from(out, Path(location.removesuffix(source.name)), "photos")
+    return {}
+
+
+def seen_from(folder: Path, path: Path, key: str) -> dict[str, str]:
+    """Return a path relative to a folder, as a member of the JSON there; none across Windows' drives."""
+    try:
+        return {key: Path(os.path.relpath(path, folder)).as_posix()}
+    except ValueError:
+        return {}
+
+
 def conditions(pipeline: Pipeline) -> dict[str, Any]:
     """Return the conditions of the run, for the JSON."""
     estimator = pipeline.estimator

@@ -89,6 +89,29 @@ def decode(data: bytes, *, upright: bool = True, admit: Callable[[int], None] | 
         )
 
 
+def decode_small(data: bytes, side: int, *, upright: bool = True) -> NDArray[np.uint8]:
+    """Decode a picture in a small size, JPEGs in a fraction of the time.
+
+    Args:
+        data: the content of the file.
+        side: the most pixels that width and height may have; smaller pictures keep their size.
+        upright: turn it as its EXIF tag says.
+
+    Returns:
+        RGB uint8 of shape (height, width, 3).
+
+    Raises:
+        InputError: as `decode` does.
+    """
+    with _explained(data), Image.open(BytesIO(data), formats=_FORMATS) as picture:
+        _refuse_bombs(picture)
+        _refuse_endless_scans(picture, data)
+        picture.draft(None, (side, side))  # a JPEG is decoded at 1/2, 1/4 or 1/8 of its size
+        small = Image.fromarray(_to_rgb(picture, upright=upright))
+        small.thumbnail((side, side), Image.Resampling.BILINEAR)
+        return np.asarray(small)
+
+
 def from_pillow(picture: Image.Image) -> NDArray[np.uint8]:
     """Convert a picture of Pillow's to the same pixels that its file gives.
 

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from mrpose_cli.errors import UsageError
 from mrpose_cli.evaluation.annotations import ImageRow
+from mrpose_cli.formats.flags import flagged_people
 from mrpose_cli.formats.label_studio import from_label_studio
 from mrpose_cli.formats.reader import Box, Category, Flag, Id, Row, Visible, read_json, read_rows
 from mrpose_cli.skeletons import COCO17, Skeleton, from_categories
@@ -25,10 +26,15 @@ class _Annotation(Row):
     keypoints: list[Visible]
     iscrowd: Flag = 0
     area: Annotated[float, Field(ge=0, le=1e18)] | None = None
+    track_id: Id | None = None
 
 
 def read_coco(
-    path: Path, images: Path | None, given: Skeleton | None = None, remark: Remark = silent
+    path: Path,
+    images: Path | None,
+    given: Skeleton | None = None,
+    remark: Remark = silent,
+    flags: Path | None = None,
 ) -> LabelledPhotos:
     """Read a COCO keypoint file; crowds and people without keypoints are left out.
 
@@ -37,6 +43,7 @@ def read_coco(
         images: The folder of its photos; None for the file's own.
         given: What its joints are; None for what its categories say.
         remark: Called with what had to be assumed.
+        flags: A file of flags; people with one are left out.
 
     Raises:
         UsageError: it is no such file.
@@ -49,7 +56,8 @@ def read_coco(
     sizes = {row.id: row for row in read_rows(path, "images", content["images"], ImageRow, unique=("id",))}
     if wanted is not None:  # labels of another kind are nobody's joints
         rows[:] = [row for row in rows if not isinstance(row, dict) or row.get("category_id") in wanted]
-    folder, people = images or path.parent, []
+    folder, people, left_out = images or path.parent, [], 0
+    flagged = flagged_people(flags, path) if flags is not None else None
     for row in read_rows(path, "annotations", rows, _Annotation, unique=("id",)):
         image = sizes.get(row.image_id)
         if image is None:
@@ -59,6 +67,9 @@ def read_coco(
             raise UsageError(
                 f"{path}: annotation {row.id} has {count}, {skeleton.name} has {len(skeleton.joints)}"
             )
+        if flagged is not None and flagged(row.id, row.track_id):
+            left_out += 1
+            continue
         joints = np.array(row.keypoints, np.float64).reshape(-1, 3)
         box = _within(row.bbox, image)
         if row.iscrowd or not (joints[:, 2] > 0).any() or (box[2:] <= box[:2]).any():
@@ -74,7 +85,7 @@ def read_coco(
                 area=row.area or row.bbox[2] * row.bbox[3],  # some tools write 0
             )
         )
-    return LabelledPhotos(path.name, "coco", skeleton, people)
+    return LabelledPhotos(path.name, "coco", skeleton, people, left_out=left_out)
 
 
 def _skeleton(

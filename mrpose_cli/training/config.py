@@ -50,6 +50,10 @@ class TrainConfig:
             "Folder of the photos that the COCO files name. [default: where each file is]", _DATA, free=True
         ),
     ] = None
+    flags: Annotated[
+        Path | None,
+        Flag("Leave out people of COCO files who are flagged here (flags.json of `mrpose view`).", _DATA),
+    ] = None
     skeleton: Annotated[
         str | None,
         Flag(

@@ -185,7 +185,11 @@ def _open(
         height, width = config.size
         window = (round(height * MARGIN), round(width * MARGIN))
         size = next(iter(shards.values())).size if shards else window
-    return [
-        shards[path] if path in shards else PhotoCrops(read_coco(path, config.images, given, remark), size)
+    photos = {
+        path: read_coco(path, config.images, given, remark, config.flags)
         for path in files
-    ]
+        if path not in shards
+    }
+    if config.flags is not None and not any(one.left_out for one in photos.values()):
+        raise UsageError(f"{config.flags} flags nobody of the COCO files to be trained on")
+    return [shards[path] if path in shards else PhotoCrops(photos[path], size) for path in files]

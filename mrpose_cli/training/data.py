@@ -104,7 +104,9 @@ class _Evaluated:
 
     def __init__(self, config: TrainConfig, annotations: Path, size: tuple[int, int]) -> None:
         # Cut as the training crops are, so that the same person gives the same picture.
-        people = replace(config, data=(annotations,), images=config.val_images, human_sets="*", limit=None)
+        people = replace(
+            config, data=(annotations,), images=config.val_images, human_sets="*", limit=None, flags=None
+        )
         catalog = Catalog(people, size)
         self._ids = {photo.rpartition("/")[2] for photo in catalog.labels.photos}
         everybody = np.arange(len(catalog.labels))

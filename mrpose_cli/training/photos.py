@@ -55,6 +55,7 @@ class LabelledPhotos:
         people: All with at least one joint.
         upright: Whether joints are in the pixels of the upright photo, not in those that are stored; None if
             the sizes tell.
+        left_out: How many people flags left out.
     """
 
     origin: str
@@ -62,6 +63,7 @@ class LabelledPhotos:
     skeleton: Skeleton
     people: Sequence[Labelled]
     upright: bool | None = None
+    left_out: int = 0
 
 
 class PhotoCrops:

@@ -1,12 +1,11 @@
 """What a browser makes of an overlay."""
 
-import shutil
-import subprocess
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from browser import Browser
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -15,7 +14,6 @@ from mrpose_cli.cli import app
 pytestmark = pytest.mark.downloads
 
 CLIP = Path(__file__).parents[2] / "samples" / "pedestrians.mp4"
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 PAGE = """<body style="margin:0"><video id="v" src="pedestrians.mp4" muted preload="auto"></video>
 <script>
 v.onloadedmetadata = () => { v.currentTime = v.duration / 2 + 0.05 }
@@ -24,26 +22,15 @@ v.onerror = () => { document.title = v.error.message }
 </script>"""
 
 
-def browse(page: Path, *options: str) -> str:
-    assert BROWSER is not None
-    command = [BROWSER, "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
-    timing = ["--timeout=20000", "--virtual-time-budget=5000", "--window-size=768,700"]
-    profile = f"--user-data-dir={page.parent / 'profile'}"
-    run = subprocess.run(
-        [*command, *timing, profile, *options, page.as_uri()], capture_output=True, text=True, timeout=60
-    )
-    return run.stdout
-
-
-@pytest.mark.skipif(BROWSER is None, reason="no Chromium here")
-def test_a_browser_plays_it_and_jumps_to_the_middle(tmp_path: Path) -> None:
+def test_a_browser_plays_it_and_jumps_to_the_middle(tmp_path: Path, browser: Browser) -> None:
     out = tmp_path / "out"
     result = CliRunner().invoke(app, ["video", str(CLIP), "-o", str(out), "--whole-image", "--quiet"])
     assert result.exit_code == 0, result.output
     page = out / "page.html"
     page.write_text(PAGE)
-    assert "<title>768x576 of 8 s</title>" in browse(page, "--dump-dom")
-    browse(page, f"--screenshot={tmp_path / 'shot.png'}")
+    with browser.open(page.as_uri(), 768, 700) as shown_page:
+        assert shown_page.wait("document.title") == "768x576 of 8 s"
+        shown_page.shot(tmp_path / "shot.png")
     with Image.open(tmp_path / "shot.png") as picture:
         shown = np.array(picture.convert("RGB"))[:576, :768].astype(int)
     with av.open(str(out / "pedestrians.mp4")) as container:

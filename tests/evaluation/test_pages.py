@@ -1,14 +1,13 @@
 """The HTML page and the contact sheet: whole, self-contained, and showing what they should."""
 
 import re
-import shutil
-import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from browser import Browser
 from numpy.typing import NDArray
 from PIL import Image
 from report_samples import report
@@ -130,16 +129,11 @@ def test_the_page_needs_nothing_beside_it(whole: tuple[Report, Path]) -> None:
     assert f"<b>{full.figures.ap:.1f}</b><span>AP</span>" in text
 
 
-def test_a_browser_shows_the_page(whole: tuple[Report, Path], tmp_path: Path) -> None:
-    browser = shutil.which("chromium") or shutil.which("google-chrome")
-    if browser is None:
-        pytest.skip("needs Chromium or Chrome")
+def test_a_browser_shows_the_page(whole: tuple[Report, Path], tmp_path: Path, browser: Browser) -> None:
     shot = tmp_path / "shot.png"
-    command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
-    command += [f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1180,3000"]
-    command += [f"--screenshot={shot}", whole[1].as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    assert shot.exists(), done.stderr
+    with browser.open(whole[1].as_uri(), 1180, 3000) as page:
+        page.wait("document.readyState == 'complete' && [...document.images].every(one => one.complete)")
+        page.shot(shot)
     with Image.open(shot) as picture:
         pixels = np.array(picture.convert("RGB")).astype(int)
     assert pixels.shape[:2] == (3000, 1180)

@@ -12,7 +12,13 @@ import numpy as np
 
 from mrpose_cli.atomic import replacing
 from mrpose_cli.errors import UsageError, parameter
-from mrpose_cli.evaluation.annotations import Annotations, ImageRow, read_annotations, sha256_of
+from mrpose_cli.evaluation.annotations import (
+    Annotations,
+    ImageRow,
+    leave_out,
+    read_annotations,
+    sha256_of,
+)
 from mrpose_cli.evaluation.boxes import BoxRule, ground_truth_boxes
 from mrpose_cli.evaluation.breakdown import assign, break_down
 from mrpose_cli.evaluation.calibration import calibrate
@@ -49,7 +55,10 @@ class CocoTask:
         self._job = job
         self._rule: BoxRule = "mmpose" if job.gt_boxes == "auto" else job.gt_boxes
         given = find_skeleton(job.models.joints) if job.models.joints else None
-        self._wanted = _selected(read_annotations(job.annotations, given, remark), job)
+        annotations = read_annotations(job.annotations, given, remark)
+        if job.flags is not None:
+            annotations = leave_out(annotations, job.flags, job.annotations)
+        self._wanted = _selected(annotations, job)
         self._order: list[int] | None = None  # the file's joints among the checkpoint's
         self._annotations = self._wanted  # less the images that are not there or cannot be read
         self._unreadable: tuple[str, ...] = ()
@@ -276,8 +285,9 @@ def image_folder(job: EvalJob) -> Path:
 
 
 def selection(job: EvalJob) -> str | None:
-    """Return ``--ids`` and ``--limit`` as they were given."""
-    parts = [f"--ids {job.ids}"] if job.ids is not None else []
+    """Return ``--flags``, ``--ids`` and ``--limit`` as they were given."""
+    parts = [f"--flags {job.flags}"] if job.flags is not None else []
+    parts += [f"--ids {job.ids}"] if job.ids is not None else []
     return " ".join([*parts, f"--limit {job.limit}"] if job.limit is not None else parts) or None
 
 

@@ -48,6 +48,7 @@ class EvalJob:
         suppression: Which OKS-NMS to apply.
         oks_threshold: Threshold of OKS-NMS.
         limit: Evaluate the first N images.
+        flags: A file of flags of ``mrpose view``; people of the annotations with one are left out.
         ids: Evaluate these images: ids (COCO) or file names, divided by commas, or a file with one a line.
         strict: A missing or unreadable image is an error.
         out: Output folder; None for ``mrpose-eval`` or the first free ``mrpose-eval-N``.
@@ -71,6 +72,7 @@ class EvalJob:
     suppression: Suppression = "hard"
     oks_threshold: float = 0.9
     limit: int | None = None
+    flags: Path | None = None
     ids: str | None = None
     strict: bool = False
     out: Path | None = None

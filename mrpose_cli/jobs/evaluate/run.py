@@ -120,6 +120,8 @@ def prepare(
         raise contradiction("resume", "overwrite")
     if job.worst and job.images is None:
         raise UsageError(f"{parameter('worst')} shows the people in their images; pass {parameter('images')}")
+    if job.flags is not None and job.dataset != "coco":
+        raise UsageError(f"{parameter('flags')} are of people in COCO files, not {job.dataset}")
     task: Task = CocoTask(job, remark) if job.dataset == "coco" else PckTask(job)
     if task.missing and not task.shots:
         raise UsageError(f"none of the images is in {job.images}; {task.missing[0]} was looked for first")

@@ -16,7 +16,7 @@ from mrpose_cli.drawing import draw_poses
 from mrpose_cli.errors import DiskFullError, OutputError, parameter
 from mrpose_cli.evaluation.annotations import sha256_of
 from mrpose_cli.formats.writer import PoseWriter, person_rows
-from mrpose_cli.jobs.common import conditions, reason_of
+from mrpose_cli.jobs.common import conditions, folder_of, reason_of
 from mrpose_cli.jobs.images.plan import (
     SPOOL_FILE,
     ImageJob,
@@ -216,7 +216,8 @@ class _Run:
 
     def _put_together(self, report: ImageReport) -> None:
         """Write the files of poses from the spooled rows, and fill in the report."""
-        info, writers = conditions(self.pipeline), list[PoseWriter]()
+        info = {**conditions(self.pipeline), **folder_of(self.plan.sources, self.plan.out)}
+        writers: list[PoseWriter] = []
         with ExitStack() as stack:
             for form in self.job.formats:
                 writers.append(form(self.plan.out / form.file, self.pipeline.estimator.skeleton, info))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mrpose_cli.background import in_background
 from mrpose_cli.drawing import Painter
 from mrpose_cli.errors import OutputError
-from mrpose_cli.jobs.common import conditions, few_threads, reason_of
+from mrpose_cli.jobs.common import conditions, few_threads, reason_of, seen_from
 from mrpose_cli.jobs.video.frames import (
     WAITING_BYTES,
     follower_for,
@@ -71,6 +71,8 @@ def run_clip(
         pipe = pipeline_for(pipeline, job.det_every, live=clip.info.live)
         follower = follower_for(job.following, live=clip.info.live)
         info = {**conditions(pipe), **_about(job, source, clip)}
+        if isinstance(source.location, Path):
+            info["clip"] |= seen_from((out / source.base).parent, source.location, "path")
         outputs = ClipOutputs(
             job, out / source.base, source.name, clip, pipe.estimator.skeleton, info, pipe.clock
         )
