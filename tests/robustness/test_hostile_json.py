@@ -15,9 +15,12 @@ from mrpose_cli.evaluation.boxes import ground_truth_boxes
 from mrpose_cli.evaluation.figures import read_results, score_coco
 from mrpose_cli.evaluation.joint_sets import read_joint_results, read_joint_set
 from mrpose_cli.formats.boxes import read_boxes
+from mrpose_cli.formats.flags import flagged_people
 from mrpose_cli.skeletons import COCO17, MPII16
 from mrpose_cli.training.coco import read_coco
 from mrpose_cli.training.photos import PhotoCrops
+from mrpose_cli.view.find import Request, find_results
+from mrpose_cli.view.session import Shown, index, people_of, track_joints
 
 MUTATIONS = 10_000 if CHOSEN == "long" else 500  # of each kind of file
 
@@ -63,6 +66,35 @@ HEADS = [[0, 0, 30, 40], [10, 10, 16, 18]]
 MPII_RESULTS = {
     "joints": list(MPII16.joints),
     "people": [{"row": row, "image": "a.jpg", "keypoints": [1.5] * 48} for row in (0, 1)],
+}
+
+
+CLIP = {
+    "info": {"coordinates": "upright", "photos": ".", "clip": {"file_name": "walk.mp4", "path": "walk.mp4"}},
+    "categories": [{"id": 1, "name": "person", "keypoints": list(COCO17.joints), "skeleton": [[1, 2]]}],
+    "images": [
+        {
+            "id": i + 1, "file_name": f"walk.mp4/{i}.jpg", "width": 64, "height": 48, "frame_index": i,
+            "timestamp": i / 9,
+        }
+        for i in range(4)
+    ],
+    "annotations": [
+        {
+            "id": 2 * i + track, "image_id": i + 1, "category_id": 1, "iscrowd": 0, "bbox": [i, 2, 20, 30.5],
+            "score": 0.5, "keypoints": [3.5 * track + i, 4, 2] * 17, "keypoint_scores": [0.7] * 17,
+            "track_id": track, "bridged": False,
+        }
+        for i in range(4)
+        for track in (1, 2)
+    ],
+}  # fmt: skip
+FLAGS = {
+    "format": 1,
+    "flags": [
+        {"result": "a.json", "kind": "nobody", "image": 1, "file_name": "a.jpg", "person": 2, "track": 3}
+    ]
+    * 2,
 }
 
 
@@ -114,6 +146,22 @@ def joint_results(folder: Path) -> Read:
     return lambda path: read_joint_results(path, truth)
 
 
+def looked_at(folder: Path) -> Read:
+    def read(path: Path) -> None:
+        [(_, opened)] = find_results(Request(path))
+        shown = Shown.of(opened())
+        index(shown, folder / "flags.json")
+        people_of(shown, range(len(shown.opened.result.images)))
+        for track in shown.tracks:
+            track_joints(shown, track.id)
+
+    return read
+
+
+def flags(folder: Path) -> Read:
+    return lambda path: flagged_people(path, folder / "a.json")(1, 2)
+
+
 @pytest.mark.parametrize(
     ("content", "reader"),
     [
@@ -125,6 +173,9 @@ def joint_results(folder: Path) -> Read:
         (MPII, joint_set),
         (HEADS, heads),
         (MPII_RESULTS, joint_results),
+        (ANNOTATIONS, looked_at),
+        (CLIP, looked_at),
+        (FLAGS, flags),
     ],
 )
 def test_mutated_files_are_read_or_refused_in_one_line(
