@@ -2,6 +2,7 @@
 
 import doctest
 import re
+import runpy
 import shlex
 from pathlib import Path
 
@@ -72,3 +73,8 @@ def test_docstring_examples_run(module: object) -> None:
     results = doctest.testmod(module)  # type: ignore[arg-type]
     assert results.attempted > 0
     assert results.failed == 0
+
+
+def test_the_picture_of_the_angles_is_what_its_code_draws() -> None:
+    code = runpy.run_path(str(ROOT / "docs" / "draw_angles.py"))
+    assert (ROOT / "docs" / "angles.svg").read_text() == code["picture"]()

@@ -13,7 +13,7 @@ from mrpose_cli.cli.flags import takes_flags
 from mrpose_cli.motion.options import MotionOptions
 
 if TYPE_CHECKING:
-    from mrpose_cli.jobs.motion import MotionReport
+    from mrpose_cli.jobs.motion.options import MotionReport
 
 _SHOWN = ("left_knee", "right_knee", "left_hip", "right_hip")
 
@@ -65,7 +65,8 @@ def motion(
     The exit code is 0 on success, 1 if a result failed, 2 for wrong usage, 130 after Ctrl-C.
     """
     with errors_reported():
-        from mrpose_cli.jobs.motion import MotionJob, parse_formats, prepare, run_motion
+        from mrpose_cli.jobs.motion.options import MotionJob, parse_formats
+        from mrpose_cli.jobs.motion.run import prepare, run_motion
 
         job = MotionJob(inputs, out, recursive, parse_formats(formats), settings, overwrite)
         with ExitStack() as stack:
@@ -101,7 +102,7 @@ def print_movement(report: MotionReport) -> None:
             scale = person["pixels_per_meter"]
             angles = person["angles_deg"]
             ranges = [
-                f"{angles[name]['min']:.0f} to {angles[name]['max']:.0f}" if name in angles else "-"
+                f"{round(angles[name]['min'])} to {round(angles[name]['max'])}" if name in angles else "-"
                 for name in _SHOWN
             ]
             table.add_row(
@@ -117,5 +118,11 @@ def print_movement(report: MotionReport) -> None:
     for row in report.rows:
         for note in row.notes:
             say(f"  {row.name}: {note}")
+        people = row.people
         for path in row.outputs:
-            say(f"  {path}")
+            own = path.stem.rpartition(".person")[2]
+            if not own.isdecimal():
+                say(f"  {path}")
+            elif own == str(people[0]["track_id"]):
+                more = f" ({len(people)} people)" if len(people) > 1 else ""
+                say(f"  {path.with_stem(path.stem.removesuffix(own) + '*') if more else path}{more}")

@@ -13,6 +13,7 @@ import typer
 from mrpose_cli.cli import options
 from mrpose_cli.cli.console import FAILED, complain, errors_reported, finish, progress_bar
 from mrpose_cli.cli.flags import takes_flags
+from mrpose_cli.cli.motion import print_movement
 from mrpose_cli.cli.video_console import print_profile, print_rows
 from mrpose_cli.errors import UsageError
 from mrpose_cli.interrupt import interruptible
@@ -171,6 +172,16 @@ def video(
             "--csv", help="Also write one CSV row per person per frame.", rich_help_panel=options.OUTPUT
         ),
     ] = False,
+    motion: Annotated[
+        str,
+        typer.Option(
+            metavar="NAMES",
+            help="Also write angles and movement files, as `mrpose motion` does, which has options: "
+            "csv, xlsx, trc, mot, c3d, openpose, svg, png or all; implies --track.",
+            show_default=False,
+            rich_help_panel=options.OUTPUT,
+        ),
+    ] = "",
     draw_boxes: options.DrawBoxes = False,
     draw_heatmaps: options.DrawHeatmaps = False,
     trails: Annotated[
@@ -219,6 +230,8 @@ def video(
 
     - `mrpose video clip.mov folder/ -o out/ --track --smooth one-euro --start 10s --end 1m`
 
+    - `mrpose video squat.mp4 --motion csv,svg`
+
     - `mrpose video match.mkv --json-only --jsonl --det-every 3`
 
     - `mrpose video rtsp://camera/stream --show --trails`
@@ -231,6 +244,8 @@ def video(
         from mrpose_cli.drawing import Style
         from mrpose_cli.formats.lines import CsvWriter, JsonlWriter
         from mrpose_cli.formats.writer import DatasetWriter
+        from mrpose_cli.jobs.motion.options import parse_formats
+        from mrpose_cli.jobs.motion.run import after_video
         from mrpose_cli.jobs.video.options import VideoJob
         from mrpose_cli.jobs.video.run import prepare, run_videos
         from mrpose_cli.media.video.clip import Window
@@ -238,7 +253,7 @@ def video(
         from mrpose_cli.tracking.one_euro import OneEuro
 
         following = None
-        if track or trails or smooth != "none":
+        if track or trails or motion or smooth != "none":
             following = Following(bridge, OneEuro(smooth_cutoff, smooth_beta) if smooth != "none" else None)
         formats = {DatasetWriter: True, JsonlWriter: jsonl, CsvWriter: csv}
         job = VideoJob(
@@ -264,6 +279,7 @@ def video(
             codec=codec,
             crf=crf,
             formats=[form for form, wanted in formats.items() if wanted],
+            motion=parse_formats(motion) if motion else (),
             show=show,
             patience=reconnect,
             overwrite=overwrite,
@@ -281,8 +297,11 @@ def video(
             stop = stack.enter_context(interruptible())
             bar = stack.enter_context(progress_bar("frames", quiet=quiet))
             report = run_videos(job, plan, pipeline, stop, bar)
+            moved = after_video(plan.out, report, job.motion, bar) if job.motion else None
         if not quiet:
             print_rows(report)
+            if moved is not None:
+                print_movement(moved)
         if profile:
             print_profile(report)
         kept = "what was done until then is complete and playable"

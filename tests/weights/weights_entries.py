@@ -8,7 +8,8 @@ from pathlib import Path
 from mrpose_cli.download import Pace
 from mrpose_cli.progress import Progress, silent
 from mrpose_cli.weights.fetch import HttpSettings
-from mrpose_cli.weights.manifest import BackboneEntry, Manifest, PoseEntry, Source
+from mrpose_cli.weights.manifest import BackboneEntry, Manifest, PoseEntry
+from mrpose_cli.weights.sources import Source
 from mrpose_cli.weights.store import WeightsStore
 
 QUICK = HttpSettings(connect_timeout=2.0, read_timeout=0.3, pause=0.0, pace=Pace(100_000, 0.5))

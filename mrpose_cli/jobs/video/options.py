@@ -38,6 +38,7 @@ class VideoJob:
         codec: What they are encoded with.
         crf: Their quality, lower is better; None for the codec's default.
         formats: The files of poses to write for each clip.
+        motion: The movement files to write in the end, as `mrpose motion` calls them.
         show: Show the frames in a window.
         patience: Seconds for which a broken stream is tried again.
         overwrite: Replace files that exist.
@@ -59,6 +60,7 @@ class VideoJob:
     codec: CodecName = "h264"
     crf: int | None = None
     formats: Sequence[type[PoseWriter]] = (DatasetWriter,)
+    motion: Sequence[str] = ()
     show: bool = False
     patience: float = 30.0
     overwrite: bool = False

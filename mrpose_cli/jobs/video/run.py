@@ -14,12 +14,14 @@ from mrpose_cli.drawing.faces import check_heads
 from mrpose_cli.errors import InputError, OutputError, UsageError, contradiction, parameter
 from mrpose_cli.formats.boxes import read_boxes
 from mrpose_cli.jobs.common import DEFAULT_OUT, refuse_to_replace
+from mrpose_cli.jobs.motion.outputs import check, refuse_movement
 from mrpose_cli.jobs.video.clip import run_clip
 from mrpose_cli.jobs.video.options import ClipRow, ClipSource, VideoJob, VideoPlan, VideoReport
 from mrpose_cli.media.inputs import CLIPS, expand
 from mrpose_cli.media.video.live import is_live
 from mrpose_cli.media.video.window import PreviewWindow, check_display
 from mrpose_cli.media.video.writer import SUFFIXES, check_encoder
+from mrpose_cli.motion.options import MotionOptions
 from mrpose_cli.pipeline.detectors.base import Detector, FileBoxes, WholeImage
 from mrpose_cli.pipeline.pipeline import Pipeline
 from mrpose_cli.progress import Progress, silent
@@ -43,6 +45,8 @@ def prepare(job: VideoJob) -> Iterator[VideoPlan]:
         raise UsageError(f"{parameter('end')} lies before {parameter('start')}")
     if job.overlay:
         check_encoder(job.codec, job.crf)
+    if job.motion:
+        check(MotionOptions(), job.motion)
     if job.show:
         check_display()
     cameras = [entry for entry in job.inputs if entry.isdecimal() and not Path(entry).exists()]
@@ -66,6 +70,8 @@ def prepare(job: VideoJob) -> Iterator[VideoPlan]:
             out = claim.folder
             targets = [out / f"{source.base}{suffix}" for source in sources for suffix in _suffixes(job)]
             refuse_to_replace(targets, found, overwrite=job.overwrite)
+            for source in sources if job.motion else ():
+                refuse_movement(out / source.base, job.motion, overwrite=job.overwrite)
             claim.clean({target.parent for target in targets})
         live = all(is_live(source.location) for source in sources)
         yield VideoPlan(sources, [(one.name, one.message) for one in problems], out, detector, live)

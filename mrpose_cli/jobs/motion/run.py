@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
@@ -15,13 +15,23 @@ import numpy as np
 from mrpose_cli.atomic import writing
 from mrpose_cli.claim import Claim
 from mrpose_cli.drawing.angles import write_sheet
-from mrpose_cli.errors import InputError, OutputError, UsageError, parameter
+from mrpose_cli.errors import InputError, OutputError, UsageError
 from mrpose_cli.formats.c3d import write_c3d
 from mrpose_cli.formats.clips import SUFFIXES, ClipPoses, clip_name, read_clip
-from mrpose_cli.formats.movement import describe, meanings, missing, write_about, write_csv, write_xlsx
+from mrpose_cli.formats.movement import describe, meanings, write_about, write_csv, write_xlsx
 from mrpose_cli.formats.openpose import write_openpose
 from mrpose_cli.formats.opensim import write_mot, write_trc
-from mrpose_cli.jobs.common import DEFAULT_OUT, RunReport
+from mrpose_cli.jobs.common import DEFAULT_OUT
+from mrpose_cli.jobs.motion.options import (
+    PER_PERSON,
+    MotionJob,
+    MotionPlan,
+    MotionReport,
+    MotionRow,
+    MotionSource,
+)
+from mrpose_cli.jobs.motion.outputs import all_outputs, beside, check, refuse_movement
+from mrpose_cli.jobs.video.options import VideoReport
 from mrpose_cli.media.inputs import PHOTO_SUFFIXES, VIDEO_SUFFIXES, Kind, expand
 from mrpose_cli.motion.motion import Motion, analyze
 from mrpose_cli.motion.options import MotionOptions
@@ -41,105 +51,7 @@ RESULTS: Final = Kind(
 )
 _OWN = re.compile(r".*\.(motion|results)\.[^.]+|(flags|report)\.json", re.DOTALL)  # passed over in folders
 
-FORMATS: Final = ("csv", "xlsx", "trc", "mot", "c3d", "openpose", "svg", "png")
-"""What can be written."""
-_PER_PERSON = {"trc": write_trc, "mot": write_mot, "c3d": write_c3d, "svg": write_sheet, "png": write_sheet}
-
-
-def parse_formats(text: str) -> tuple[str, ...]:
-    """Return the formats in ``csv,trc``, or all of them for ``all``, in their own order.
-
-    Raises:
-        UsageError: there is none of a name.
-    """
-    names = {part.strip().lower() for part in text.split(",")}
-    if names == {"all"}:
-        return FORMATS
-    if unknown := names - set(FORMATS):
-        raise UsageError(
-            f"there is no movement format '{min(unknown)}'; take some of {','.join(FORMATS)}, or all"
-        )
-    return tuple(name for name in FORMATS if name in names)
-
-
-@dataclass(frozen=True, slots=True)
-class MotionJob:
-    """What the user wants.
-
-    Attributes:
-        inputs: Results, folders, globs, lists of them, as typed.
-        out: Folder for everything that is written; None for ``mrpose-out`` or the first free
-            ``mrpose-out-N``.
-        recursive: Descend into folders within folders.
-        formats: Some of ``FORMATS``.
-        options: How movement is worked out.
-        overwrite: Replace files that exist.
-    """
-
-    inputs: Sequence[str]
-    out: Path | None = None
-    recursive: bool = False
-    formats: Sequence[str] = ("csv",)
-    options: MotionOptions = field(default_factory=MotionOptions)
-    overwrite: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class MotionSource:
-    """A result.
-
-    Attributes:
-        path: The file.
-        name: What the user knows it as.
-        base: What its outputs are called, suffixes aside; a relative POSIX path.
-    """
-
-    path: Path
-    name: str
-    base: str
-
-
-@dataclass(frozen=True, slots=True)
-class MotionPlan:
-    """What the job comes to.
-
-    Attributes:
-        sources: The results.
-        problems: Inputs that gave none, with the reason.
-        out: Output folder; claimed, if there are results.
-    """
-
-    sources: Sequence[MotionSource]
-    problems: Sequence[tuple[str, str]]
-    out: Path
-
-
-@dataclass(slots=True)
-class MotionRow:
-    """What became of one result.
-
-    Attributes:
-        name: What the user knows it as.
-        people: What is known of each, as in the JSON.
-        outputs: The files that were written; of many in a folder, the folder.
-        notes: What the user may want to know.
-    """
-
-    name: str
-    people: Sequence[Mapping[str, Any]] = ()
-    outputs: list[Path] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class MotionReport(RunReport):
-    """What was done.
-
-    Attributes:
-        rows: Results of which something was made, in order.
-    """
-
-    rows: list[MotionRow] = field(default_factory=list)
+_WRITERS = {"trc": write_trc, "mot": write_mot, "c3d": write_c3d, "svg": write_sheet, "png": write_sheet}
 
 
 @contextmanager
@@ -183,50 +95,26 @@ def _rank(path: Path) -> int:
     return SUFFIXES.index(path.suffix.lower())
 
 
-def check(options: MotionOptions, formats: Sequence[str]) -> None:
-    """See that the options mean something and that what they need is installed.
+def after_video(
+    out: Path, report: VideoReport, formats: Sequence[str], progress: Progress = silent
+) -> MotionReport:
+    """Write the movement of clips that were just worked through, as `mrpose motion` would.
 
-    Raises:
-        UsageError: they do not, or it is not.
+    Args:
+        out: The folder of the clips' files, which is this run's alone.
+        report: What was done; what fails now is added.
+        formats: Some of ``FORMATS``.
+        progress: Told how it goes.
     """
-    options.check()
-    scale_of(options)
-    needed = {"xlsx": ("XLSX files", "xlsxwriter"), "c3d": ("C3D files", "ezc3d")}
-    for what, package in [needed[name] for name in formats if name in needed] + [("movement files", "scipy")]:
-        try:
-            __import__(package)
-        except ImportError:
-            raise missing(what, package) from None
-
-
-def refuse_movement(base: Path, formats: Sequence[str], *, overwrite: bool) -> None:
-    """See that no movement file of a clip would be replaced that may not be.
-
-    Raises:
-        UsageError: one would.
-    """
-    there = [path for path in _all_outputs(base, formats) if path.exists()]
-    if there and not overwrite:
-        raise UsageError(
-            f"{there[0]} exists; choose another folder with {parameter('out')}, or replace it with "
-            f"{parameter('overwrite')}"
-        )
-
-
-def _beside(base: Path, ending: str) -> Path:
-    return base.with_name(base.name + ending)
-
-
-def _all_outputs(base: Path, formats: Sequence[str]) -> list[Path]:
-    """List what lies there of a clip's movement, and the names that are known already."""
-    found = [_beside(base, ".motion.json")]
-    found += [_beside(base, f".motion.{name}") for name in ("csv", "xlsx") if name in formats]
-    found += [_beside(base, "_json")] if "openpose" in formats else []
-    endings = "|".join(name for name in _PER_PERSON if name in formats)
-    ours = re.compile(rf"{re.escape(base.name)}\.person\d+\.({endings})") if endings else None
-    if ours is not None and base.parent.is_dir():
-        found += sorted(path for path in base.parent.iterdir() if ours.fullmatch(path.name))
-    return found
+    sources = []
+    for row in report.rows:
+        for path in (path for path in row.outputs if path.suffix == ".json"):
+            base = path.relative_to(out).with_suffix("").as_posix()
+            sources.append(MotionSource(path, row.name, base))
+    job = MotionJob([], out, formats=formats, overwrite=True)
+    done = run_motion(job, MotionPlan(sources, [], out), progress)
+    report.failures += done.failures
+    return done
 
 
 def run_motion(job: MotionJob, plan: MotionPlan, progress: Progress = silent) -> MotionReport:
@@ -251,17 +139,17 @@ def _run_one(job: MotionJob, source: MotionSource, base: Path, progress: Progres
     motions = _motions(job.options, clip, clock, row, progress)
     about = _about(job.options, source, clock, motions)
     row.people = about["people"]
-    old = set(_all_outputs(base, job.formats))
+    old = set(all_outputs(base, job.formats))
     with writing(base.parent):
         base.parent.mkdir(parents=True, exist_ok=True)
-    if "csv" in job.formats:
+    if "csv" in job.formats and motions:
         write_csv(_add(row, base, ".motion.csv"), motions)
-    if "xlsx" in job.formats:
+    if "xlsx" in job.formats and motions:
         write_xlsx(_add(row, base, ".motion.xlsx"), motions, about)
     tally = Tally(progress, f"{source.name}: files", len(motions))
     for motion in motions:
-        for name in (name for name in _PER_PERSON if name in job.formats):
-            _PER_PERSON[name](_add(row, base, f".person{motion.track.number}.{name}"), motion)
+        for name in (name for name in PER_PERSON if name in job.formats):
+            _WRITERS[name](_add(row, base, f".person{motion.track.number}.{name}"), motion)
         tally.add()
     if "openpose" in job.formats:
         write_openpose(_add(row, base, "_json"), clip, clock)
@@ -273,7 +161,7 @@ def _run_one(job: MotionJob, source: MotionSource, base: Path, progress: Progres
 
 
 def _add(row: MotionRow, base: Path, ending: str) -> Path:
-    row.outputs.append(_beside(base, ending))
+    row.outputs.append(beside(base, ending))
     return row.outputs[-1]
 
 
@@ -317,13 +205,9 @@ def _motions(
             row.notes.append(f"person {number} stays in pixels: no frame shows a leg and the trunk")
         motions.append(motion)
     if brief:
-        row.notes.append(f"{brief} people were in sight for less than {options.min_seconds:g} s")
+        row.notes.append(f"left out, in sight for less than {options.min_seconds:g} s: {brief}")
     if not motions:
-        raise InputError(
-            f"nobody in it is in sight for {options.min_seconds:g} s; see {parameter('min_seconds')}"
-            if brief
-            else "there is nobody in it"
-        )
+        row.notes.append("there is nobody to be measured")
     return motions
 
 

@@ -1,0 +1,1 @@
+"""From results of clips to files of movement."""
