@@ -103,7 +103,7 @@ def _holds_poses(file: Path) -> bool:
             start = opened.read(_SNIFFED)
     except OSError:
         return False
-    return b'"keypoints"' in start or b'"annotations"' in start
+    return any(word in start for word in (b'"keypoints"', b'"annotations"', b'"images"'))
 
 
 def _is_report(path: Path) -> bool:
