@@ -12,6 +12,7 @@ from pydantic import Field
 from mrpose_cli.errors import UsageError
 from mrpose_cli.evaluation.annotations import ImageRow
 from mrpose_cli.formats.flags import flagged_people
+from mrpose_cli.formats.label_studio import from_label_studio
 from mrpose_cli.formats.reader import Box, Category, Flag, Id, Row, Visible, read_json, read_rows
 from mrpose_cli.skeletons import COCO17, Skeleton, from_categories
 from mrpose_cli.skeletons.document import Remark, silent
@@ -51,7 +52,7 @@ def read_coco(
         UsageError: it is no such file.
     """
     path = cast(Path, path)  # nothing that is called here needs more than a name and bytes
-    content = read_json(path, "the annotation file")
+    content = from_label_studio(path, read_json(path, "the annotation file"))
     rows = content.get("annotations") if isinstance(content, dict) else None
     if not isinstance(rows, list) or not isinstance(content.get("images"), list):
         raise UsageError(f"{path} is not a COCO annotation file (an object with images and annotations)")
