@@ -299,10 +299,15 @@ def _evaluate_coco(
     assert report is not None and isinstance(report.figures, CocoFigures)
     figures, dataset = report.figures, report.conditions.dataset
     return CocoScore(
-        dataset.annotations, dataset.images, dataset.persons,
-        *(value or 0.0 for value in (figures.ap, figures.ap50, figures.ap75, figures.ar)),
-        next((row.total for row in report.pck if row.threshold == PCK_SHARE), None),
-    )  # fmt: skip
+        dataset=dataset.annotations,
+        images=dataset.images,
+        persons=dataset.persons,
+        ap=figures.ap or 0.0,
+        ap50=figures.ap50 or 0.0,
+        ap75=figures.ap75 or 0.0,
+        ar=figures.ar or 0.0,
+        pck=next((row.total for row in report.pck if row.threshold == PCK_SHARE), None),
+    )
 
 
 def _write(path: Path, network: nn.Module, entry: PoseEntry, *, half: bool) -> None:
