@@ -17,6 +17,7 @@ from mrpose_cli.evaluation.figures import read_results, score_coco
 from mrpose_cli.evaluation.joint_sets import read_joint_results, read_joint_set
 from mrpose_cli.formats.boxes import read_boxes
 from mrpose_cli.formats.clips import read_clip
+from mrpose_cli.formats.flags import flagged_people
 from mrpose_cli.formats.movement import columns, describe
 from mrpose_cli.motion.motion import analyze
 from mrpose_cli.motion.options import MotionOptions
@@ -24,6 +25,8 @@ from mrpose_cli.motion.tracks import Clock, make_track
 from mrpose_cli.skeletons import COCO17, MPII16
 from mrpose_cli.training.coco import read_coco
 from mrpose_cli.training.photos import PhotoCrops
+from mrpose_cli.view.find import Request, find_results
+from mrpose_cli.view.session import Shown, index, people_of, track_joints
 
 MUTATIONS = 10_000 if CHOSEN == "long" else 500  # of each kind of file
 
@@ -119,6 +122,16 @@ MPII_RESULTS = {
 }
 
 
+ABOUT = {"coordinates": "upright", "photos": ".", "clip": {"file_name": "walk.mp4", "path": "walk.mp4"}}
+FLAGS = {
+    "format": 1,
+    "flags": [
+        {"result": "a.json", "kind": "nobody", "image": 1, "file_name": "a.jpg", "person": 2, "track": 3}
+    ]
+    * 2,
+}
+
+
 def written(path: Path, content: Any) -> Path:
     path.write_text(json.dumps(content))
     return path
@@ -167,6 +180,18 @@ def joint_results(folder: Path) -> Read:
     return lambda path: read_joint_results(path, truth)
 
 
+def looked_at(folder: Path) -> Read:
+    def read(path: Path) -> None:
+        [(_, opened)] = find_results(Request(path))
+        shown = Shown.of(opened())
+        index(shown, folder / "flags.json")
+        people_of(shown, range(len(shown.opened.result.images)))
+        for track in shown.tracks:
+            track_joints(shown, track.id)
+
+    return read
+
+
 def clips(folder: Path) -> Read:
     def read(path: Path) -> None:
         clip, options = read_clip(path), MotionOptions(min_seconds=0)
@@ -187,6 +212,10 @@ def clips(folder: Path) -> Read:
     return read
 
 
+def flags(folder: Path) -> Read:
+    return lambda path: flagged_people(path, folder / "a.json")(1, 2)
+
+
 @pytest.mark.parametrize(
     ("content", "reader"),
     [
@@ -200,6 +229,9 @@ def clips(folder: Path) -> Read:
         (MPII, joint_set),
         (HEADS, heads),
         (MPII_RESULTS, joint_results),
+        (ANNOTATIONS, looked_at),
+        ({"info": ABOUT, **CLIP}, looked_at),
+        (FLAGS, flags),
     ],
 )
 def test_mutated_files_are_read_or_refused_in_one_line(
