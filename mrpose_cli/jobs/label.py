@@ -31,7 +31,7 @@ from mrpose_cli.formats.reader import (
     read_json,
     read_rows,
 )
-from mrpose_cli.jobs.common import DEFAULT_OUT, refuse_to_replace
+from mrpose_cli.jobs.outputs import DEFAULT_OUT, refuse_to_replace
 from mrpose_cli.media.encode import encode
 from mrpose_cli.media.video.clip import Window
 from mrpose_cli.media.video.live import open_clip

@@ -22,7 +22,6 @@ from mrpose_cli.formats.clips import SUFFIXES, ClipPoses, clip_name, read_clip
 from mrpose_cli.formats.movement import describe, meanings, write_about, write_csv, write_xlsx
 from mrpose_cli.formats.openpose import write_openpose
 from mrpose_cli.formats.opensim import write_mot, write_trc
-from mrpose_cli.jobs.common import DEFAULT_OUT
 from mrpose_cli.jobs.motion.options import (
     PER_PERSON,
     MotionJob,
@@ -32,6 +31,7 @@ from mrpose_cli.jobs.motion.options import (
     MotionSource,
 )
 from mrpose_cli.jobs.motion.outputs import all_outputs, beside, check, refuse_movement
+from mrpose_cli.jobs.outputs import DEFAULT_OUT
 from mrpose_cli.jobs.video.options import VideoReport
 from mrpose_cli.media.inputs import PHOTO_SUFFIXES, VIDEO_SUFFIXES, Kind, expand
 from mrpose_cli.motion.motion import Motion, analyze

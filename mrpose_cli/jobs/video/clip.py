@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from mrpose_cli.background import in_background
 from mrpose_cli.drawing import Painter
 from mrpose_cli.errors import OutputError
-from mrpose_cli.jobs.common import conditions, few_threads, reason_of, seen_from
+from mrpose_cli.jobs.common import conditions, few_threads, reason_of
+from mrpose_cli.jobs.outputs import seen_from
 from mrpose_cli.jobs.video.frames import (
     WAITING_BYTES,
     follower_for,
