@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from mrpose_cli.atomic import write_atomically
+from mrpose_cli.pipeline.detectors.classes import COCO, PERSON
 from mrpose_cli.training.config import TrainConfig
 from mrpose_cli.training.validate import CocoScore, HeldOut
 from mrpose_cli.version import __version__
@@ -88,7 +89,7 @@ def write_card(
         _data(config, data),
         _run(run),
         _recipe(config),
-        "## Use\n\n    mrpose image photo.jpg --weights best.safetensors\n",
+        _use(entry),
     ]
     write_atomically(folder / CARD_FILE, "\n".join(parts).encode(errors="backslashreplace"))
 
@@ -178,6 +179,19 @@ def _run(run: RunFacts) -> str:
         f"## Run\n\nFrom {run.start}. {run.samples} crops in {run.step} steps, {took} on {devices}, "
         f"{run.precision}, PyTorch {torch.__version__}. "
         f"Kept: the averaged weights after step {run.best_step}.{stopped}\n"
+    )
+
+
+def _use(entry: PoseEntry) -> str:
+    """Return how the file is run; detectors look for people unless they are told otherwise."""
+    command, category = "mrpose image photo.jpg --weights best.safetensors", entry.skeleton.category
+    if category == PERSON:
+        return f"## Use\n\n    {command}\n"
+    if category in COCO:
+        return f"## Use\n\n    {command} --det-class {category}\n"
+    return (
+        f"## Use\n\n    {command} --boxes boxes.json\n\nThe detectors of mrpose know no {category}: boxes "
+        "come from a file, or from --det-class with what they take it for; --whole-image needs none.\n"
     )
 
 
