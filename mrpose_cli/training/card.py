@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from mrpose_cli.atomic import write_atomically
-from mrpose_cli.pipeline.detectors.classes import COCO, PERSON
+from mrpose_cli.pipeline.options import PERSON
 from mrpose_cli.training.config import TrainConfig
 from mrpose_cli.training.validate import CocoScore, HeldOut
 from mrpose_cli.version import __version__
@@ -183,15 +183,14 @@ def _run(run: RunFacts) -> str:
 
 
 def _use(entry: PoseEntry) -> str:
-    """Return how the file is run; detectors look for people unless they are told otherwise."""
-    command, category = "mrpose image photo.jpg --weights best.safetensors", entry.skeleton.category
+    """Return how the file is run."""
+    text = "## Use\n\n    mrpose image photo.jpg --weights best.safetensors\n"
+    category = entry.skeleton.category
     if category == PERSON:
-        return f"## Use\n\n    {command}\n"
-    if category in COCO:
-        return f"## Use\n\n    {command} --det-class {category}\n"
+        return text
     return (
-        f"## Use\n\n    {command} --boxes boxes.json\n\nThe detectors of mrpose know no {category}: boxes "
-        "come from a file, or from --det-class with what they take it for; --whole-image needs none.\n"
+        f"{text}\nWhat the detector takes for a {category} gets boxes. If it has no such class, --det-class "
+        "names another one, boxes come from a file with --boxes, or --whole-image needs none.\n"
     )
 
 

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mrpose_cli.errors import WeightsError
-from mrpose_cli.pipeline.detectors.classes import PERSON, wanted_classes
+from mrpose_cli.pipeline.detectors.classes import wanted_classes
 from mrpose_cli.pipeline.engines.base import Engine
+from mrpose_cli.pipeline.options import PERSON
 from mrpose_cli.pipeline.profile import Stage, StageClock
 from mrpose_cli.poses import Detections, Frame
 
