@@ -55,7 +55,7 @@ def from_categories(
         if other["keypoints"] != row["keypoints"]:
             one, two = (str(category.get("name"))[:_LONGEST_SHOWN] for category in (row, other))
             raise UsageError(
-                f"{origin}: the categories '{one}' and '{two}' have different keypoints; a file has one skeleton"
+                f"{origin}: the categories '{one}' and '{two}' have different keypoints; one is too many"
             )
     return from_category(row, origin, remark, annotations=annotations)
 
