@@ -143,7 +143,8 @@ def _print(outcome: Outcome) -> None:
     for title in ("people", "AP", f"PCK@{PCK_SHARE:g}"):
         table.add_column(title, justify="right")
     if outcome.coco is not None:
-        table.add_row(outcome.coco.dataset, str(outcome.coco.persons), f"{outcome.coco.ap:.1f}", "")
+        pck = "" if outcome.coco.pck is None else f"{outcome.coco.pck:.1f}"
+        table.add_row(outcome.coco.dataset, str(outcome.coco.persons), f"{outcome.coco.ap:.1f}", pck)
     held = outcome.held_out
     if held is not None and held.ap_human is not None:
         figures = f"{held.ap_human:.1f}", f"{held.pck_human:.1f}"

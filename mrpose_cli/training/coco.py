@@ -58,12 +58,10 @@ def read_coco(
         raise UsageError(f"{path} is not a COCO annotation file (an object with images and annotations)")
     skeleton, wanted = _skeleton(path, content, given, remark)
     sizes = {row.id: row for row in read_rows(path, "images", content["images"], ImageRow, unique=("id",))}
-    if wanted is not None:  # labels of another kind are nobody's joints
-        rows[:] = [row for row in rows if not isinstance(row, dict) or row.get("category_id") in wanted]
     folder: AnyPath = images or path.parent
     people, left_out = [], 0
     flagged = flagged_people(flags, path) if flags is not None else None
-    for row in read_rows(path, "annotations", rows, _Annotation, unique=("id",)):
+    for row in read_rows(path, "annotations", rows, _Annotation, categories=wanted, unique=("id",)):
         image = sizes.get(row.image_id)
         if image is None:
             raise UsageError(f"{path} annotates image {row.image_id}, which is not in its list of images")
@@ -81,7 +79,7 @@ def read_coco(
             continue
         people.append(
             Labelled(
-                name=str(row.id),
+                name=f"{image.file_name}:{row.id}",
                 file=folder / image.file_name,
                 size=(image.height, image.width),
                 photo=_photo(path, image),
