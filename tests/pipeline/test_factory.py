@@ -7,7 +7,7 @@ import pytest
 
 from mrpose_cli import load_pipeline
 from mrpose_cli.errors import UsageError, WeightsError
-from mrpose_cli.pipeline.factory import DEFAULT_MODEL, SHIPPED_MODEL
+from mrpose_cli.pipeline.checkpoints import DEFAULT_MODEL, SHIPPED_MODEL
 from mrpose_cli.weights.store import WeightsStore
 
 

@@ -105,7 +105,7 @@ def prepare(job: BatchJob, remark: Callable[[str], None]) -> tuple[Plan, list[tu
         return plan, []
     if not job.inputs:
         raise UsageError(f"there is no batch in {job.out} to go on with; name its inputs")
-    from mrpose_cli.pipeline.factory import settle
+    from mrpose_cli.pipeline.checkpoints import settle
 
     named, hashes = settle(job.models, WeightsStore(offline=job.models.offline), remark)
     found = Inputs(job.inputs, recursive=job.recursive, out=job.out)
