@@ -1,7 +1,7 @@
 """What runs note beside the parts, so that others can see how it goes. Nothing but reports depends on it.
 
-A run writes a file for each thousand shards, again and again while it fills up: stores cannot append. Times are
-by the run's own clock; only `status` compares them with another one, to tell runs that have died.
+A run writes a file for each thousand shards, again and again while it fills up, as stores cannot append.
+Times are by the run's own clock; only `status` compares them with another one, to tell runs that have died.
 """
 
 from __future__ import annotations
