@@ -12,6 +12,7 @@ from typing import Any
 from mrpose_cli.errors import UsageError
 from mrpose_cli.jobs.batch.crew import BatchReport, Crew
 from mrpose_cli.jobs.batch.inputs import Inputs
+from mrpose_cli.jobs.batch.notes import FOLDER as RUNS
 from mrpose_cli.jobs.batch.place import open_place
 from mrpose_cli.jobs.batch.plan import PARTS, Plan, check_same, make_plan, read_plan
 from mrpose_cli.jobs.batch.portion import portion_of_machine
@@ -146,7 +147,8 @@ def run_batch(
     Raises:
         MrposeError: the models cannot be loaded, or parts not be written.
     """
-    plan.place.sweep(PARTS)
+    for folder in ("", PARTS, RUNS):
+        plan.place.sweep(folder)
     task = task_of(job, plan)
 
     def crew_of(workers: int) -> Crew:
