@@ -11,8 +11,9 @@ from mrpose_cli.errors import UsageError
 from mrpose_cli.media.images import read_image
 from mrpose_cli.models import load_model
 from mrpose_cli.models.identify import convert
+from mrpose_cli.pipeline.checkpoints import SHIPPED_MODEL
 from mrpose_cli.pipeline.detectors.classes import wanted_classes
-from mrpose_cli.pipeline.factory import SHIPPED_MODEL, load_pipeline
+from mrpose_cli.pipeline.factory import load_pipeline
 from mrpose_cli.pipeline.options import EngineName, ModelOptions
 from mrpose_cli.poses import Frame
 from mrpose_cli.skeletons import COCO17

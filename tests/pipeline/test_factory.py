@@ -10,8 +10,8 @@ from mrpose_cli import load_pipeline
 from mrpose_cli.errors import UsageError, WeightsError
 from mrpose_cli.formats.boxes import read_boxes
 from mrpose_cli.media.images import read_image
+from mrpose_cli.pipeline.checkpoints import DEFAULT_MODEL, SHIPPED_MODEL
 from mrpose_cli.pipeline.detectors import FileBoxes
-from mrpose_cli.pipeline.factory import DEFAULT_MODEL, SHIPPED_MODEL
 from mrpose_cli.poses import Frame
 from mrpose_cli.weights.store import WeightsStore
 
