@@ -151,12 +151,8 @@ def export(
         bars, written = ROUNDED, written.model_copy(update={"name": f"{entry.name}{_INT8}", "metrics": ()})
         crops = _crops(job.calibrate, network, job, entry, file, store, remark)
         traced = _trace(module, written, job, path)
-        most, lost = bars.oks, None
-        if job.annotations is not None:
-            task = _task(job, entry, file)
-            exact = average_precision(task, network, store)
-            most, lost = bars.ap, lambda engine: exact - average_precision(task, engine, store)
-        rounded = quantize(openvino_graph(traced), crops, written, most, lost, progress)
+        # With a margin, since it is judged on other photos.
+        rounded = quantize(openvino_graph(traced), crops, written, 0.9 * bars.oks, progress)
         form = replace(form, write=partial(save_graph, rounded.graph), open=partial(_engine, written))
     else:
         traced = _trace(module, written, job, path)
@@ -215,12 +211,6 @@ def _models(job: ExportJob, entry: PoseEntry, file: Path | None) -> ModelOptions
     )
 
 
-def _task(job: ExportJob, entry: PoseEntry, file: Path | None) -> EvalJob:
-    assert job.annotations is not None
-    models = replace(_models(job, entry, file), flip=None)
-    return EvalJob(job.annotations, job.images, models=models, limit=job.limit, workers=0)
-
-
 def _compare(
     comparison: Comparison,
     job: ExportJob,
@@ -231,7 +221,8 @@ def _compare(
 ) -> None:
     photos = job.images or job.calibrate
     if job.annotations is not None:
-        task = _task(job, entry, file)
+        models = replace(_models(job, entry, file), flip=None)
+        task = EvalJob(job.annotations, job.images, models=models, limit=job.limit, workers=0)
         comparison.found.ap = (
             average_precision(task, comparison, store),
             average_precision(task, comparison.file, store),
