@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -106,14 +107,21 @@ def view(
         say(f"{server.address}  (Ctrl-C ends it)")
         try:
             if browser:
-                import webbrowser
-
-                webbrowser.open(server.address)
+                _open(server.address)
             server.serve_forever()
         except KeyboardInterrupt:
             pass
         finally:
             server.server_close()
+
+
+def _open(address: str) -> None:
+    """Open a browser where there is a screen; those for terminals would take this one."""
+    import os
+    import webbrowser
+
+    if sys.platform in ("win32", "darwin") or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
+        webbrowser.open(address)
 
 
 def _write(

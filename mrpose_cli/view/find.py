@@ -17,7 +17,8 @@ from mrpose_cli.view.pictures import PhotoFolder, inside
 from mrpose_cli.view.result import Result, clip_name, read_result
 from mrpose_cli.view.truth import Truth, compare
 
-_OTHERS = frozenset((FLAGS_FILE, "report.json", "results.json"))  # in folders of results
+# What else is in folders of results, by how names end.
+_OTHERS = (FLAGS_FILE, "report.json", "results.json", ".motion.json", "_keypoints.json")
 _SNIFFED = 65_536  # bytes
 _TRIED = 20  # photos that are looked for at first
 
@@ -88,7 +89,7 @@ def _opener(file: Path, request: Request) -> Callable[[], Opened]:
 
 def _results_in(folder: Path) -> Iterator[Path]:
     for file in folder.rglob("*.json"):
-        if file.name not in _OTHERS and _holds_poses(file):
+        if not file.name.endswith(_OTHERS) and _holds_poses(file):
             yield file
     for file in folder.rglob("*.jsonl"):
         stem = file.name.removesuffix(".jsonl").removesuffix(".partial")
@@ -102,7 +103,7 @@ def _holds_poses(file: Path) -> bool:
             start = opened.read(_SNIFFED)
     except OSError:
         return False
-    return b'"keypoints"' in start or b'"annotations"' in start
+    return any(word in start for word in (b'"keypoints"', b'"annotations"', b'"images"'))
 
 
 def _is_report(path: Path) -> bool:

@@ -31,6 +31,7 @@ from mrpose_cli.skeletons import COCO17, NAMES, Skeleton, from_category, get_ske
 
 Kind = Literal["photos", "clip"]
 _WHAT = "the result"
+_MOST_JOINTS = 1000  # as all people get as much room as the one with the most
 _LABELS = frozenset((0.0, 1.0, 2.0))  # COCO's v; a joint's third number that is something else is a score
 
 
@@ -175,10 +176,9 @@ def read_result(path: Path, images: Images | None = None) -> Result:
     Raises:
         UsageError: it is none of these, or something in it is not what it should be.
     """
-    members = _lines(path) if path.suffix == ".jsonl" else stream_json(path, _WHAT)
-    reader = _Reader(path, path.suffix == ".jsonl")
-    for place, (name, value) in enumerate(members):
-        reader.take(name, value, place)
+    reader = _Reader(path)
+    for name, value in _lines(path) if path.suffix == ".jsonl" else stream_json(path, _WHAT):
+        reader.take(name, value)
     return reader.finish(images)
 
 
@@ -198,14 +198,15 @@ def _lines(path: Path) -> Iterator[tuple[str, Any]]:
                 people = row.pop("annotations", []) if isinstance(row, dict) else []
                 if not isinstance(people, list):
                     raise UsageError(f"{path}: line {number}: annotations should be a list")
-                yield "images", {"id": number, **row} if isinstance(row, dict) else row
+                yield "images", _with(row, id=number)
                 for person in people:
-                    yield (
-                        "annotations",
-                        {**person, "image_id": number} if isinstance(person, dict) else person,
-                    )
+                    yield "annotations", _with(person, image_id=number)
     except OSError as error:
         raise UsageError(f"{_WHAT} {path} cannot be read ({error.strerror})") from None
+
+
+def _with(row: Any, **more: Any) -> Any:
+    return {**row, **more} if isinstance(row, dict) else row
 
 
 _COLUMNS = ("id", "image_id", "category_id", "score", "track_id", "bridged", "iscrowd", "area")
@@ -214,8 +215,8 @@ _COLUMNS = ("id", "image_id", "category_id", "score", "track_id", "bridged", "is
 class _Reader:
     """Puts the rows of a file into columns."""
 
-    def __init__(self, path: Path, lines: bool) -> None:
-        self._path, self._lines = path, lines
+    def __init__(self, path: Path) -> None:
+        self._path = path
         self._images: list[_Image] = []
         self._categories: dict[int, dict[str, Any]] = {}
         self._info: dict[str, Any] = {}
@@ -226,7 +227,7 @@ class _Reader:
         self._boxes = array("f")
         self._rows: list[tuple[Any, ...]] = []
 
-    def take(self, name: str, value: Any, place: int) -> None:
+    def take(self, name: str, value: Any) -> None:
         self._members.add(name)
         at = self._count[name] = self._count.get(name, -1) + 1
         where = f"{name}[{at}]" if name else f"[{at}]"
@@ -242,7 +243,7 @@ class _Reader:
     def _person(self, row: _Person, where: str, at: int) -> None:
         count, odd = divmod(len(row.keypoints), 3)
         scores = row.keypoint_scores
-        if odd or (scores is not None and len(scores) != count):
+        if odd or count > _MOST_JOINTS or (scores is not None and len(scores) != count):
             raise UsageError(f"{self._path}: {where}: keypoints should be x, y, v for each joint")
         self._joints.extend(row.keypoints)
         self._lengths.append(count)

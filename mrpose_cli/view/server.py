@@ -11,7 +11,7 @@ import json
 import re
 import secrets
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from hmac import compare_digest
 from http import HTTPStatus
@@ -160,11 +160,12 @@ class _Handler(BaseHTTPRequestHandler):
     def _people(self) -> None:
         query, shown = self._query(), self._shown()
         count = len(shown.opened.result.images)
+        wanted: Sequence[int]
         if "from" in query:
-            wanted = list(range(int(query["from"]), min(int(query["to"]), count)))
+            wanted = range(int(query["from"]), min(int(query["to"]), count))
         else:
             wanted = [int(number) for number in query["images"].split(",")]
-        if len(wanted) > MOST or any(not 0 <= place < count for place in wanted):
+        if len(wanted) > MOST or not all(0 <= place < count for place in wanted):
             raise _Refused(HTTPStatus.BAD_REQUEST, "no such images, or too many at once")
         self._json(answers.people_of(shown, wanted))
 

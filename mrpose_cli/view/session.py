@@ -101,7 +101,6 @@ class Session:
         return {
             "version": __version__,
             "results": [name for name, _ in self.results],
-            "flags": str(self.flags),
             "threshold": KEYPOINT_THRESHOLD,
             "sure": SURE,
             "reasons": [{"key": key, "text": text} for key, text, _ in REASONS],

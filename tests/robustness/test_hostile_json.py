@@ -17,6 +17,7 @@ from mrpose_cli.evaluation.figures import read_results, score_coco
 from mrpose_cli.evaluation.joint_sets import read_joint_results, read_joint_set
 from mrpose_cli.formats.boxes import read_boxes
 from mrpose_cli.formats.clips import read_clip
+from mrpose_cli.formats.flags import flagged_people
 from mrpose_cli.formats.movement import columns, describe
 from mrpose_cli.motion.motion import analyze
 from mrpose_cli.motion.options import MotionOptions
@@ -24,6 +25,8 @@ from mrpose_cli.motion.tracks import Clock, make_track
 from mrpose_cli.skeletons import COCO17, MPII16
 from mrpose_cli.training.coco import read_coco
 from mrpose_cli.training.photos import PhotoCrops
+from mrpose_cli.view.find import Request, find_results
+from mrpose_cli.view.session import Shown, index, people_of, track_joints
 
 MUTATIONS = 10_000 if CHOSEN == "long" else 500  # of each kind of file
 
@@ -72,6 +75,36 @@ CLIP = {
     ],
     "categories": ANNOTATIONS["categories"],
 }
+EDGES = {"original_width": 640, "original_height": 480}
+LABEL_STUDIO = [
+    {
+        "id": 4,
+        "data": {"image": "/data/local-files/?d=a.jpg", "file_name": "a.jpg"},
+        "annotations": [
+            {
+                "was_cancelled": False,
+                "result": [
+                    {
+                        "id": "p",
+                        "type": "rectanglelabels",
+                        **EDGES,
+                        "value": {"x": 5, "y": 5, "width": 90, "height": 90, "rectanglelabels": ["person"]},
+                    },
+                    *(
+                        {
+                            "id": f"j{number}",
+                            "parentID": "p",
+                            "type": "keypointlabels",
+                            **EDGES,
+                            "value": {"x": 10 + number, "y": 20.5, "width": 0.6, "keypointlabels": [name]},
+                        }
+                        for number, name in enumerate(COCO17.joints)
+                    ),
+                ],
+            }
+        ],
+    }
+]
 MPII = [
     {
         "image": "a.jpg",
@@ -86,6 +119,16 @@ HEADS = [[0, 0, 30, 40], [10, 10, 16, 18]]
 MPII_RESULTS = {
     "joints": list(MPII16.joints),
     "people": [{"row": row, "image": "a.jpg", "keypoints": [1.5] * 48} for row in (0, 1)],
+}
+
+
+ABOUT = {"coordinates": "upright", "photos": ".", "clip": {"file_name": "walk.mp4", "path": "walk.mp4"}}
+FLAGS = {
+    "format": 1,
+    "flags": [
+        {"result": "a.json", "kind": "nobody", "image": 1, "file_name": "a.jpg", "person": 2, "track": 3}
+    ]
+    * 2,
 }
 
 
@@ -137,6 +180,18 @@ def joint_results(folder: Path) -> Read:
     return lambda path: read_joint_results(path, truth)
 
 
+def looked_at(folder: Path) -> Read:
+    def read(path: Path) -> None:
+        [(_, opened)] = find_results(Request(path))
+        shown = Shown.of(opened())
+        index(shown, folder / "flags.json")
+        people_of(shown, range(len(shown.opened.result.images)))
+        for track in shown.tracks:
+            track_joints(shown, track.id)
+
+    return read
+
+
 def clips(folder: Path) -> Read:
     def read(path: Path) -> None:
         clip, options = read_clip(path), MotionOptions(min_seconds=0)
@@ -157,6 +212,10 @@ def clips(folder: Path) -> Read:
     return read
 
 
+def flags(folder: Path) -> Read:
+    return lambda path: flagged_people(path, folder / "a.json")(1, 2)
+
+
 @pytest.mark.parametrize(
     ("content", "reader"),
     [
@@ -166,9 +225,13 @@ def clips(folder: Path) -> Read:
         (RESULTS, results),
         (ANNOTATIONS, photos),
         (CLIP, clips),
+        (LABEL_STUDIO, annotations),
         (MPII, joint_set),
         (HEADS, heads),
         (MPII_RESULTS, joint_results),
+        (ANNOTATIONS, looked_at),
+        ({"info": ABOUT, **CLIP}, looked_at),
+        (FLAGS, flags),
     ],
 )
 def test_mutated_files_are_read_or_refused_in_one_line(

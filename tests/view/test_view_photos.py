@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from browser import Browser, Page
 from PIL import Image
-from view_results import PEOPLE, SAMPLES, many, person, photos, served, write
+from view_results import PEOPLE, SAMPLES, clip, many, person, photos, served, write
 
 from mrpose_cli.view.server import Server
 
@@ -238,4 +238,26 @@ def test_20_000_photos(tmp_path: Path, browser: Browser) -> None:
         assert page.run(TILES) < 100  # of 20,000
         page.run("document.querySelector('.scroller').scrollTop = 1e9")
         page.wait(f"document.querySelectorAll('.tile:not([hidden]) img.here').length == {TILES}")
+        assert page.problems() == []
+
+
+def test_a_folder_of_several_results(tmp_path: Path, browser: Browser) -> None:
+    photos(tmp_path / "a")
+    clip(tmp_path / "b")
+    with served(tmp_path) as server, browser.open(server.address) as page:
+        page.wait("document.querySelectorAll('.tile img.here').length == 5")
+        page.key("Enter")
+        page.wait("document.querySelectorAll('.person').length")
+        page.key("n")
+        page.wait("document.querySelector('.timeline') && document.querySelectorAll('.person').length == 2")
+        page.key("Tab")
+        page.key("3")
+        page.wait("document.querySelectorAll('.flag[aria-pressed=true]').length == 1")
+        flags = json.loads((tmp_path / "flags.json").read_text())["flags"]
+        assert [flag["result"] for flag in flags] == ["b/out/walk.json"]
+        page.send("Page.reload")
+        page.wait("document.querySelector('.timeline') && document.querySelectorAll('.person').length == 2")
+        put(page, ".top select", "0", "change")
+        page.wait("document.querySelectorAll('.tile img.here').length == 5")
+        assert page.run("document.querySelectorAll('main > *').length") == 1
         assert page.problems() == []

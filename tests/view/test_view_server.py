@@ -87,7 +87,8 @@ def test_pages_of_other_origins_are_refused(server: Server, origin: str) -> None
     [
         "static/../session.py", "static/..%2fsession.py", "static/", "static/none.js", "../", "api/nothing",
         "api/photo?r=0&i=5", "api/photo?r=0&i=-1", "api/photo?r=1&i=0", "api/photo?r=0", "api/photo?r=x&i=0",
-        "api/people?r=0&images=5", "api/people?r=0&images=", "api/people?r=0&from=-1&to=1", "api/clip?r=0",
+        "api/people?r=0&images=5", "api/people?r=0&images=", "api/people?r=0&from=-1&to=1",
+        "api/people?r=0&from=-999999999999&to=1", "api/clip?r=0",
         "api/track?r=0&track=1", "api/proxy?r=0",
     ],
 )  # fmt: skip

@@ -114,15 +114,15 @@ def clip(folder: Path, suffix: str = ".mp4", **recipe: Any) -> Path:
             "frame_index": frame, "timestamp": frame / RATE,
         })  # fmt: skip
         if frame not in GAP:
-            people.append(_figure(len(people) + 1, frame, x, y, 1))
-        people.append(_figure(len(people) + 1, frame, 60 + 120 * (frame >= JUMPED), 180, 2))
+            people.append(figure(len(people) + 1, frame, x, y, 1))
+        people.append(figure(len(people) + 1, frame, 60 + 120 * (frame >= JUMPED), 180, 2))
     times = [Fraction(i, RATE) for i in range(FRAMES)]
     make_clip(folder / f"walk{suffix}", Recipe(times=times, size=SIZE, frames=frames, **recipe))
     about = {"file_name": f"walk{suffix}", "path": f"walk{suffix}"}
     return write(folder / "out" / "walk.json", images, people, clip={**about, "path": f"../walk{suffix}"})
 
 
-def _figure(number: int, frame: int, x: float, y: float, track: int) -> dict[str, Any]:
+def figure(number: int, frame: int, x: float, y: float, track: int) -> dict[str, Any]:
     """Somebody who stands 60 pixels tall with the nose at x, y, seen from the front."""
     places = [
         (0, 0),

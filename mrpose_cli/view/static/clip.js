@@ -276,6 +276,12 @@ export class ClipView {
     else if (event.key === "[") this.moment(-1);
     else if (event.key === "]") this.moment(1);
     else if (event.key === "p" || event.key === "P") this.plot.next();
+    else if (event.key === "e") this.plot.saveCsv();
+    else if (event.key === "E") this.plot.saveSvg();
+    else if (event.key === "v" || event.key === "V") {
+      this.speed.selectedIndex = (this.speed.selectedIndex + 1) % SPEEDS.length;
+      this.speed.dispatchEvent(new Event("change"));
+    }
     else return this.stage.key(event) || pickerKey(event, this, this.act, this.index);
     return true;
   }

@@ -268,6 +268,7 @@ export class Grid {
     if (event.key in steps) this.move(this.focus + steps[event.key]);
     else if (event.key === "Enter" && this.order.length) this.open(this.order[this.focus]);
     else if (event.key === "/") this.search.focus();
+    else if (event.key === "f" || event.key === "F") this.flagged.click();
     else if (event.key === "r" || event.key === "R") this.turn();
     else if (event.key === "o" || event.key === "O") {
       this.select.selectedIndex = (this.select.selectedIndex + 1) % this.select.options.length;

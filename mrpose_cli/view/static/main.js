@@ -17,10 +17,10 @@ const TOGGLES = [
   { name: "trails", key: "t", text: "Trails", when: (index) => index.kind === "clip" },
 ];
 const KEYS = [
-  ["Everywhere", [["S B J C", "skeletons, boxes, joint names, scores"], ["G T", "ground truth, trails"], [", .", "lower, higher joint threshold"], ["D", "dark or light"], ["?", "this list"]]],
-  ["Grid", [["← → ↑ ↓", "move"], ["Enter", "open"], ["O", "next order"], ["R", "reverse"], ["/", "search by name"]]],
+  ["Everywhere", [["S B J C", "skeletons, boxes, joint names, scores"], ["G T", "ground truth, trails"], [", .", "lower, higher joint threshold"], ["< >", "the same for people"], ["N", "next result"], ["D", "dark or light"], ["?", "this list"]]],
+  ["Grid", [["← → ↑ ↓", "move"], ["Enter", "open"], ["O", "next order"], ["R", "reverse"], ["F", "flagged only"], ["/ Tab", "search, filters"]]],
   ["Photo", [["← →", "photo before, after"], ["Esc", "back to the grid"], ["+ − 0", "zoom, fit"], ["M", "measure between two clicks"], ["Tab", "next person"], ["↑ ↓", "joint"]]],
-  ["Clip", [["Space", "play, pause"], ["← →", "a frame back, on"], ["Shift ← →", "a second back, on"], ["[ ]", "suspicious moment before, after"], ["Tab ↑ ↓", "person, joint"], ["P", "next plot"]]],
+  ["Clip", [["Space", "play, pause"], ["← →", "a frame back, on"], ["Shift ← →", "a second back, on"], ["[ ]", "suspicious moment before, after"], ["Tab ↑ ↓", "person, joint"], ["P", "next plot"], ["E Shift+E", "save it as CSV, SVG"], ["V", "next speed"]]],
   ["Flags", [["1", "wrong joint"], ["2", "left and right swapped"], ["3", "nobody there"], ["4", "two are one"], ["Shift", "for the whole track"]]],
 ];
 
@@ -103,6 +103,7 @@ class Page {
     pick.value = this.r;
     this.threshold = index?.scored && slider("Joints ≥", { min: 0, max: 1, step: 0.01, value: settings.threshold, oninput: (value) => set("threshold", value) });
     const people = index?.scored && slider("People ≥", { min: 0, max: 1, step: 0.01, value: settings.people, oninput: (value) => set("people", value) });
+    this.people = people;
     this.toggles = index ? TOGGLES.filter(({ when }) => !when || when(index)).map((one) =>
       button(one.text, one.key.toUpperCase(), () => this.#toggle(one.name), { class: "toggle", "data-name": one.name, "aria-pressed": String(settings[one.name]) })) : [];
     return h("header", { class: "top" },
@@ -182,6 +183,13 @@ class Page {
       const next = Math.round(Math.min(Math.max(settings.threshold + (key === "." ? 0.05 : -0.05), 0), 1) * 100) / 100;
       this.threshold?.set?.(next);
       set("threshold", next);
+    } else if (key === "<" || key === ">") {
+      const next = Math.round(Math.min(Math.max(settings.people + (key === ">" ? 0.05 : -0.05), 0), 1) * 100) / 100;
+      this.people?.set?.(next);
+      set("people", next);
+    } else if (key === "n" && this.meta.results.length > 1) {
+      location.hash = `r=${(this.r + 1) % this.meta.results.length}`;
+      this.open((this.r + 1) % this.meta.results.length);
     } else if (toggle && (!toggle.when || toggle.when(this.index ?? {}))) this.#toggle(toggle.name);
     else return false;
     return true;

@@ -53,7 +53,7 @@ export class Plot {
       this.#compute();
     } }, QUANTITIES.map(({ key, text }) => h("option", { value: key, text })));
     this.controls = h("span", { class: "plotting" }, this.select,
-      button("SVG", null, () => this.#saveSvg()), button("CSV", null, () => this.#saveCsv()));
+      button("SVG", null, () => this.saveSvg()), button("CSV", null, () => this.saveCsv()));
     this.canvas = h("canvas");
     this.legend = h("div", { class: "legend" });
     this.element = h("div", { class: "plot" }, this.canvas, this.legend);
@@ -183,7 +183,7 @@ export class Plot {
 
   #name(suffix) { return `${(this.index.clipName || this.index.file).replace(/\.[^.]+$/, "")}-${this.id}-${this.quantity.key}.${suffix}`; }
 
-  #saveCsv() {
+  saveCsv() {
     const track = this.tracks.get(this.id);
     if (!track || !this.lines.length) return this.say("Pick a person first.");
     const cell = (text) => (/[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
@@ -195,7 +195,7 @@ export class Plot {
     save(this.#name("csv"), "text/csv", `${rows.map((row) => row.join(",")).join("\n")}\n`);
   }
 
-  #saveSvg() {
+  saveSvg() {
     const track = this.tracks.get(this.id);
     if (!track || !this.lines.length) return this.say("Pick a person first.");
     const [width, height, left, foot] = [960, 320, 56, 54];
