@@ -28,6 +28,7 @@ from mrpose_cli.progress import Progress
 from mrpose_cli.weights.manifest import PoseEntry
 
 MOST_CROPS = 400  # that are looked at: half of them for ranges, half to see what is lost
+FEWEST_CROPS = 8
 _FEW = 24  # crops for the ranges of one layer
 _LAYERS = ("Convolution", "GroupConvolution", "ConvolutionBackpropData", "MatMul")
 _SMOOTH = 0.5  # how much of a channel's reach goes from activations into weights
@@ -92,7 +93,7 @@ def quantize(
     worst = sorted(layers, key=lambda name: -alone[name])
     few, many = 0, len(layers) // 2  # with more in float, int8 gains nothing
     best, least = attempt(worst[:many])
-    if least > most:
+    if not least <= most:
         raise OutputError(
             f"{entry.name} was not written, since OKS to float32 drops by {loss:.4f} with all layers in int8 "
             f"and by {least:.4f} with half of them in float ({most:.4f} is allowed)"

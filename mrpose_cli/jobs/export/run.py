@@ -18,7 +18,7 @@ from mrpose_cli.errors import OutputError, UsageError, contradiction, parameter
 from mrpose_cli.evaluation.annotations import sha256_of
 from mrpose_cli.jobs.evaluate.options import EvalJob
 from mrpose_cli.jobs.export.formats import FORMATS, Format, FormatName, Traced, openvino_graph, save_graph
-from mrpose_cli.jobs.export.int8 import MOST_CROPS, quantize
+from mrpose_cli.jobs.export.int8 import FEWEST_CROPS, MOST_CROPS, quantize
 from mrpose_cli.jobs.export.parity import (
     EXACT,
     ROUNDED,
@@ -195,6 +195,8 @@ def _crops(
         return answer
 
     run_photos(collect, photos, MOST_CROPS, _models(job, entry, file), store, remark)
+    if len(crops) < FEWEST_CROPS:
+        raise UsageError(f"{len(crops)} people were found in {photos}; int8 wants some hundred to look at")
     return torch.stack(crops)
 
 
