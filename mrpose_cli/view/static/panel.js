@@ -80,7 +80,7 @@ export class Panel {
         { class: "flag", "aria-pressed": String(mine.length > 0) });
     };
     return h("footer", {}, h("div", { class: "flags" }, KINDS.map(mark)),
-      person.t ? h("p", { class: "hint", text: "With Shift: for the whole track." }) : null);
+      person.t && !this.index.followed ? h("p", { class: "hint", text: "With Shift: for the whole track." }) : null);
   }
 }
 
@@ -111,10 +111,11 @@ export function picker(view, index, flags) {
       const person = view.people.find((one) => one.id === view.focus.person);
       if (!person || flags.source.static) return;
       const flag = { result: index.file, kind, person: person.id };
-      if (wholeTrack && person.t) {
+      const tracked = person.t && !index.followed; // ids that are made for the page are not the result's
+      if (wholeTrack && tracked) {
         delete flag.person;
       } else Object.assign(flag, { image: index.ids[view.place], file_name: index.names[view.place] });
-      if (person.t) flag.track = person.t;
+      if (tracked) flag.track = person.t;
       if (kind === "wrong_joint") {
         if (view.focus.joint === null) return view.say("Pick the joint first: ↑ ↓ or a click.");
         flag.joint = index.skeletons[person.k].joints[view.focus.joint];
@@ -122,7 +123,7 @@ export function picker(view, index, flags) {
       if (kind === "same_person") {
         const other = await view.other(person);
         if (!other) return view.say("Pick the other person next, with a click.");
-        flag.other = (person.t && other.t) || other.id;
+        flag.other = (tracked && other.t) || other.id;
       }
       await flags.toggle(flag);
     },
