@@ -171,7 +171,7 @@ class Page {
     }
     if (typing || this.help?.open) return;
     if (target.matches("select, input[type=range]") && event.key.startsWith("Arrow")) return;
-    if (target.matches("button, select") && (event.key === " " || event.key === "Enter")) return;
+    if (target.matches("button, select, input[type=checkbox]") && (event.key === " " || event.key === "Enter")) return;
     if (this.#own(event) || this.view?.key?.(event)) event.preventDefault();
   }
 

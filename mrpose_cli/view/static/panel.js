@@ -76,11 +76,13 @@ export class Panel {
     const mark = ({ kind, key, label }) => {
       const mine = set.filter((flag) => flag.kind === kind);
       const whole = mine.some((flag) => flag.image === undefined);
-      return button(whole ? `${label} (track)` : label, key, (event) => this.act.flag(kind, event.shiftKey),
+      return button(whole ? `${label} (track)` : label, key, (event) => this.act.flag(kind, event.shiftKey || this.whole),
         { class: "flag", "aria-pressed": String(mine.length > 0) });
     };
     return h("footer", {}, h("div", { class: "flags" }, KINDS.map(mark)),
-      person.t && !this.index.followed ? h("p", { class: "hint", text: "With Shift: for the whole track." }) : null);
+      person.t && !this.index.followed ? h("label", { class: "hint" },
+        h("input", { type: "checkbox", checked: Boolean(this.whole), onchange: (event) => { this.whole = event.target.checked; } }),
+        " the whole track (Shift)") : null);
   }
 }
 
