@@ -2,8 +2,8 @@
 
 One side of a person, nose to ankle, is a made-up skeleton of seven joints: under the names that the shipped
 network knows, whose channels it can take, and under names that tell nothing. Crops with people's labels
-become shards of it, `mrpose train` trains on them without another flag, and PCK@0.1 is measured on crops that
-neither that run nor the training of the shipped weights has seen: those that the latter held out.
+become shards of it, `mrpose train` trains on them without another flag, and PCK@0.1 is measured on crops
+that neither that run nor the training of the shipped weights has seen: those that the latter held out.
 
     python benchmarks/own_joints.py ../shared/data/train --crops 50 200 1000
 """

@@ -39,10 +39,21 @@ def test_python_in_the_readme_runs(code: str, capsys: pytest.CaptureFixture[str]
     assert len(capsys.readouterr().out.splitlines()) == 2
 
 
+@pytest.mark.downloads
+@pytest.mark.filterwarnings("default")  # what supervision and its libraries warn of is not ours
+def test_python_for_supervision_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("supervision", reason="supervision (pip install supervision) is not installed")
+    page = (ROOT / "docs" / "labeling.md").read_text()
+    [code] = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    exec(compile(code, "labeling.md", "exec"), {})
+    assert capsys.readouterr().out == "2 people drawn\n"
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_commands_in_the_docs_exist_with_their_options(command: str) -> None:
     words = shlex.split(command)[1:]
-    depth = 2 if words[0] in ("skeletons", "weights") else 1
+    two = words[0] in ("skeletons", "weights") or words[:2] in (["batch", "status"], ["batch", "collect"])
+    depth = 2 if two else 1
     result = CliRunner().invoke(app, [*words[:depth], "--help"], env={"COLUMNS": "200"})
     assert result.exit_code == 0, result.output
     for option in (word for word in words if word.startswith("-")):

@@ -2,7 +2,7 @@ import pytest
 import typer
 
 from mrpose_cli.cli.console import FAILED, INTERRUPTED, finish
-from mrpose_cli.jobs.common import RunReport
+from mrpose_cli.jobs.report import RunReport
 from mrpose_cli.progress import Tally
 
 

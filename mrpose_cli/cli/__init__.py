@@ -6,7 +6,20 @@ from typing import Annotated
 
 import typer
 
-from mrpose_cli.cli import batch, bench, export, image, models, motion, skeletons, train, video, view, weights
+from mrpose_cli.cli import (
+    batch,
+    bench,
+    export,
+    image,
+    label,
+    models,
+    motion,
+    skeletons,
+    train,
+    video,
+    view,
+    weights,
+)
 from mrpose_cli.cli import eval as evaluation
 from mrpose_cli.version import __version__
 
@@ -38,6 +51,7 @@ def _root(
 
 app.command("image")(image.image)
 app.command("video")(video.video)
+app.command("label")(label.label)
 app.command("motion")(motion.motion)
 app.add_typer(batch.app, name="batch")
 app.command("view")(view.view)

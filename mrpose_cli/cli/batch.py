@@ -113,6 +113,15 @@ def run(
             rich_help_panel=BOXES,
         ),
     ] = 1,
+    segment: Annotated[
+        float,
+        typer.Option(
+            metavar="MINUTES",
+            min=0,
+            help="Cut long clips into shards of so many minutes; 0 for none.",
+            rich_help_panel=_CLIPS,
+        ),
+    ] = 10.0,
     workers: Annotated[
         int | None,
         typer.Option(
@@ -209,6 +218,7 @@ def run(
             following=Following(5, None) if track else None,
             every=every,
             det_every=det_every,
+            segment=60 * segment,
             shard_size=shard_size,
             workers=workers,
             retry=retry_failed,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import ProgressColumn
 
-    from mrpose_cli.jobs.common import RunReport
+    from mrpose_cli.jobs.report import RunReport
     from mrpose_cli.progress import Progress
 
 FAILED = 1

@@ -121,7 +121,7 @@ def evaluate(
         list[float] | None,
         typer.Option(
             min=0,
-            help="LSP: share of the torso's size; may be repeated. [default: 0.2 and 0.1]",
+            help="PCK: share of the box's longer side (LSP: torso); may be repeated. [default: 0.2, 0.1]",
             show_default=False,
             rich_help_panel=_PROTOCOL,
         ),

@@ -118,7 +118,7 @@ def image(
             out=out,
             recursive=recursive,
             boxes=boxes,
-            classes=models.class_names,
+            classes=models.class_names(),
             whole_image=whole_image,
             keypoint_threshold=keypoint_threshold,
             style=Style(keypoint_threshold=keypoint_threshold, boxes=draw_boxes, heatmaps=draw_heatmaps),

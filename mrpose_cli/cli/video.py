@@ -262,7 +262,7 @@ def video(
             recursive=recursive,
             window=Window(seconds(start), None if end is None else seconds(end), every),
             boxes=boxes,
-            classes=models.class_names,
+            classes=models.class_names(),
             whole_image=whole_image,
             det_every=det_every,
             following=following,

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field, create_model
 
 from mrpose_cli.errors import UsageError, parameter
 from mrpose_cli.formats.flags import flagged_people
+from mrpose_cli.formats.label_studio import from_label_studio
 from mrpose_cli.formats.reader import (
     PERSON,
     Box,
@@ -152,7 +153,7 @@ def read_annotations(
     Raises:
         UsageError: it cannot be read, or is another kind of file; the message says which.
     """
-    content = read_json(path, "the annotation file")
+    content = from_label_studio(path, read_json(path, "the annotation file"))
     if not isinstance(content, dict) or not isinstance(content.get("images"), list):
         raise UsageError(
             f"{path} is not a COCO annotation file (an object with images and annotations)"

@@ -57,16 +57,21 @@ class WorstCase:
     skeleton: Skeleton
 
 
-def draw_case(case: WorstCase) -> NDArray[np.uint8]:
+def draw_case(case: WorstCase, image: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
     """Draw the person twice, side by side: as annotated and as estimated.
+
+    Args:
+        case: The person.
+        image: The image, (H, W, 3) uint8 RGB; None to read it.
 
     Returns:
         (height, width, 3) uint8 RGB; the ground is black if the image can no longer be read.
     """
-    try:
-        image = read_image(case.path, upright=False).image
-    except InputError:
-        image = np.zeros((1, 1, 3), np.uint8)
+    if image is None:
+        try:
+            image = read_image(case.path, upright=False).image
+        except InputError:
+            image = np.zeros((1, 1, 3), np.uint8)
     view, affine = _cut(image, case.box)
     truth = _draw(view, affine, case.truth, case.labelled.astype(np.float32), case, 0.5)
     if case.predicted is None or case.scores is None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Literal
 
+from mrpose_cli.cores import cores
 from mrpose_cli.errors import Message, parameter
 from mrpose_cli.jobs.common import device_name
 from mrpose_cli.jobs.evaluate.conditions import versions
@@ -130,7 +131,7 @@ def conditions(job: BenchJob, auto: Pipeline) -> dict[str, Any]:
     return {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "cpu": _cpu(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": cores(),
         "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         "device": device_name(resolve_device(job.models.device)),
         "system": platform.platform(),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,27 +18,6 @@ from mrpose_cli.pipeline.pipeline import Pipeline
 from mrpose_cli.version import __version__
 
 DEFAULT_OUT = "mrpose-out"
-
-
-@dataclass(slots=True, kw_only=True)
-class RunReport:
-    """The outcome of a run.
-
-    Attributes:
-        failures: Name and reason of inputs of which nothing, or not all, was done.
-        seconds: Wall time; loading the models is not included.
-        stages: Wall time by stage, in seconds; in clips, stages run side by side.
-        partial: Whether inputs are left to be done by a run that resumes this one.
-        interrupted: Whether the user ended the run early.
-        full: Whether the disk ended it.
-    """
-
-    failures: list[tuple[str, str]] = field(default_factory=list)
-    seconds: float = 0.0
-    stages: dict[str, float] = field(default_factory=dict)
-    partial: bool = False
-    interrupted: bool = False
-    full: bool = False
 
 
 def refuse_to_replace(targets: Iterable[Path], sources: Iterable[Source], *, overwrite: bool) -> None:

@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from mrpose_cli.cores import helpers
 from mrpose_cli.jobs.common import few_threads
 from mrpose_cli.media.budget import Budget
 from mrpose_cli.media.photo import Photo
@@ -18,8 +19,6 @@ from mrpose_cli.read_ahead import read_ahead
 
 T = TypeVar("T")
 
-_READERS = 2
-_AHEAD = 4  # photos that are read before they are used
 _PIXELS = 256 * 2**20  # bytes of all photos that were read and are not done
 _TICK = 0.02  # seconds between looks at signals and memory while no photo is ready
 
@@ -86,7 +85,9 @@ class PhotoStream(Generic[T]):
 
     def posed(self) -> Generator[tuple[Held[T], Poses], None, None]:
         """Yield the photos with their poses; the caller releases each photo."""
-        photos = read_ahead(enumerate(self._items), self._load, workers=_READERS, ahead=_AHEAD, tick=_TICK)
+        readers = helpers()
+        items = enumerate(self._items)
+        photos = read_ahead(items, self._load, workers=readers, ahead=2 * readers, tick=_TICK)
         with few_threads(self._pipeline), closing(photos), closing(self._budget):
             while not self._ended:
                 for frame, poses in stream_isolated(self._pipeline, self._frames(photos)):

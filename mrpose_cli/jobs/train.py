@@ -34,6 +34,7 @@ from mrpose_cli.training.crops import Catalog, CropSet
 from mrpose_cli.training.data import Data, load_data, place
 from mrpose_cli.training.defaults import settle
 from mrpose_cli.training.geometry import central
+from mrpose_cli.training.held_out import SHEET_FILE, draw_held_out
 from mrpose_cli.training.log import LOG_FILE, Log, draw_curve, is_foreign
 from mrpose_cli.training.precision import autocast_type
 from mrpose_cli.training.start import build, describe
@@ -213,7 +214,7 @@ def _run(
         keep(trainer.averaged)
     if finished:
         remark("evaluating the checkpoint")
-        figures = _evaluate(best, held_out, augmenter, entry)
+        figures = _evaluate(best, held_out, augmenter)
         coco = None
         if config.val_ann is not None and config.val_images is not None:
             coco = _evaluate_coco(best, config.val_ann, config.val_images, config.out / EVAL_FOLDER, device)
@@ -272,13 +273,16 @@ def _settle(network: nn.Module, crops: CropSet, augmenter: Augmenter) -> None:
     settle_norms(network, (augmenter.plain(crops, *pair) for pair in zip(some, views, strict=True)))
 
 
-def _evaluate(best: Path, held_out: CropSet | None, augmenter: Augmenter, entry: PoseEntry) -> HeldOut | None:
-    """Evaluate the file itself, in float32."""
+def _evaluate(best: Path, held_out: CropSet | None, augmenter: Augmenter) -> HeldOut | None:
+    """Evaluate the file itself, in float32, and draw what it says beside the labels."""
     if held_out is None:
         return None
-    device = held_out.points.device
+    device, entry = held_out.points.device, augmenter.entry
     network = load_checkpoint(entry.arch, best, entry.joints, entry.input_size).to(device)
-    return Validator(held_out, augmenter, lambda: torch.autocast(device.type, enabled=False))(network)
+    validator = Validator(held_out, augmenter, lambda: torch.autocast(device.type, enabled=False))
+    points, scores = validator.predict(network)
+    draw_held_out(best.with_name(SHEET_FILE), held_out, points, scores, entry.skeleton)
+    return validator.figures(points, scores)
 
 
 def _evaluate_coco(

@@ -54,7 +54,7 @@ def load_pipeline(
     model: str | None = None,
     detector: str | Detector = ModelOptions.detector,
     *,
-    classes: str = ModelOptions.classes,
+    classes: str | None = None,
     weights: Path | str | None = None,
     input_size: tuple[int, int] | None = None,
     joints: str | Path | None = None,
@@ -79,7 +79,8 @@ def load_pipeline(
             where that cannot be had, for the network that comes with mrpose.
         detector: A detector of ``mrpose weights list``, the path of an ultralytics ``.pt`` file,
             ``"whole-image"``, or a :class:`Detector` of your own.
-        classes: What the detector is asked for, such as ``"dog,horse"``, or ``"all"``.
+        classes: What the detector is asked for, such as ``"dog,horse"``, or ``"all"``; None for what the pose
+            network is for.
         weights: A file of the user's own, in any layout that ``mrpose weights convert`` understands.
         input_size: Height and width of the crops that ``weights`` was trained on; None for what it says.
         joints: A skeleton by name, such as ``"halpe26"`` of ``"rtmpose-s"``, or for a file that does not say
@@ -157,7 +158,7 @@ def open_pipeline(
     entry, path = _resolved(wanted, options, store)
     if entry.name != wanted.name:
         remark(_instead(wanted, entry))
-    finder = detector or _load_detector(options, store, place, clock, remark, prompt)
+    finder = detector or _load_detector(options, entry.skeleton.category, store, place, clock, remark, prompt)
     estimator = PoseEstimator(
         load_engine(entry, path, place, choose(entry, place, options), store, remark, prompt=prompt),
         entry,
@@ -350,6 +351,7 @@ def detector_file(name: str, store: WeightsStore) -> tuple[DetectorEntry, Path]:
 
 def _load_detector(
     options: ModelOptions,
+    category: str,
     store: WeightsStore,
     device: torch.device,
     clock: StageClock,
@@ -360,7 +362,7 @@ def _load_detector(
     if name == WHOLE_IMAGE:
         return WholeImage()
     entry, path = detector_file(name, store)
-    entry = entry.model_copy(update={"classes": options.class_names})
+    entry = entry.model_copy(update={"classes": options.class_names(category)})
     engine = load_engine(entry, path, device, choose(entry, device, options), store, remark, prompt=prompt)
     size = options.imgsz or max(entry.input_size)
     return DETECTORS[entry.arch](

@@ -17,6 +17,7 @@ BOXES = "Boxes"
 SPEED = "Speed"
 
 WHOLE_IMAGE = "whole-image"
+PERSON = "person"  # the class that gets boxes unless others are named
 
 
 @dataclass(frozen=True)
@@ -69,14 +70,15 @@ class ModelOptions:
         ),
     ] = "yolo26n"
     classes: Annotated[
-        str,
+        str | None,
         Flag(
-            "What gets boxes: classes of the detector, such as dog,horse, or all.",
+            "What gets boxes: classes of the detector, such as dog,horse, or all. [default: what the pose "
+            "network is for, person]",
             BOXES,
             names=("--det-class",),
             metavar="CLASS,...",
         ),
-    ] = "person"
+    ] = None
     confidence: Annotated[float, Flag("Drop boxes below this score.", BOXES, 0, 1, names=("--det-conf",))] = (
         0.25
     )
@@ -116,10 +118,9 @@ class ModelOptions:
         ),
     ] = None
 
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """``classes``, one by one."""
-        return tuple(word.strip() for word in self.classes.split(",") if word.strip())
+    def class_names(self, usual: str = PERSON) -> tuple[str, ...]:
+        """Return the classes that get boxes; ``usual`` where none are named."""
+        return tuple(word.strip() for word in (self.classes or usual).split(",") if word.strip())
 
     def fixed(self) -> dict[str, Any]:
         """Return the flags about boxes, weights and joints, which a resumed run keeps; files as paths."""

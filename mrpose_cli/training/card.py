@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from mrpose_cli.atomic import write_atomically
+from mrpose_cli.pipeline.options import PERSON
 from mrpose_cli.training.config import TrainConfig
 from mrpose_cli.training.validate import CocoScore, HeldOut
 from mrpose_cli.version import __version__
@@ -88,7 +89,7 @@ def write_card(
         _data(config, data),
         _run(run),
         _recipe(config),
-        "## Use\n\n    mrpose image photo.jpg --weights best.safetensors\n",
+        _use(entry),
     ]
     write_atomically(folder / CARD_FILE, "\n".join(parts).encode(errors="backslashreplace"))
 
@@ -178,6 +179,18 @@ def _run(run: RunFacts) -> str:
         f"## Run\n\nFrom {run.start}. {run.samples} crops in {run.step} steps, {took} on {devices}, "
         f"{run.precision}, PyTorch {torch.__version__}. "
         f"Kept: the averaged weights after step {run.best_step}.{stopped}\n"
+    )
+
+
+def _use(entry: PoseEntry) -> str:
+    """Return how the file is run."""
+    text = "## Use\n\n    mrpose image photo.jpg --weights best.safetensors\n"
+    category = entry.skeleton.category
+    if category == PERSON:
+        return text
+    return (
+        f"{text}\nWhat the detector takes for a {category} gets boxes. If it has no such class, --det-class "
+        "names another one, boxes come from a file with --boxes, or --whole-image needs none.\n"
     )
 
 

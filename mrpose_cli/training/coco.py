@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +12,11 @@ from pydantic import Field
 from mrpose_cli.errors import UsageError
 from mrpose_cli.evaluation.annotations import ImageRow
 from mrpose_cli.formats.flags import flagged_people
+from mrpose_cli.formats.label_studio import from_label_studio
 from mrpose_cli.formats.reader import Box, Category, Flag, Id, Row, Visible, read_json, read_rows
 from mrpose_cli.skeletons import COCO17, Skeleton, from_categories
 from mrpose_cli.skeletons.document import Remark, silent
-from mrpose_cli.training.photos import Labelled, LabelledPhotos, settle_skeleton
+from mrpose_cli.training.photos import AnyPath, Labelled, LabelledPhotos, settle_skeleton
 
 
 class _Annotation(Row):
@@ -29,11 +30,13 @@ class _Annotation(Row):
 
 
 def read_coco(
-    path: Path,
-    images: Path | None,
+    path: AnyPath,
+    images: AnyPath | None,
     given: Skeleton | None = None,
     remark: Remark = silent,
+    *,
     flags: Path | None = None,
+    held: bool | None = None,
 ) -> LabelledPhotos:
     """Read a COCO keypoint file; crowds and people without keypoints are left out.
 
@@ -43,11 +46,13 @@ def read_coco(
         given: What its joints are; None for what its categories say.
         remark: Called with what had to be assumed.
         flags: A file of flags; people with one are left out.
+        held: Whether its photos are held out for validation; None if that is to be drawn.
 
     Raises:
         UsageError: it is no such file.
     """
-    content = read_json(path, "the annotation file")
+    path = cast(Path, path)  # nothing that is called here needs more than a name and bytes
+    content = from_label_studio(path, read_json(path, "the annotation file"))
     rows = content.get("annotations") if isinstance(content, dict) else None
     if not isinstance(rows, list) or not isinstance(content.get("images"), list):
         raise UsageError(f"{path} is not a COCO annotation file (an object with images and annotations)")
@@ -55,7 +60,8 @@ def read_coco(
     sizes = {row.id: row for row in read_rows(path, "images", content["images"], ImageRow, unique=("id",))}
     if wanted is not None:  # labels of another kind are nobody's joints
         rows[:] = [row for row in rows if not isinstance(row, dict) or row.get("category_id") in wanted]
-    folder, people, left_out = images or path.parent, [], 0
+    folder: AnyPath = images or path.parent
+    people, left_out = [], 0
     flagged = flagged_people(flags, path) if flags is not None else None
     for row in read_rows(path, "annotations", rows, _Annotation, unique=("id",)):
         image = sizes.get(row.image_id)
@@ -82,6 +88,7 @@ def read_coco(
                 box=box,
                 joints=joints,
                 area=row.area or row.bbox[2] * row.bbox[3],  # some tools write 0
+                held=held,
             )
         )
     return LabelledPhotos(path.name, "coco", skeleton, people, left_out=left_out)

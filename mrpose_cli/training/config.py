@@ -26,7 +26,6 @@ _OUTPUT = "Output"
 _SPEED = "Device and speed"
 
 _OUT = Path("mrpose-train")
-_SMALL = " Less for small data."
 LENGTHS = frozenset({"epochs", "samples", "minutes"})
 """Fields that say how long a run is, of which one is set."""
 
@@ -38,7 +37,8 @@ class TrainConfig:
     data: Annotated[
         tuple[Path, ...],
         Flag(
-            "Crop shards (.zip), folders of them, COCO person_keypoints JSON files.",
+            "Crop shards (.zip) or folders of them; COCO keypoint files; YOLO-pose folders or their "
+            "data.yaml; CVAT's exports of COCO keypoints, zip files or folders.",
             _DATA,
             free=True,
             metavar="DATA...",
@@ -65,7 +65,7 @@ class TrainConfig:
     ] = None
     human_sets: Annotated[
         str, Flag("Sets whose human labels are used, as shell patterns; * for all.", _DATA)
-    ] = "coco*,julito"
+    ] = "coco*,yolo,julito"
     pseudo_weight: Annotated[
         float,
         Flag(
@@ -152,7 +152,8 @@ class TrainConfig:
     seed: Annotated[int, Flag("Of the split, the order, fresh weights and augmentation.", _OPTIMIZE, 0)] = 0
 
     epochs: Annotated[
-        float | None, Flag("Passes over the crops. [default: 30; 60 of small data]", _LENGTH, 0, free=True)
+        float | None,
+        Flag("Passes over the crops. [default: 30; 60 or fewer of small data]", _LENGTH, 0, free=True),
     ] = None
     samples: Annotated[int | None, Flag("Crops in all.", _LENGTH, 1, free=True)] = None
     minutes: Annotated[
@@ -225,7 +226,8 @@ class TrainConfig:
         Raises:
             UsageError: fields conflict, or there is no such network.
         """
-        from mrpose_cli.models.registry import model_info
+        from mrpose_cli.models.registry import canonical, model_info
+        from mrpose_cli.weights.manifest import find_pose
 
         if not self.data:
             raise UsageError("what to train on? Pass crop shards or COCO keypoint files")
@@ -238,6 +240,8 @@ class TrainConfig:
             raise UsageError(f"{parameter('val_ann')} and {parameter('val_images')} go together")
         _ = self.size
         model_info(self.model)
+        if self.teacher is not None and not Path(self.teacher).expanduser().is_file():
+            find_pose(canonical(self.teacher))
 
     def to_plain(self) -> dict[str, Any]:
         """Convert to JSON's types, for checkpoints."""

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,13 +13,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mrpose_cli.errors import UsageError, parameter
-from mrpose_cli.skeletons import COCO17, Skeleton, find_skeleton
+from mrpose_cli.skeletons import Skeleton, find_skeleton
 from mrpose_cli.skeletons.document import Remark, silent
-from mrpose_cli.training.coco import read_coco
 from mrpose_cli.training.config import TrainConfig
 from mrpose_cli.training.labels import MARGIN, Labels, Source
-from mrpose_cli.training.photos import PhotoCrops
+from mrpose_cli.training.photos import LabelledPhotos, PhotoCrops
 from mrpose_cli.training.shards import Shard
+from mrpose_cli.training.sources import Opened, Reading, open_sources
 
 Told = Callable[[int], None]
 
@@ -89,16 +88,25 @@ class Catalog:
     def __init__(
         self, config: TrainConfig, size: tuple[int, int] | None = None, remark: Remark = silent
     ) -> None:
-        files = find_files(config.data)
-        self._sources = _open(files, config, size, remark)
+        given = find_skeleton(config.skeleton, remark) if config.skeleton else None
+        opened = list(open_sources(config.data, Reading(given, config.images, config.flags, remark)))
+        if config.flags is not None and not any(
+            one.left_out for _, one in opened if isinstance(one, LabelledPhotos)
+        ):
+            raise UsageError(f"{config.flags} flags nobody of the COCO files to be trained on")
+        size = size or _crop_size(config, [one for _, one in opened])
+        self._sources: list[Source] = [
+            PhotoCrops(one, size) if isinstance(one, LabelledPhotos) else one for _, one in opened
+        ]
         self.size, self.skeleton = self._sources[0].size, self._sources[0].skeleton
-        for path, source in zip(files, self._sources, strict=True):
+        first = opened[0][0]
+        for (path, _), source in zip(opened, self._sources, strict=True):
             if source.size != self.size:
                 raise UsageError(f"the crops of {path} are not of the size of the others")
             if not _alike(source.skeleton, self.skeleton):
                 two = f"{source.skeleton.name}, {self.skeleton.name}"
                 raise UsageError(
-                    f"{path} has other joints than {files[0]} ({two}); train on one skeleton, or say with "
+                    f"{path} has other joints than {first} ({two}); train on one skeleton, or say with "
                     f"{parameter('skeleton')} what both have"
                 )
         everybody = [person for source in self._sources for person in source.people]
@@ -157,39 +165,12 @@ def count_sets(labels: Labels) -> dict[str, tuple[int, int]]:
     return {name: (count, by_people[name]) for name, count in total.most_common()}
 
 
-def find_files(data: Sequence[Path]) -> list[Path]:
-    """Return the files that hold the data: of folders, the crop shards in them.
-
-    Raises:
-        UsageError: a folder has none.
-    """
-    files: list[Path] = []
-    for path in data:
-        found = sorted(path.glob("*.zip")) if path.is_dir() else [path]
-        if not found:
-            raise UsageError(f"{path} has no crop shards (.zip) in it")
-        files += found
-    return files
-
-
 def _alike(first: Skeleton, second: Skeleton) -> bool:
     return (first.joints, first.flip_pairs) == (second.joints, second.flip_pairs)
 
 
-def _open(
-    files: Sequence[Path], config: TrainConfig, size: tuple[int, int] | None, remark: Remark
-) -> list[Source]:
-    given = find_skeleton(config.skeleton, remark) if config.skeleton else None
-    shards = {path: Shard(path, given or COCO17) for path in files if path.suffix != ".json"}
-    if size is None:
-        height, width = config.size
-        window = (round(height * MARGIN), round(width * MARGIN))
-        size = next(iter(shards.values())).size if shards else window
-    photos = {
-        path: read_coco(path, config.images, given, remark, config.flags)
-        for path in files
-        if path not in shards
-    }
-    if config.flags is not None and not any(one.left_out for one in photos.values()):
-        raise UsageError(f"{config.flags} flags nobody of the COCO files to be trained on")
-    return [shards[path] if path in shards else PhotoCrops(photos[path], size) for path in files]
+def _crop_size(config: TrainConfig, opened: Sequence[Opened]) -> tuple[int, int]:
+    """Return the size of the shards' crops; without shards, one at which a window has the network's size."""
+    height, width = config.size
+    shards = (one.size for one in opened if isinstance(one, Shard))
+    return next(shards, (round(height * MARGIN), round(width * MARGIN)))

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mrpose_cli.errors import UsageError
+from mrpose_cli.errors import UsageError, parameter
 from mrpose_cli.progress import Progress, silent
 from mrpose_cli.ranks import Ranks
 from mrpose_cli.training.card import DataFacts
@@ -54,7 +54,7 @@ def load_data(config: TrainConfig, catalog: Catalog, ranks: Ranks, progress: Pro
         UsageError: files cannot be used, or nothing is left to train on.
     """
     labels = catalog.labels
-    evaluated = _Evaluated(config, config.val_ann, catalog.size) if config.val_ann is not None else None
+    evaluated = _Evaluated(config, config.val_ann, catalog) if config.val_ann is not None else None
     known = evaluated.ids_among(labels) if evaluated is not None else np.zeros(len(labels), bool)
     train, held = (index[~known[index]] for index in labels.split(config.holdout, config.seed))
     mine = train[ranks.rank :: ranks.size]
@@ -102,12 +102,17 @@ def place(crops: CropSet, device: torch.device, *, on_host: bool) -> CropSet:
 class _Evaluated:
     """The people that a checkpoint will be evaluated on, who must not be trained on."""
 
-    def __init__(self, config: TrainConfig, annotations: Path, size: tuple[int, int]) -> None:
+    def __init__(self, config: TrainConfig, annotations: Path, trained: Catalog) -> None:
         # Cut as the training crops are, so that the same person gives the same picture.
         people = replace(
             config, data=(annotations,), images=config.val_images, human_sets="*", limit=None, flags=None
         )
-        catalog = Catalog(people, size)
+        catalog = Catalog(people, trained.size)
+        if catalog.skeleton.joints != trained.skeleton.joints:
+            raise UsageError(
+                f"{annotations} of {parameter('val_ann')} has other joints than what is trained on "
+                f"({catalog.skeleton.name}, {trained.skeleton.name})"
+            )
         self._ids = {photo.rpartition("/")[2] for photo in catalog.labels.photos}
         everybody = np.arange(len(catalog.labels))
         self._prints: Tensor = fingerprints(catalog.load(everybody, config.workers).pixels)

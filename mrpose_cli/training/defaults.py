@@ -19,14 +19,13 @@ _VALIDATIONS = 25  # of a run on small data, about
 _SEEN = (3_000, 8_000)  # crops that a run on small data sees, at least and at most
 _SMALL_EPOCHS = 60.0
 # Found by experiments on 50, 200 and 1,000 crops, see docs/training.md.
-_ON_SMALL_DATA: dict[str, Any] = {
+ON_SMALL_DATA: dict[str, Any] = {
     "batch_size": 16,
     "lr": 2e-3,
     "warmup": 30,
     "holdout": 0.2,
     "patience": 8,
     "log_every": 10,
-    "scale": 0.3,
     "rotation": 30.0,
     "rotated": 0.4,
     "half_body": 0.2,
@@ -35,7 +34,7 @@ _ON_SMALL_DATA: dict[str, Any] = {
     "noise": 0.05,
 }
 # Where the backbone has learned something that few photos would spoil.
-_FROZEN: dict[str, Any] = {"backbone_lr": 0.1, "freeze_norms": True}
+FROZEN: dict[str, Any] = {"backbone_lr": 0.1, "freeze_norms": True}
 
 
 def settle(
@@ -52,7 +51,7 @@ def settle(
     """
     chosen: dict[str, Any] = {} if survives_mirrors(skeleton) else {"flip": 0.0}
     if crops <= SMALL:
-        chosen |= _ON_SMALL_DATA | (_FROZEN if start.learned else {})
+        chosen |= ON_SMALL_DATA | (FROZEN if start.learned else {})
         epochs = min(max(_SMALL_EPOCHS, _SEEN[0] / crops), max(1.0, _SEEN[1] / crops))
         chosen["epochs"] = round(epochs, 1)
         chosen["val_every"] = max(1.0, round(epochs / _VALIDATIONS, 1))
@@ -60,5 +59,5 @@ def settle(
         chosen["epochs"] = _EPOCHS
     given = {one.name for one in fields(config) if getattr(config, one.name) != one.default} | set(explicit)
     if given & LENGTHS:
-        given |= {"epochs", "val_every"}
+        given |= {"epochs", "val_every", "patience"}  # who says how long means it
     return replace(config, **{name: value for name, value in chosen.items() if name not in given})

@@ -23,6 +23,8 @@ PADDING = 1.25
 AREA_SHARE = 0.32
 """What of its box, fitted to 3:4, a person covers: the median of COCO's annotated people."""
 
+_HANDFUL = 5  # photos
+
 Pixels = NDArray[np.uint8]
 Job = Callable[[], Sequence[tuple[int, Pixels]]]
 
@@ -152,14 +154,18 @@ class Labels:
     def split(self, share: float, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Return the indices to train on and the indices to hold out; no photo is on both sides.
 
-        A photo's side follows from its name and the seed, so that it stays there when crops are added. Where
-        files hold photos out, those are taken, and no others of these files.
+        A photo's side follows from its name and the seed, so that it stays there when crops are added; of a
+        handful of photos, of which none might be drawn, at least one is held out. Where files hold photos
+        out, those are taken, and no others of these files.
 
         Args:
             share: Of the photos to hold out.
             seed: Which ones.
         """
-        drawn = np.array([_chance(f"{seed} {photo}") < share for photo in self.photos], bool)
+        chances = np.array([_chance(f"{seed} {photo}") for photo in self.photos])
+        drawn = chances < share
+        if len(set(self.photos)) >= _HANDFUL and not drawn.any():
+            drawn = chances == chances.min()
         held = np.where(self.held < 0, drawn, self.held > 0) & (share > 0)
         return np.flatnonzero(~held), np.flatnonzero(held)
 

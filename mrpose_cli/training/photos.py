@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from zipfile import BadZipFile
+from zipfile import Path as ZipPath
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mrpose_cli.errors import InputError, UsageError, parameter
+from mrpose_cli.media.decode import decode
 from mrpose_cli.media.images import read_image
 from mrpose_cli.pipeline.crops import CropSpec, crop_affines, warp
 from mrpose_cli.skeletons import Skeleton
 from mrpose_cli.training.labels import MARGIN, PADDING, Job, Person, Pixels
+
+AnyPath = Path | ZipPath
+
+DAMAGED = (OSError, RuntimeError, EOFError, BadZipFile, zlib.error)
+"""What reading a member of a zip file may raise."""
 
 _NAMED = 3  # missing photos that a message names
 
@@ -25,7 +34,7 @@ class Labelled:
 
     Attributes:
         name: Tells the person from others of the file.
-        file: The photo.
+        file: The photo, which may be in a zip file.
         size: Its height and width by the labels' file; None if that does not say.
         photo: What the photo is called among all photos of its set.
         box: (4,) x1 y1 x2 y2.
@@ -35,7 +44,7 @@ class Labelled:
     """
 
     name: str
-    file: Path
+    file: AnyPath
     size: tuple[int, int] | None
     photo: str
     box: NDArray[np.float64]
@@ -79,9 +88,9 @@ class PhotoCrops:
     """
 
     def __init__(self, photos: LabelledPhotos, size: tuple[int, int], *, margin: float = MARGIN) -> None:
-        missing = sorted({one.file for one in photos.people if not one.file.is_file()})
+        missing = sorted({str(one.file) for one in photos.people if not one.file.is_file()})
         if missing:
-            named = ", ".join(str(file) for file in missing[:_NAMED])
+            named = ", ".join(missing[:_NAMED])
             raise UsageError(
                 f"{len(missing)} photos of {photos.origin} are missing ({named}); pass their folder with "
                 f"{parameter('images')}"
@@ -93,9 +102,9 @@ class PhotoCrops:
         boxes = np.stack([one.box for one in photos.people])
         # In UDP's convention, which is that of the networks trained here.
         self._affines = crop_affines(boxes, CropSpec(size, (padding, padding), aligned=True))  # (P, 2, 3)
-        self._files: dict[Path, list[int]] = {}
+        self._files: dict[str, list[int]] = {}
         for index, one in enumerate(photos.people):
-            self._files.setdefault(one.file, []).append(index)
+            self._files.setdefault(str(one.file), []).append(index)
         self.people: Sequence[Person] = [
             _person(photos, one, affine) for one, affine in zip(photos.people, self._affines, strict=True)
         ]
@@ -103,26 +112,27 @@ class PhotoCrops:
     def jobs(self, wanted: Collection[int]) -> Iterator[Job]:
         """Yield one job per photo."""
         chosen = set(wanted)
-        for file, indices in self._files.items():
+        for indices in self._files.values():
             some = [index for index in indices if index in chosen]
             if some:
-                yield partial(self._cut, file, some)
+                yield partial(self._cut, some)
 
-    def _cut(self, file: Path, indices: Sequence[int]) -> Sequence[tuple[int, Pixels]]:
+    def _cut(self, indices: Sequence[int]) -> Sequence[tuple[int, Pixels]]:
+        one = self._labels.people[indices[0]]
         try:
-            image = self._read(file, self._labels.people[indices[0]].size)
+            image = self._read(one.file, one.size)
         except InputError as error:
-            raise UsageError(f"{file}: {error}") from None
+            raise UsageError(f"{one.file}: {error}") from None
         return [(index, warp(image, self._affines[index], self.size)) for index in indices]
 
-    def _read(self, file: Path, size: tuple[int, int] | None) -> Pixels:
+    def _read(self, file: AnyPath, size: tuple[int, int] | None) -> Pixels:
         """Read a photo in the pixels that its labels are in: COCO's are as stored, other tools turn first."""
         if self._labels.upright is not None:
-            return read_image(file, upright=self._labels.upright).image
-        stored = read_image(file, upright=False).image
+            return _read(file, upright=self._labels.upright)
+        stored = _read(file, upright=False)
         if size is None or stored.shape[:2] == size:
             return stored
-        turned = read_image(file).image
+        turned = _read(file, upright=True)
         if turned.shape[:2] == size:
             return turned
         high, wide = stored.shape[:2]
@@ -130,6 +140,15 @@ class PhotoCrops:
             f"it is {wide}x{high} and {self._labels.origin} says {size[1]}x{size[0]}, so its labels are for "
             "another size of it"
         )
+
+
+def _read(file: AnyPath, *, upright: bool) -> Pixels:
+    if isinstance(file, Path):
+        return read_image(file, upright=upright).image
+    try:
+        return decode(file.read_bytes(), upright=upright).image
+    except DAMAGED as error:
+        raise InputError(f"it cannot be read from the zip file ({error})") from None
 
 
 def _person(photos: LabelledPhotos, one: Labelled, affine: NDArray[np.float64]) -> Person:

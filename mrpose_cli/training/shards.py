@@ -17,7 +17,7 @@ from mrpose_cli.errors import UsageError, parameter
 from mrpose_cli.skeletons import Skeleton
 from mrpose_cli.training.labels import AREA_SHARE, MARGIN, PADDING, Job, Person, Pixels
 
-_INDEX = "labels.jsonl"
+INDEX = "labels.jsonl"
 _Triples = list[tuple[float, float, float]]
 
 
@@ -48,20 +48,20 @@ class Shard:
         self._path, self.skeleton = path, skeleton
         try:
             self._zip = zipfile.ZipFile(path)
-            lines = self._zip.read(_INDEX).decode().splitlines()
+            lines = self._zip.read(INDEX).decode().splitlines()
         except FileNotFoundError:
             raise UsageError(f"there is no crop shard at {path}") from None
         except (OSError, zipfile.BadZipFile) as error:
             raise UsageError(f"{path} is not a readable zip file ({error})") from None
         except (KeyError, UnicodeDecodeError):
-            raise UsageError(f"{path} has no {_INDEX}; it is not a crop shard") from None
+            raise UsageError(f"{path} has no {INDEX}; it is not a crop shard") from None
         try:
             self._rows = [_Row.model_validate_json(line) for line in lines if line.strip()]
         except ValidationError as error:
             problem = error.errors()[0]
             where = ".".join(map(str, problem["loc"]))
             raise UsageError(
-                f"{path}: {_INDEX} has a line that will not do: {where}: {problem['msg']}"
+                f"{path}: {INDEX} has a line that will not do: {where}: {problem['msg']}"
             ) from None
         if not self._rows:
             raise UsageError(f"{path} has no crops")

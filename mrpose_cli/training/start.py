@@ -157,10 +157,11 @@ def _from_weights(
         raise WeightsError(f"{path.name} holds {entry.name}, which is not the network to be trained")
     # A file that was trained further often keeps its name: only its hash tells the two apart.
     origin = f"{path.name} ({entry.name}, sha256 {file_sha256(path)[:12]})"
-    if entry.skeleton.joints == skeleton.joints:
+    known = max((entry.skeleton, *entry.also), key=lambda one: len(one.joints)).joints
+    if known == skeleton.joints and entry.joints == len(known):
         network.load_state_dict(weights)
         return Start(network, f"{origin}, all of it")
-    taken = _adopt(own, weights, by_joint, skeleton.joints, entry.skeleton.joints)
+    taken = _adopt(own, weights, by_joint, skeleton.joints, known)
     fresh = [joint for joint in skeleton.joints if joint not in taken]
     words = f"{origin}, with a new last layer"
     if taken:

@@ -63,7 +63,10 @@ class Validator:
 
     def __call__(self, network: nn.Module) -> HeldOut:
         """Evaluate a network in evaluation mode."""
-        points, scores = self.predict(network)
+        return self.figures(*self.predict(network))
+
+    def figures(self, points: NDArray[np.float64], scores: NDArray[np.float64]) -> HeldOut:
+        """Evaluate what :meth:`predict` returned."""
         labels = self._crops.labels
         people = np.flatnonzero(labels.people_said)
         skeleton = self._augmenter.entry.skeleton
@@ -100,6 +103,12 @@ class Validator:
         return points.numpy(), scores.numpy()
 
 
+def known_joints(labels: Labels) -> NDArray[np.bool_]:
+    """Return which joints (N, K) are known for certain: where people said something, only what they said."""
+    known = np.where(labels.people_said[:, None], labels.by_people, labels.weights >= _CERTAIN)
+    return np.asarray(known, bool)
+
+
 @dataclass(frozen=True, slots=True)
 class Score:
     """How good predictions are, in percent; see :class:`HeldOut`."""
@@ -125,8 +134,7 @@ def score(
         chosen: Which crops to look at.
         skeleton: Of the K joints.
     """
-    # Where people said something, only what they said is known for certain.
-    known = np.where(labels.people_said[:, None], labels.by_people, labels.weights >= _CERTAIN)[chosen]
+    known = known_joints(labels)[chosen]
     truth, areas = labels.points[chosen].astype(np.float64), labels.areas[chosen].astype(np.float64)
     answer, each = points[chosen], np.arange(len(chosen))
     boxes = np.zeros((len(chosen), 4))

@@ -25,7 +25,9 @@ def test_help_answers_at_once() -> None:
     assert min(seconds() for _ in range(5)) < 0.5
 
 
-@pytest.mark.parametrize("command", ["image", "motion", "export", "models", "bench", "view", "weights"])
+@pytest.mark.parametrize(
+    "command", ["image", "label", "motion", "export", "models", "bench", "view", "weights"]
+)
 def test_every_command_has_help_with_examples(command: str) -> None:
     assert command in invoke("--help")
     assert f"mrpose {command}" in invoke(command, "--help")

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from mrpose_cli.cli import app
 from mrpose_cli.cli.train import train
 from mrpose_cli.training.config import TrainConfig
+from mrpose_cli.training.defaults import FROZEN, ON_SMALL_DATA, SMALL
 
 RUNNER = CliRunner(env={"COLUMNS": "200", "TERM": "dumb"})
 
@@ -56,3 +57,11 @@ def test_a_folder_that_holds_a_run_is_left_alone(tmp_path: Path) -> None:
     result = RUNNER.invoke(app, ["train", "a.zip", "--init", "random", "--out", str(tmp_path)])
     assert result.exit_code == 2 and "go on with --resume" in result.output
     assert (tmp_path / "log.jsonl").read_text() == "precious"
+
+
+def test_the_help_tells_the_defaults_for_small_data() -> None:
+    told = " ".join((inspect.getdoc(train) or "").split())
+    assert f"up to {SMALL} crops" in told
+    for name, value in (ON_SMALL_DATA | FROZEN).items():
+        flag = f"--{name.replace('_', '-')}"
+        assert (flag if value is True else f"{flag} {value}") in told

@@ -110,7 +110,7 @@ def test_exchanged_wings_are_inversions_by_the_pairs(tmp_path: Path) -> None:
     inverted = {row.joint: row.inversion for row in mistakes.joints}
     assert inverted.keys() == set(NAMES)
     assert inverted["tip"] == inverted["L_foot"] == 0
-    assert 8 <= inverted["L_wing"] <= 20  # wings that lie near each other are none
+    assert 8 <= inverted["L_wing"] <= 24  # some lie near each other
 
 
 def test_pck_is_the_share_within_the_boxs_side(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from mrpose_cli.cli import app
 from mrpose_cli.models.identify import read_entry
 from mrpose_cli.pipeline.factory import load_pipeline
 from mrpose_cli.training.log import Row, read_log
+from mrpose_cli.training.validate import HeldOut, Validator
 
 TINY = str(Path(__file__).parents[1] / "training" / "tiny.py")
 STEPS = 120
@@ -292,3 +293,28 @@ def test_the_best_checkpoint_is_evaluated_as_mrpose_eval_does(tmp_path: Path, sa
     assert report["figures"]["ap"] == pytest.approx(metric.ap, abs=0.05)
     card = (out / "CARD.md").read_text()
     assert "| val.json: 1 photos, ground-truth boxes" in card and "The photos are the samples." in card
+
+
+def test_a_run_ends_when_validations_no_longer_become_better(
+    shard: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    figures = iter([10.0, 30.0, 20.0, 30.0, 29.0, 28.0, 27.0])
+
+    def falling(validator: Validator, network: torch.nn.Module) -> HeldOut:
+        ap = next(figures)
+        return HeldOut(ap, ap, ap, ap, ap, 1, 1)
+
+    monkeypatch.setattr(Validator, "__call__", falling)
+    out = tmp_path / "out"
+    output = _run(*_command(shard, out, "--patience", "2", "--val-every", "1"))
+    validations = _lines(out, "validation")
+    assert [line["ap"] for line in validations] == [10, 30, 20, 30, 29, 28]  # an equal one is better
+    best, last = validations[3]["step"], validations[5]["step"]
+    assert last < STEPS and "evaluated on" in output
+    card = (out / "CARD.md").read_text()
+    assert f"after step {best}." in card
+    assert f"stopped after {last} of {STEPS} steps, as validations no longer became better" in card
+    _run("train", "--resume", "--out", str(out))  # there is nothing left to do
+    assert len(_lines(out)) == last
+    _run("train", "--resume", "--out", str(out), "--patience", "3")
+    assert len(_lines(out, "validation")) == 7

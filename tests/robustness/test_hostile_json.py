@@ -75,6 +75,36 @@ CLIP = {
     ],
     "categories": ANNOTATIONS["categories"],
 }
+EDGES = {"original_width": 640, "original_height": 480}
+LABEL_STUDIO = [
+    {
+        "id": 4,
+        "data": {"image": "/data/local-files/?d=a.jpg", "file_name": "a.jpg"},
+        "annotations": [
+            {
+                "was_cancelled": False,
+                "result": [
+                    {
+                        "id": "p",
+                        "type": "rectanglelabels",
+                        **EDGES,
+                        "value": {"x": 5, "y": 5, "width": 90, "height": 90, "rectanglelabels": ["person"]},
+                    },
+                    *(
+                        {
+                            "id": f"j{number}",
+                            "parentID": "p",
+                            "type": "keypointlabels",
+                            **EDGES,
+                            "value": {"x": 10 + number, "y": 20.5, "width": 0.6, "keypointlabels": [name]},
+                        }
+                        for number, name in enumerate(COCO17.joints)
+                    ),
+                ],
+            }
+        ],
+    }
+]
 MPII = [
     {
         "image": "a.jpg",
@@ -195,6 +225,7 @@ def flags(folder: Path) -> Read:
         (RESULTS, results),
         (ANNOTATIONS, photos),
         (CLIP, clips),
+        (LABEL_STUDIO, annotations),
         (MPII, joint_set),
         (HEADS, heads),
         (MPII_RESULTS, joint_results),

@@ -44,7 +44,7 @@ def test_a_run_from_rtmpose_gives_norms_their_statistics_and_keeps_them(
     file = weights("rtmpose-s")
     write_shard(tmp_path / "people.zip", copies=1)
     command = [
-        "train", str(tmp_path / "people.zip"), "--model", "mrfea2-cspnext-s", "--input-size", "64x64",
+        "train", str(tmp_path / "people.zip"), "--init", "rtmpose-s", "--input-size", "64x64",
         "--samples", "8", "--batch-size", "4", "--backbone-lr", "0.5", "--freeze-norms", "--holdout", "0",
         "--no-half", "--device", "cpu", "--precision", "fp32", "--out", str(tmp_path / "out"),
     ]  # fmt: skip

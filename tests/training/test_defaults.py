@@ -53,7 +53,8 @@ def test_a_run_on_few_photos_sees_enough_of_them_and_does_not_take_forever() -> 
 def test_what_is_given_stays() -> None:
     config = _settled(100, lr=5e-4, explicit=("holdout", "backbone_lr"))
     assert (config.lr, config.holdout, config.backbone_lr) == (5e-4, 0.04, 1.0)
-    assert _settled(100, samples=64).epochs is None
+    timed = _settled(100, samples=64)
+    assert timed.epochs is None and timed.patience is None and timed.val_every == 1
 
 
 @pytest.mark.parametrize(

@@ -71,3 +71,13 @@ def test_the_digest_tells_labels_apart() -> None:
     assert labels.digest() == Labels.of([_person()], TrainConfig(), 17).digest()
     assert labels.digest() != Labels.of([_person()], TrainConfig(pseudo_weight=0.5), 17).digest()
     assert labels.digest() != Labels.of([_person(name="b")], TrainConfig(), 17).digest()
+
+
+def test_of_a_handful_of_photos_one_is_held_out() -> None:
+    for photos in range(5, 9):
+        labels = Labels.of([_person(photo=str(i // 2)) for i in range(2 * photos)], TrainConfig(), 17)
+        train, held = labels.split(0.01, 0)
+        assert len(held) == 2 and len(train) == 2 * photos - 2
+        assert not len(labels.split(0.0, 0)[1])
+    few = Labels.of([_person(photo=str(i)) for i in range(4)], TrainConfig(), 17)
+    assert not len(few.split(0.01, 0)[1])

@@ -45,9 +45,13 @@ def test_five_joints_go_from_labels_to_a_photo(tmp_path: Path, samples: Path) ->
     assert (entry.joints, entry.skeleton.joints, entry.skeleton.category) == (5, tuple(JOINTS), "goose")
     assert entry.skeleton.flip_pairs == ((0, 1), (3, 4)) and entry.flip_test
     card = (out / "CARD.md").read_text()
+    assert "takes for a goose gets boxes" in card
     assert "the 5 joints of goose" in card and "by name" in card and "0.08 elsewhere" in card
     [*_, last] = [line for line in read_log(out) if line["event"] == "validation"]
     assert 0 <= last["pck"] == last["pck_human"] <= 100
+
+    sheet = read_image(out / "held-out.jpg").image
+    assert sheet.shape[1] > 400
 
     image = str(samples / "camera.png")
     result = CliRunner().invoke(

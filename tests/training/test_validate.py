@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from mrpose_cli.training.crops import Catalog, CropSet
 from mrpose_cli.training.geometry import central
 from mrpose_cli.training.start import describe
 from mrpose_cli.training.targets import heatmaps
-from mrpose_cli.training.validate import Validator
+from mrpose_cli.training.validate import Validator, score
 
 CPU = torch.device("cpu")
 SIZE = (128, 96)
@@ -109,3 +110,34 @@ def _by_pycocotools(crops: CropSet, points: Any, scores: Any) -> float:
         evaluation.evaluate()
         evaluation.accumulate()
     return 100 * float(evaluation.eval["precision"].mean())
+
+
+def test_pck_is_relative_to_the_side_of_the_box(crops: CropSet) -> None:
+    labels, people = crops.labels, np.arange(len(crops))
+    side = 160 / 1.25**2  # of a crop 160 high
+    assert labels.sides == pytest.approx(np.full(len(crops), side))
+    scores = np.ones((len(crops), 17))
+    for share, expected in ((0.099, 100.0), (0.101, 0.0)):
+        off = labels.points + np.array([share * side, 0.0])
+        assert score(labels, off, scores, people, COCO17).pck == expected
+    off = labels.points.astype(np.float64)
+    off[:, 0] += side  # all noses are wrong
+    wrong = labels.by_people[:, 0].sum() / labels.by_people.sum()
+    assert score(labels, off, scores, people, COCO17).pck == pytest.approx(100 * (1 - wrong))
+
+
+def test_oks_knows_the_skeletons_sigmas(crops: CropSet) -> None:
+    off, scores = crops.labels.points + np.array([4.0, 0.0]), np.ones((len(crops), 17))
+    strict, loose = (
+        score(crops.labels, off, scores, np.arange(len(crops)), replace(COCO17, sigmas=(sigma,) * 17))
+        for sigma in (0.02, 0.2)
+    )
+    assert strict.oks < loose.oks and strict.ap < loose.ap and strict.pck == loose.pck
+
+
+def test_without_a_mirror_the_network_is_asked_once(crops: CropSet) -> None:
+    config = TrainConfig(input_size="128x96")
+    entry = describe(config, COCO17).model_copy(update={"flip_test": False})
+    validator = Validator(crops, Augmenter(config, entry, CPU), lambda: torch.autocast("cpu", enabled=False))
+    oracle = Oracle(crops, 0.0)
+    assert validator(oracle).oks > 99.9 and oracle._mirrored

@@ -12,7 +12,7 @@ import mrpose_cli
 from mrpose_cli.errors import ManifestError, UsageError
 from mrpose_cli.models import list_models
 from mrpose_cli.pipeline.factory import DETECTORS
-from mrpose_cli.skeletons import COCO17, MPII16
+from mrpose_cli.skeletons import COCO17, get_skeleton
 from mrpose_cli.weights.manifest import (
     find_backbone,
     find_detector,
@@ -172,15 +172,26 @@ def test_the_shipped_manifest_is_read_once() -> None:
     assert load_manifest() is load_manifest()
 
 
+_OTHER_JOINTS = {
+    "mpii": "mpii16",
+    "ap10k": "ap10k",
+    "animalpose": "animalpose",
+    "crowdpose": "crowdpose14",
+    "wholebody": "coco-wholebody133",
+    "hand": "hand21",
+}
+
+
 def test_shipped_pose_entries_are_sane() -> None:
     entries = load_manifest().pose
     assert {"rtmpose-s", "simplebaseline-r50", "mrfea2-r50", "mrfea2-cspnext-s"} <= {
         entry.name for entry in entries
     }
     for entry in entries:
-        assert entry.input_size in {(256, 192), (384, 288), (256, 256), (384, 384)}, entry.name
-        assert entry.joints == {"rtmpose-s": 26}.get(entry.name, 16 if "-mpii" in entry.name else 17)
-        assert entry.skeleton == (MPII16 if "-mpii" in entry.name else COCO17), entry.name
+        assert entry.input_size in {(256, 192), (384, 288), (256, 256), (384, 384), (320, 256)}, entry.name
+        named = [name for word, name in _OTHER_JOINTS.items() if f"-{word}-" in f"{entry.name}-"]
+        assert entry.skeleton == get_skeleton(named[0] if named else "coco17"), entry.name
+        assert entry.joints == (26 if entry.name == "rtmpose-s" else len(entry.skeleton.joints)), entry.name
         # Of 0..255, not of 0..1; means fall from red to blue in every file whichever order it feeds.
         assert 90 < entry.mean[2] < entry.mean[1] < entry.mean[0] < 140, entry.name
         assert all(50 < value < 65 for value in entry.std), entry.name

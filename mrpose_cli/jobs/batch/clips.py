@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from mrpose_cli.errors import InputError
 from mrpose_cli.jobs.batch.inputs import Item
 from mrpose_cli.jobs.batch.rows import Picture
+from mrpose_cli.jobs.batch.segments import OVERLAP
 from mrpose_cli.jobs.batch.task import Task
 from mrpose_cli.jobs.video.frames import follower_for, pipeline_for, posed_frames
 from mrpose_cli.media.addresses import WEB, connect, is_address, reason
@@ -20,7 +21,9 @@ from mrpose_cli.media.video.live import open_clip
 from mrpose_cli.pipeline.pipeline import Pipeline
 
 
-def posed_clip(item: Item, task: Task, pipeline: Pipeline, stop: threading.Event) -> Iterator[Picture]:
+def posed_clip(
+    item: Item, task: Task, pipeline: Pipeline, stop: threading.Event
+) -> Iterator[tuple[Picture, bool]]:
     """Yield the frames of a clip, and where it breaks off a last picture that says so.
 
     Args:
@@ -29,12 +32,16 @@ def posed_clip(item: Item, task: Task, pipeline: Pipeline, stop: threading.Event
         pipeline: The models.
         stop: Ends the frames where they are when it is set.
 
+    Yields:
+        Each picture, and whether it is of the part; if people are tracked, some come before it.
+
     Raises:
         InputError: it cannot be read.
     """
-    end = None if item.end is None else Fraction(item.end)
-    window = Window(Fraction(item.start), end, task.every)
+    start, end = Fraction(item.start), None if item.end is None else Fraction(item.end)
+    begin = start if task.following is None else max(start - Fraction(OVERLAP), Fraction(0))
     base = str(PurePosixPath(item.name).with_suffix(""))
+    window = Window(begin, end, task.every)
     with _at_hand(item.location) as location, closing(open_clip(location, base, window, patience=0)) as clip:
         if clip.info.live:
             raise InputError("a live stream has no end; mrpose video takes it")
@@ -43,16 +50,11 @@ def posed_clip(item: Item, task: Task, pipeline: Pipeline, stop: threading.Event
         with closing(posed_frames(clip, pipe, follower, stop)) as posed:
             for frame, poses in posed:
                 height, width = frame.image.shape[:2]
-                yield Picture(
-                    item.location,
-                    frame.name,
-                    (width, height),
-                    frame.index,
-                    round(frame.timestamp, 6),
-                    poses,
-                )
+                time = round(frame.timestamp, 6)
+                picture = Picture(item.location, frame.name, (width, height), frame.index, time, poses)
+                yield picture, frame.time >= start
         if clip.cut_off:
-            yield Picture(item.location, item.name, error=clip.cut_off)
+            yield Picture(item.location, item.name, error=clip.cut_off), True
 
 
 @contextmanager

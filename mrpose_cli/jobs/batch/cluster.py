@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import queue
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -27,6 +28,7 @@ from mrpose_cli.jobs.batch.task import Count, ShardDone, Task
 _GLANCE: Final = 0.2  # seconds between looks at whether the user wants to stop
 _PATIENCE: Final = 5.0  # seconds that an actor with nothing to tell waits before it says so
 _CORES_EACH: Final = 4  # of an actor without a GPU, unless the user says how many actors there are
+_CONNECT: Final = 10.0  # seconds
 _STARTS: Final = 3  # actors in a row that may die before one asks for work
 
 
@@ -235,12 +237,25 @@ def run_ray(
     return report
 
 
+def _see_to(address: str) -> None:
+    """See that somebody listens at an address; Ray would try for minutes.
+
+    Raises:
+        OSError: nobody does.
+    """
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT).close()
+
+
 @contextmanager
 def _connected(address: str | None) -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
+        _see_to(address or os.environ.get("RAY_ADDRESS", ""))
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would send reports
         ray.init(address=address, log_to_driver=False, logging_level="error", include_dashboard=None)
-    except (RayError, ConnectionError, ValueError, RuntimeError) as error:
+    except (RayError, OSError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise UsageError(
             f"the Ray cluster cannot be reached ({reason}); see {parameter('ray_address')}"

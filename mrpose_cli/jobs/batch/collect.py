@@ -20,6 +20,7 @@ from mrpose_cli.formats.writer import DatasetWriter, PoseWriter, person_rows
 from mrpose_cli.jobs.batch.place import in_threads
 from mrpose_cli.jobs.batch.plan import PARTS, Plan, part_name, shard_of
 from mrpose_cli.jobs.batch.rows import Picture, read_about, read_part
+from mrpose_cli.jobs.batch.segments import TrackJoiner
 from mrpose_cli.jobs.batch.tars import photos_in
 from mrpose_cli.media.addresses import is_address
 from mrpose_cli.media.images import read_bytes
@@ -28,7 +29,7 @@ from mrpose_cli.skeletons import KEYPOINT_THRESHOLD, Skeleton, from_document
 
 FormatName = Literal["coco", "jsonl", "webdataset"]
 FORMATS: Final[dict[str, FormatName]] = {".json": "coco", ".jsonl": "jsonl", ".tar": "webdataset"}
-_CONDITIONS: Final = ("schema_version", "skeleton", "pictures", "persons", "failed")  # of parts, not of runs
+_OF_PARTS: Final = ("schema_version", "skeleton", "pictures", "persons", "failed", "segment")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,21 +96,24 @@ def collect(plan: Plan, job: Collecting, progress: Progress = silent) -> Collect
         raise UsageError(f"there are no parts in {plan.place.address} yet")
     about = _of_part(plan, shards[0], read_about)
     skeleton = from_document(about["skeleton"], "the parts")
-    info = {key: value for key, value in about.items() if key not in _CONDITIONS}
+    info = {key: value for key, value in about.items() if key not in _OF_PARTS}
     collected = Collected(missing=plan.shards - len(shards))
     tally = Tally(progress, "shards", len(shards))
-    ids = iter(_ids(plan, shards))
+    ids, joiner = iter(_ids(plan, shards)), TrackJoiner()
     with ExitStack() as stack:
         add, close = _writer(form, job, skeleton, info, stack)
         for shard in shards:
-            _, pictures = _of_part(plan, shard, read_part)
+            told, pictures = _of_part(plan, shard, read_part)
+            if pictures:
+                joiner.begin(pictures[0].source, told)
             with closing(_photos(pictures, job.images)) as photos:
                 for picture, photo in photos:
                     number = next(ids)
                     if picture.poses is None or picture.size is None:
                         collected.failed += 1
                         continue
-                    add(_image(picture, number), person_rows(picture.poses, job.threshold), photo)
+                    people = person_rows(joiner.join(picture.poses, picture.frame), job.threshold)
+                    add(_image(picture, number), people, photo)
                     collected.pictures += 1
                     collected.persons += len(picture.poses)
             tally.add()

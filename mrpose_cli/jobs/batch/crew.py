@@ -10,7 +10,7 @@ from mrpose_cli.jobs.batch.dispatch import TRIES, Answer, Dispatcher
 from mrpose_cli.jobs.batch.notes import RunNotes
 from mrpose_cli.jobs.batch.place import Place
 from mrpose_cli.jobs.batch.task import Count, News, ShardDone
-from mrpose_cli.jobs.common import RunReport
+from mrpose_cli.jobs.report import RunReport
 from mrpose_cli.progress import Progress
 
 _EXAMPLES = 5  # failed inputs that are named at the end

@@ -124,7 +124,10 @@ class Inputs:
 
 
 def _kind_of(location: str) -> ItemKind:
-    suffix = PurePosixPath(location.partition("?")[0] if is_address(location) else location).suffix.lower()
+    name = location.rpartition("/")[2]  # as text, not as a path: there may be millions
+    if is_address(location):
+        name = name.partition("?")[0]
+    suffix = f".{name.rpartition('.')[2].lower()}"
     return "clip" if suffix in VIDEO_SUFFIXES else "tar" if suffix == _TAR else "photo"
 
 

@@ -127,6 +127,10 @@ class PartBuilder:
         if len(self._waiting) == _TOGETHER:
             self._write()
 
+    def describe_segment(self, start: float, end: float | None, before: list[list[Any]]) -> None:
+        """State which part of a clip it is, in seconds, and who was who in the frames before it."""
+        self._about["segment"] = {"start": start, "end": end, "before": before}
+
     def close(self) -> bytes:
         """Finish the file and return it."""
         if self._waiting:

@@ -16,6 +16,7 @@ from mrpose_cli.jobs.batch.place import open_place
 from mrpose_cli.jobs.batch.plan import PARTS, Plan, check_same, make_plan, read_plan
 from mrpose_cli.jobs.batch.portion import portion_of_machine
 from mrpose_cli.jobs.batch.processes import Share, available_cores, run_processes, shares
+from mrpose_cli.jobs.batch.segments import cut_clips
 from mrpose_cli.jobs.batch.task import Task
 from mrpose_cli.pipeline.options import ModelOptions
 from mrpose_cli.progress import Progress, silent
@@ -37,6 +38,7 @@ class BatchJob:
         following: What is done with people from frame to frame; None for nothing.
         every: Only each Nth frame of clips.
         det_every: Detect on each Nth of these.
+        segment: Seconds of the parts that long clips are cut into; 0 to cut none.
         shard_size: Photos in a shard; None for what suits their number.
         workers: Processes on this machine; None for one a GPU, or one for some cores.
         retry: Do again what failed before.
@@ -52,6 +54,7 @@ class BatchJob:
     following: Following | None = None
     every: int = 1
     det_every: int = 1
+    segment: float = 600.0
     shard_size: int | None = None
     workers: int | None = None
     retry: bool = False
@@ -67,6 +70,7 @@ class BatchJob:
             "--track": self.following is not None,
             "--every": self.every,
             "--det-every": self.det_every,
+            "--segment": self.segment / 60,
             "--shard-size": self.shard_size,
         }
         return {
@@ -107,7 +111,7 @@ def prepare(job: BatchJob, remark: Callable[[str], None]) -> tuple[Plan, list[tu
     found = Inputs(job.inputs, recursive=job.recursive, out=job.out)
     plan = make_plan(
         place,
-        found,
+        cut_clips(found, job.segment),
         size=job.shard_size,
         inputs=job.inputs,
         settings=settings,

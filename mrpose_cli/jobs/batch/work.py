@@ -17,6 +17,7 @@ from mrpose_cli.jobs.batch.inputs import Item
 from mrpose_cli.jobs.batch.place import read
 from mrpose_cli.jobs.batch.plan import PARTS, Plan, part_name
 from mrpose_cli.jobs.batch.rows import PartBuilder, Picture, read_part
+from mrpose_cli.jobs.batch.segments import ids_before
 from mrpose_cli.jobs.batch.tars import photos_in
 from mrpose_cli.jobs.batch.task import Count, News, ShardDone, Task
 from mrpose_cli.jobs.common import conditions, reason_of
@@ -233,15 +234,20 @@ class Worker:
             raise error
 
     def _clip(self, shard: int, item: Item) -> None:
-        opened = self._opened(shard)
+        opened, before = self._opened(shard), list[Picture]()
         try:
-            for picture in posed_clip(item, self._task, self._pipeline, self._stop):
-                opened.put(opened.place(), picture)
-                self._count(len(picture.poses or ()))
+            for picture, own in posed_clip(item, self._task, self._pipeline, self._stop):
+                if own:
+                    opened.put(opened.place(), picture)
+                    self._count(len(picture.poses or ()))
+                else:
+                    before.append(picture)
         except OutputError:
             raise
         except Exception as error:
             opened.put(opened.place(), Picture(item.location, item.name, error=reason_of(error)))
+        if item.start or item.end is not None:
+            opened.builder.describe_segment(item.start, item.end, ids_before(before))
         if not self._stop.is_set():
             opened.complete = True
             self._settle(opened)

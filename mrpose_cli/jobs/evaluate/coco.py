@@ -83,7 +83,7 @@ class CocoTask:
     def _find_shots(self) -> None:
         job = self._job
         folder = image_folder(job)
-        found, self.boxes = _boxes(job.boxes, self._wanted, self._rule, job.models.class_names)
+        found, self.boxes = _boxes(job.boxes, self._wanted, self._rule, job.models.class_names())
         if found is None:
             self.detector = ModelOptions.detector if job.boxes == "yolo" else job.boxes
         shots: list[Shot] = []

@@ -70,7 +70,7 @@ def detector_conditions(models: ModelOptions, pipeline: Pipeline, store: Weights
         sha256=sha256_of(path),
         persons=0,
         size=models.imgsz,
-        classes=models.classes,
+        classes=models.classes or pipeline.estimator.skeleton.category,
         confidence=models.confidence,
         iou=models.iou,
         engine=engine and engine.name,

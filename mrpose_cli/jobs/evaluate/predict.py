@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -11,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from mrpose_cli.cores import cores
 from mrpose_cli.errors import InputError, UsageError, parameter
 from mrpose_cli.jobs.common import few_threads, reason_of
 from mrpose_cli.jobs.evaluate.spool import SpoolWriter, read_spools, spool_path, spools
@@ -179,5 +179,4 @@ def suitable_workers(device: str) -> int:
     """
     if device == "cpu":
         return 0
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(min(cpus - 1, _MOST_PROCESSES), 1)
+    return max(min(cores() - 1, _MOST_PROCESSES), 1)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from mrpose_cli.cores import helpers
 from mrpose_cli.disk import Reserve
 from mrpose_cli.drawing import draw_poses
 from mrpose_cli.errors import DiskFullError, OutputError, parameter
@@ -35,7 +36,6 @@ from mrpose_cli.poses import Poses
 from mrpose_cli.progress import Progress, Tally, silent
 from mrpose_cli.write_behind import BackgroundWriter
 
-_WRITERS = 2
 _SPARE = 2**20  # bytes of the reserve before there are rows
 
 
@@ -141,7 +141,7 @@ class _Run:
             halted=lambda: self.stop.is_set() or self.full.is_set(),
             failed=self._fail,
         ).posed()
-        with BackgroundWriter(workers=_WRITERS) as writer, closing(photos):
+        with BackgroundWriter(workers=helpers()) as writer, closing(photos):
             for held, poses in photos:
                 with clock(Stage.WAIT_FOR_OVERLAYS):
                     writer.submit(held.item.source.name, self._write, held, poses)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from mrpose_cli.errors import UsageError
-from mrpose_cli.jobs.common import RunReport
+from mrpose_cli.jobs.report import RunReport
 from mrpose_cli.motion.options import MotionOptions
 
 FORMATS: Final = ("csv", "xlsx", "trc", "mot", "c3d", "openpose", "svg", "png")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mrpose_cli.drawing import Style
 from mrpose_cli.formats.writer import DatasetWriter, PoseWriter
-from mrpose_cli.jobs.common import RunReport
+from mrpose_cli.jobs.report import RunReport
 from mrpose_cli.media.video.clip import Window
 from mrpose_cli.media.video.writer import CodecName
 from mrpose_cli.pipeline.detectors.base import Detector

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from bisect import bisect_left
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import av
 from av.error import FFmpegError
 
+from mrpose_cli.cores import cores
 from mrpose_cli.errors import InputError
 from mrpose_cli.media.video.clip import ClipFrame, ClipInfo, Packet, Window
 from mrpose_cli.media.video.end import is_whole_matroska
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 _TIMEOUT: Final = 20.0  # seconds a server may stay silent
-_THREADS: Final = min(os.cpu_count() or 1, 8)
+_THREADS: Final = min(cores(), 8)
 _MICROSECOND: Final = Fraction(1, 1_000_000)
 _USUAL_RATE: Final = Fraction(25)
 _HIGHEST_RATE: Final = 1000

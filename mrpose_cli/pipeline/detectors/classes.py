@@ -5,22 +5,10 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 
-from mrpose_cli.errors import UsageError
+from mrpose_cli.errors import UsageError, parameter
+from mrpose_cli.pipeline.options import PERSON
 
-PERSON, ALL = "person", "all"
-
-_COCO = (
-    "person,bicycle,car,motorcycle,airplane,bus,train,truck,boat,traffic light,fire hydrant,stop sign,"
-    "parking meter,bench,bird,cat,dog,horse,sheep,cow,elephant,bear,zebra,giraffe,backpack,umbrella,handbag,"
-    "tie,suitcase,frisbee,skis,snowboard,sports ball,kite,baseball bat,baseball glove,skateboard,surfboard,"
-    "tennis racket,bottle,wine glass,cup,fork,knife,spoon,bowl,banana,apple,sandwich,orange,broccoli,carrot,"
-    "hot dog,pizza,donut,cake,chair,couch,potted plant,bed,dining table,toilet,tv,laptop,mouse,remote,"
-    "keyboard,cell phone,microwave,oven,toaster,sink,refrigerator,book,clock,vase,scissors,teddy bear,"
-    "hair drier,toothbrush"
-)
-COCO = tuple(
-    _COCO.split(",")
-)  # the 80 classes of its detection task, in the order in which networks give them
+ALL = "all"
 
 
 def wanted_classes(names: Mapping[int, str], wanted: Sequence[str], origin: str) -> list[int]:
@@ -28,7 +16,7 @@ def wanted_classes(names: Mapping[int, str], wanted: Sequence[str], origin: str)
 
     Args:
         names: Of all classes that a detector has, by number.
-        wanted: Names, or ``"all"``. Where no class is called person, which is asked for by default, the first
+        wanted: Names, or ``"all"``. Where no class is called person, which most networks are for, the first
             one is meant.
         origin: What the detector is called in errors.
 
@@ -45,5 +33,6 @@ def wanted_classes(names: Mapping[int, str], wanted: Sequence[str], origin: str)
             near = difflib.get_close_matches(word.casefold(), numbers, n=3, cutoff=0.5)
             known = ", ".join(sorted(numbers)) if len(numbers) <= 20 else f"{len(numbers)} others"
             hint = f"did you mean {' or '.join(near)}?" if near else f"it has {known}"
-            raise UsageError(f"{origin} has no class '{word}'; {hint}")
+            named = f"name others with {parameter('det_class')}"
+            raise UsageError(f"{origin} has no class '{word}'; {hint} ({named})")
     return sorted({numbers[word.casefold()] for word in wanted})

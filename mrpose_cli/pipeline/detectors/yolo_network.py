@@ -23,7 +23,8 @@ from torch import Tensor, nn
 
 from mrpose_cli.errors import WeightsError
 from mrpose_cli.models.pickles import check_stored
-from mrpose_cli.pipeline.detectors.classes import PERSON, wanted_classes
+from mrpose_cli.pipeline.detectors.classes import wanted_classes
+from mrpose_cli.pipeline.options import PERSON
 from mrpose_cli.weights.store import check_file
 
 _SWITCHES = {

@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mrpose_cli.errors import WeightsError
-from mrpose_cli.pipeline.detectors.classes import COCO, PERSON, wanted_classes
+from mrpose_cli.pipeline.detectors.classes import wanted_classes
 from mrpose_cli.pipeline.engines.base import Engine
+from mrpose_cli.pipeline.options import PERSON
 from mrpose_cli.pipeline.profile import Stage, StageClock
 from mrpose_cli.poses import Detections, Frame
 
 _GRAY = 114
+_CLASSES = {0: PERSON}  # Human-Art's; the file does not name them
 
 
 class YoloxDetector:
@@ -28,7 +30,7 @@ class YoloxDetector:
         confidence: Boxes below are dropped, 0..1.
         iou: Not used: the threshold is fixed in the graph.
         size: Not used: so is the input's size.
-        classes: Those of COCO's classes that are wanted.
+        classes: Those of its classes that are wanted.
         clock: Measures the time of each stage.
 
     Raises:
@@ -52,7 +54,7 @@ class YoloxDetector:
             raise WeightsError(f"{name} is no YOLOX of a fixed input size")
         self._size = engine.input.size
         self._confidence = confidence
-        self._wanted = wanted_classes(dict(enumerate(COCO)), classes, name)
+        self._wanted = wanted_classes(_CLASSES, classes, name)
         self._clock = clock or StageClock()
 
     def detect(self, frames: Sequence[Frame]) -> list[Detections]:
