@@ -33,19 +33,11 @@ def refuse_to_replace(targets: Iterable[Path], sources: Iterable[Source], *, ove
             )
 
 
-def folder_of(sources: Iterable[Source], out: Path) -> dict[str, str]:
-    """Where the photos lie, seen from the output folder, for whoever shows them later."""
+def folder_of(sources: Iterable[Source]) -> dict[str, str]:
+    """Return where the photos lie, for whoever shows them later, as a member of the JSON."""
     for source in sources:
         if isinstance(source.location, Path):
             location = source.location.absolute().as_posix()
             if location.endswith(f"/{source.name}"):
-                return seen_from(out, Path(location.removesuffix(source.name)), "photos")
+                return {"photos": location.removesuffix(f"/{source.name}") or "/"}
     return {}
-
-
-def seen_from(folder: Path, path: Path, key: str) -> dict[str, str]:
-    """Return a path relative to a folder, as a member of the JSON there; none across Windows' drives."""
-    try:
-        return {key: Path(os.path.relpath(path, folder)).as_posix()}
-    except ValueError:
-        return {}

@@ -217,7 +217,7 @@ class _Run:
 
     def _put_together(self, report: ImageReport) -> None:
         """Write the files of poses from the spooled rows, and fill in the report."""
-        info = {**conditions(self.pipeline), **folder_of(self.plan.sources, self.plan.out)}
+        info = {**conditions(self.pipeline), **folder_of(self.plan.sources)}
         writers: list[PoseWriter] = []
         with ExitStack() as stack:
             for form in self.job.formats:
