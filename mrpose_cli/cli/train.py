@@ -52,10 +52,11 @@ def train(
 ) -> None:
     """Train a network on labeled photos, with joints of any kind, and write a checkpoint with its model card.
 
-    Takes COCO keypoint files with their photos, YOLO-pose folders, CVAT's exports, and crop shards. What the
-    joints are is read from them. It starts from the weights that come with mrpose, so that a few dozen photos
-    are enough to begin with. Writes best.safetensors (for `mrpose image --weights`), held-out.jpg (labels
-    beside predictions, to look at), CARD.md, log.jsonl, curve.svg, and last.pt, from which --resume goes on.
+    Takes COCO keypoint files with their photos, YOLO-pose folders, exports of CVAT and Label Studio, and crop
+    shards. What the joints are is read from them. It starts from the weights that come with mrpose, so that a
+    few dozen photos are enough to begin with. Writes best.safetensors (for `mrpose image --weights`),
+    held-out.jpg (labels beside predictions, to look at), CARD.md, log.jsonl, curve.svg, and last.pt, from
+    which --resume goes on.
 
     **Examples**
 

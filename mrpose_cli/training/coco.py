@@ -13,7 +13,7 @@ from mrpose_cli.errors import UsageError
 from mrpose_cli.evaluation.annotations import ImageRow
 from mrpose_cli.formats.flags import flagged_people
 from mrpose_cli.formats.label_studio import from_label_studio
-from mrpose_cli.formats.reader import Box, Category, Flag, Id, Row, Visible, read_json, read_rows
+from mrpose_cli.formats.reader import Box, Flag, Id, Row, Visible, read_categories, read_json, read_rows
 from mrpose_cli.skeletons import COCO17, Skeleton, from_categories
 from mrpose_cli.skeletons.document import Remark, silent
 from mrpose_cli.training.photos import AnyPath, Labelled, LabelledPhotos, settle_skeleton
@@ -96,15 +96,14 @@ def _skeleton(
     path: Path, content: dict[str, Any], given: Skeleton | None, remark: Remark
 ) -> tuple[Skeleton, set[int] | None]:
     """Return the file's skeleton, and the categories that have it; None for all."""
-    rows = content.get("categories", [])
-    if not isinstance(rows, list):
-        raise UsageError(f"{path}: categories should be a list")
-    named = [row for row in rows if isinstance(row, dict) and row.get("keypoints")]
-    if named:
+    ids = {category.id for category in read_categories(path, content) if category.keypoints}
+    if ids:
         stated = from_categories(
-            rows, path.name, silent if given else remark, annotations=content["annotations"]
+            content["categories"],
+            path.name,
+            silent if given else remark,
+            annotations=content["annotations"],
         )
-        ids = {row.id for row in read_rows(path, "categories", named, Category, unique=("id",))}
         return settle_skeleton(stated, given, path.name), ids
     if given is None and _first_joints(content["annotations"]) == len(COCO17.joints):
         remark(f"{path.name} does not name its joints; they are {len(COCO17.joints)} and taken for COCO's")
