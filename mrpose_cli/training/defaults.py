@@ -18,7 +18,7 @@ _EPOCHS = 30.0
 _VALIDATIONS = 25  # of a run on small data, about
 _SEEN = (3_000, 8_000)  # crops that a run on small data sees, at least and at most
 _SMALL_EPOCHS = 60.0
-# Found by experiments on 50, 200 and 1,000 crops, see docs/training.md.
+# Tried on 50, 200 and 1,000 crops, see docs/training.md.
 ON_SMALL_DATA: dict[str, Any] = {
     "batch_size": 16,
     "lr": 2e-3,
