@@ -109,10 +109,10 @@ def test_killed_batches_are_gone_on_with(
         on_ray = ["--ray-address", cluster.address] if target in ("actor", "node", "Ray's driver") else []
         with start(flags, out, *on_ray) as process:
             # Before there is a part, while it starts; or when so many are there.
-            parts = chance.randrange(-3, PHOTOS // 3 - 3)
-            deadline = time.monotonic() + (chance.uniform(0, seconds / 2) if parts < 0 else 300)
+            wanted = chance.randrange(-3, PHOTOS // 3 - 3)
+            deadline = time.monotonic() + (chance.uniform(0, seconds / 2) if wanted < 0 else 300)
             while process.poll() is None and time.monotonic() < deadline:
-                if 0 <= parts <= len(list((out / "parts").glob("part-*"))):
+                if 0 <= wanted <= len(list((out / "parts").glob("part-*"))):
                     break
                 time.sleep(0.005)
             hit = process.poll() is None and kill(target, process, cluster, chance)
