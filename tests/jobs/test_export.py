@@ -187,7 +187,7 @@ def test_int8_keeps_the_joints_or_says_what_it_loses(
 
     monkeypatch.setattr(run_file, "ROUNDED", Bars(oks=1e-6))
     monkeypatch.setattr(int8, "_LAYERS", ())  # none that could be left in float
-    with pytest.raises(OutputError, match=r"loses 0\.0\d+ of OKS .* with half of them in float \(1e-06 is"):
+    with pytest.raises(OutputError, match=r"drops by 0\.0\d+ .* with half of them in float \(0\.0000 is"):
         export(replace(job, out=tmp_path / "other.xml"), WeightsStore(offline=True))
     assert not (tmp_path / "other.xml").exists()
 

@@ -26,6 +26,8 @@ def test_classes_by_name_and_all() -> None:
     assert wanted_classes(NAMES, ["person"], "yolo") == [0]
     assert wanted_classes(NAMES, ["horse", "Dog"], "yolo") == [16, 17]
     assert wanted_classes(NAMES, ["all"], "yolo") == [0, 1, 16, 17]
+    assert wanted_classes(NAMES, ["animal"], "yolo") == [16, 17]
+    assert wanted_classes({0: "animal", 1: "dog"}, ["animal"], "MegaDetector") == [0]
     assert wanted_classes({0: "cow"}, ["person"], "mine.pt") == [0]  # a detector of one's own, for cows only
     assert ModelOptions(classes="dog, horse,").class_names() == ("dog", "horse")
     assert ModelOptions().class_names("dog") == ("dog",)
@@ -34,6 +36,8 @@ def test_classes_by_name_and_all() -> None:
 def test_an_unknown_class_proposes_the_nearest() -> None:
     with pytest.raises(UsageError, match="yolo has no class 'hors'; did you mean horse"):
         wanted_classes(NAMES, ["hors"], "yolo")
+    with pytest.raises(UsageError, match="yolox has no class 'animal'; it has person"):
+        wanted_classes({0: "person"}, ["animal"], "yolox")
     with pytest.raises(UsageError, match=r"mine.pt has no class 'dog'; it has bull, cow"):
         wanted_classes({0: "cow", 1: "bull"}, ["dog"], "mine.pt")
 

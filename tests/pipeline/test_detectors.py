@@ -219,3 +219,26 @@ def test_settings_do_not_outlive_the_import_nor_those_of_killed_processes(
     run = subprocess.run(command, capture_output=True, text=True, check=True)
     # All that is seen from within, in the middle of its work, is the folder of this living process.
     assert run.stdout.split() == [str(living), "unset"]
+
+
+def test_a_batch_too_large_for_the_memory_is_halved_and_that_is_remembered(
+    weights: Callable[[str], Path], samples: Path
+) -> None:
+    engine = TorchEngine.load(find_detector("yolo26n"), weights("yolo26n"), CPU, torch.float32)
+    sizes: list[int] = []
+    whole = engine._network
+
+    def small(images: torch.Tensor) -> torch.Tensor:
+        sizes.append(len(images))
+        if len(images) > 2:
+            raise torch.OutOfMemoryError
+        return whole(images)  # type: ignore[return-value]
+
+    detector = YoloDetector(engine, name="yolo26n", size=320)
+    frames = [Frame(read_image(samples / "basketball1.png").image)] * 5
+    [expected] = detector.detect(frames[:1])
+    engine._network = small
+    for found in detector.detect(frames):
+        np.testing.assert_allclose(found.boxes, expected.boxes, atol=0.1)
+    detector.detect(frames[:3])
+    assert sizes == [5, 2, 2, 1, 2, 1]

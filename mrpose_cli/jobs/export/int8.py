@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,7 @@ from mrpose_cli.progress import Progress
 from mrpose_cli.weights.manifest import PoseEntry
 
 MOST_CROPS = 400  # that are looked at: half of them for ranges, half to see what is lost
+FEWEST_CROPS = 8
 _FEW = 24  # crops for the ranges of one layer
 _LAYERS = ("Convolution", "GroupConvolution", "ConvolutionBackpropData", "MatMul")
 _SMOOTH = 0.5  # how much of a channel's reach goes from activations into weights
@@ -53,7 +54,6 @@ def quantize(
     crops: Tensor,
     entry: PoseEntry,
     most: float,
-    lost: Callable[[Engine], float] | None,
     progress: Progress,
 ) -> Quantized:
     """Put a graph into int8, but for as few layers as it takes to lose no more than allowed.
@@ -62,9 +62,7 @@ def quantize(
         graph: The ``openvino.Model`` of a pose network, for one crop at a time; it is changed.
         crops: (N, 3, H, W) float32, normalized, of people.
         entry: How its output is read.
-        most: What may be lost.
-        lost: Measures what is lost with a network in int8; None for mean OKS to the network in float32, on
-            the crops.
+        most: By how much mean OKS to the network in float32 may drop.
         progress: Told how it goes.
 
     Raises:
@@ -77,12 +75,11 @@ def quantize(
     manager.register_pass(ConstantFolding())  # NNCF does not take biases that are sums for biases
     manager.run_passes(graph)
     samples, compared = crops[::2], _Compared(_engine(graph, entry, torch.float32), entry, crops[1::2])
-    unit, lost = "AP" if lost else "of OKS", lost or compared.lost
     layers = [node.get_friendly_name() for node in graph.get_ordered_ops() if node.get_type_name() in _LAYERS]
 
     def attempt(left: Sequence[str]) -> tuple[Quantized, float]:
         done = _quantize(graph, samples, left)
-        return Quantized(done, len(layers), tuple(left)), lost(_engine(done, entry))
+        return Quantized(done, len(layers), tuple(left)), compared.lost(_engine(done, entry))
 
     progress("int8: all layers", 0, None)
     best, loss = attempt(())
@@ -96,10 +93,10 @@ def quantize(
     worst = sorted(layers, key=lambda name: -alone[name])
     few, many = 0, len(layers) // 2  # with more in float, int8 gains nothing
     best, least = attempt(worst[:many])
-    if least > most:
+    if not least <= most:
         raise OutputError(
-            f"{entry.name} was not written, since it loses {loss:.3g} {unit} with all layers in int8, and "
-            f"{least:.3g} with half of them in float ({most} is allowed)"
+            f"{entry.name} was not written, since OKS to float32 drops by {loss:.4f} with all layers in int8 "
+            f"and by {least:.4f} with half of them in float ({most:.4f} is allowed)"
         )
     while many - few > 1:
         middle = (few + many) // 2

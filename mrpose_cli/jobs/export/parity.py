@@ -55,7 +55,7 @@ class Bars:
 
 
 EXACT = Bars(pixels=0.05, answer=1e-3, ap=0.1)
-ROUNDED = Bars(oks=0.004, ap=0.3)  # for int8; on COCO, such a drop of OKS is worth about 0.3 AP
+ROUNDED = Bars(oks=0.004, ap=0.3)  # for int8; docs/performance.md says why these are about the same
 
 
 @dataclass(slots=True)

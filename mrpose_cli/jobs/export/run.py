@@ -18,7 +18,7 @@ from mrpose_cli.errors import OutputError, UsageError, contradiction, parameter
 from mrpose_cli.evaluation.annotations import sha256_of
 from mrpose_cli.jobs.evaluate.options import EvalJob
 from mrpose_cli.jobs.export.formats import FORMATS, Format, FormatName, Traced, openvino_graph, save_graph
-from mrpose_cli.jobs.export.int8 import MOST_CROPS, quantize
+from mrpose_cli.jobs.export.int8 import FEWEST_CROPS, MOST_CROPS, quantize
 from mrpose_cli.jobs.export.parity import (
     EXACT,
     ROUNDED,
@@ -151,12 +151,8 @@ def export(
         bars, written = ROUNDED, written.model_copy(update={"name": f"{entry.name}{_INT8}", "metrics": ()})
         crops = _crops(job.calibrate, network, job, entry, file, store, remark)
         traced = _trace(module, written, job, path)
-        most, lost = bars.oks, None
-        if job.annotations is not None:
-            task = _task(job, entry, file)
-            exact = average_precision(task, network, store)
-            most, lost = bars.ap, lambda engine: exact - average_precision(task, engine, store)
-        rounded = quantize(openvino_graph(traced), crops, written, most, lost, progress)
+        # With a margin, since it is judged on other photos.
+        rounded = quantize(openvino_graph(traced), crops, written, 0.9 * bars.oks, progress)
         form = replace(form, write=partial(save_graph, rounded.graph), open=partial(_engine, written))
     else:
         traced = _trace(module, written, job, path)
@@ -199,6 +195,8 @@ def _crops(
         return answer
 
     run_photos(collect, photos, MOST_CROPS, _models(job, entry, file), store, remark)
+    if len(crops) < FEWEST_CROPS:
+        raise UsageError(f"{len(crops)} people were found in {photos}; int8 wants some hundred to look at")
     return torch.stack(crops)
 
 
@@ -215,12 +213,6 @@ def _models(job: ExportJob, entry: PoseEntry, file: Path | None) -> ModelOptions
     )
 
 
-def _task(job: ExportJob, entry: PoseEntry, file: Path | None) -> EvalJob:
-    assert job.annotations is not None
-    models = replace(_models(job, entry, file), flip=None)
-    return EvalJob(job.annotations, job.images, models=models, limit=job.limit, workers=0)
-
-
 def _compare(
     comparison: Comparison,
     job: ExportJob,
@@ -231,7 +223,8 @@ def _compare(
 ) -> None:
     photos = job.images or job.calibrate
     if job.annotations is not None:
-        task = _task(job, entry, file)
+        models = replace(_models(job, entry, file), flip=None)
+        task = EvalJob(job.annotations, job.images, models=models, limit=job.limit, workers=0)
         comparison.found.ap = (
             average_precision(task, comparison, store),
             average_precision(task, comparison.file, store),

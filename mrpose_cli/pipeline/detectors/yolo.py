@@ -16,6 +16,7 @@ from mrpose_cli.pipeline.precision import full_float32
 from mrpose_cli.pipeline.profile import Stage, StageClock
 from mrpose_cli.poses import Detections, Frame
 
+_MOST_AT_ONCE = 1024  # images, until there is too little memory for so many
 _MOST = 300  # boxes of a picture, as in ultralytics
 
 
@@ -47,6 +48,7 @@ class YoloDetector:
         self.engine = engine
         self._size = -(-size // 32) * 32
         self._confidence, self._iou = confidence, iou
+        self._at_once = _MOST_AT_ONCE
         self._clock = clock or StageClock()
 
     def detect(self, frames: Sequence[Frame]) -> list[Detections]:
@@ -69,10 +71,27 @@ class YoloDetector:
             for index, image in enumerate(images):
                 by_shape.setdefault(image.shape, []).append(index)
             for indices in by_shape.values():
-                pixels = torch.stack([images[index] for index in indices]).to(self.engine.input.device)
-                answers.update(zip(indices, self.engine(pixels), strict=True))
+                while indices:
+                    part = indices[: self._at_once]
+                    if (found := self._attempt([images[index] for index in part])) is not None:
+                        answers.update(zip(part, found, strict=True))
+                        indices = indices[len(part) :]
         rows = (answers[index] for index in range(len(images)))
-        return [found[found[:, 4] > self._confidence].cpu().numpy() for found in rows]
+        return [one[one[:, 4] > self._confidence].cpu().numpy() for one in rows]
+
+    def _attempt(self, images: list[Tensor]) -> Tensor | None:
+        """Return the rows for images of one shape; None if no more than half of them fit from now on."""
+        try:
+            rows = self.engine(torch.stack(images).to(self.engine.input.device))
+            assert isinstance(rows, Tensor)
+            return rows
+        except torch.OutOfMemoryError:
+            if len(images) == 1:
+                raise
+            self._at_once = len(images) // 2
+        # Outside the handler, which would keep the failed attempt's tensors alive.
+        torch.cuda.empty_cache()
+        return None
 
     def _strongest(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the rows that no better one overlaps, best first."""
