@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 import pytest
-from batch_runs import cut_photos, outcome_of
+from batch_runs import cut_photos, outcome_of, ray_actors
 from scale import CHOSEN
 
 from mrpose_cli.jobs.batch.plan import shard_of
@@ -73,11 +73,6 @@ def children(process: subprocess.Popen[str]) -> list[psutil.Process]:
         return []
 
 
-def actors() -> list[psutil.Process]:
-    found = psutil.process_iter(["cmdline"])
-    return [one for one in found if (one.info["cmdline"] or [""])[0].startswith("ray::RayWorker")]
-
-
 def kill(target: str, process: subprocess.Popen[str], cluster: Any, chance: random.Random) -> bool:
     """Kill one of the target's kind; False if there is none."""
     if target.endswith("driver"):
@@ -86,7 +81,7 @@ def kill(target: str, process: subprocess.Popen[str], cluster: Any, chance: rand
     if target == "node":
         cluster.remove_node(cluster.list_all_nodes()[-1], allow_graceful=False)
         return True
-    there = children(process) if target == "worker" else actors()
+    there = children(process) if target == "worker" else ray_actors(cluster.address)
     if there:
         chance.choice(there).kill()
     return bool(there)
