@@ -26,7 +26,7 @@ from torch import nn
 
 from mrpose_cli.models.checkpoint import load_checkpoint
 from mrpose_cli.models.identify import load_model, read_entry
-from mrpose_cli.pipeline.factory import SHIPPED_MODEL
+from mrpose_cli.pipeline.checkpoints import SHIPPED_MODEL
 from mrpose_cli.skeletons import COCO17, Skeleton, find_skeleton
 from mrpose_cli.training.batches import Augmenter
 from mrpose_cli.training.config import TrainConfig

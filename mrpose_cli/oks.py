@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mrpose_cli.skeletons import COCO17, Skeleton
+from mrpose_cli.skeletons import Skeleton
 
 
 def joint_similarity(
     first: NDArray[np.floating],
     second: NDArray[np.floating],
     areas: NDArray[np.floating],
-    skeleton: Skeleton = COCO17,
+    skeleton: Skeleton,
 ) -> NDArray[np.float64]:
     """Compute OKS's term of each joint; OKS is the mean over the joints that count.
 

@@ -1,4 +1,4 @@
-"""Photos, clips and evaluation work with joints that mrpose does not know, by a file that says them."""
+"""Training, photos, clips and evaluation work with joints that mrpose does not know."""
 
 import csv
 import json
@@ -6,15 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from pycocotools.coco import COCO
 from typer.testing import CliRunner
 
 from mrpose_cli.cli import app
 from mrpose_cli.evaluation.annotations import read_annotations
-from mrpose_cli.models import create_model
 from mrpose_cli.models.identify import identify
-from mrpose_cli.skeletons import from_categories, read_skeleton
+from mrpose_cli.skeletons import from_categories, read_skeleton, to_category
 
 JOINTS = ["crown", "L_mitt", "R_mitt", "L_boot", "R_boot"]
 PUPPET = """
@@ -36,24 +34,23 @@ def run(*arguments: str | Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A network of five joints that says itself which they are."""
+def weights(tmp_path_factory: pytest.TempPathFactory, samples: Path) -> Path:
+    """Train a network of five joints for a few steps; it says itself which they are."""
     folder = tmp_path_factory.mktemp("puppet")
     (folder / "puppet.toml").write_text(PUPPET)
-    torch.manual_seed(0)
-    torch.save(create_model("mrfea2-r18", joints=5).state_dict(), folder / "five.pth")
-    path = folder / "puppet.safetensors"
-    run(
-        "weights",
-        "convert",
-        folder / "five.pth",
-        path,
-        "--joints",
-        folder / "puppet.toml",
-        "--input-size",
-        "64x64",
-    )
-    assert identify(path).skeleton == read_skeleton(folder / "puppet.toml")
+    skeleton = read_skeleton(folder / "puppet.toml")
+    labels = json.loads((samples / "boxes.json").read_text())
+    labels["categories"] = [to_category(skeleton, 1)]
+    for row in labels["annotations"]:
+        x, y, width, height = row["bbox"]
+        places = [(0.5, 0.1), (0.8, 0.5), (0.2, 0.5), (0.6, 0.9), (0.4, 0.9)]
+        row["keypoints"] = [v for a, b in places for v in (x + a * width, y + b * height, 2)]
+    (folder / "puppets.json").write_text(json.dumps(labels))
+    run("train", folder / "puppets.json", "--images", samples, "--model", "mrfea2-r18", "--init", "random",
+        "--input-size", "64x64", "--samples", "16", "--batch-size", "4", "--device", "cpu",
+        "--out", folder / "run", "-q")  # fmt: skip
+    path = folder / "run" / "best.safetensors"
+    assert identify(path).skeleton == skeleton
     return path
 
 

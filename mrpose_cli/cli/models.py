@@ -84,7 +84,8 @@ def _print_one(row: ZooRow) -> None:
     facts.add_row(entry.name, entry.about)
     facts.add_row("network", f"{entry.arch}: {row.info.family}, {row.info.paper}")
     facts.add_row("size", f"{row.size.parameters:,} parameters, {row.size.gmacs:.2f} GMACs a crop")
-    facts.add_row("output", f"{entry.joints} channels, of which the first are {entry.skeleton.name}")
+    also = "".join(f"; --joints {other.name}" for other in entry.also)
+    facts.add_row("output", f"{entry.joints} channels, of which the first are {entry.skeleton.name}{also}")
     height, width = entry.input_size
     facts.add_row("input", f"{height}x{width}, {entry.color}, mean {entry.mean}, std {entry.std}")
     order = " before the aspect ratio is fitted" if entry.padding_before_aspect else ""

@@ -52,10 +52,11 @@ def train(
 ) -> None:
     """Train a network on labeled photos, with joints of any kind, and write a checkpoint with its model card.
 
-    Takes COCO keypoint files with their photos, YOLO-pose folders, CVAT's exports, and crop shards. What the
-    joints are is read from them. It starts from the weights that come with mrpose, so that a few dozen photos
-    are enough to begin with. Writes best.safetensors (for `mrpose image --weights`), held-out.jpg (labels
-    beside predictions, to look at), CARD.md, log.jsonl, curve.svg, and last.pt, from which --resume goes on.
+    Takes COCO keypoint files with their photos, YOLO-pose folders, exports of CVAT and Label Studio, and crop
+    shards. What the joints are is read from them. It starts from the weights that come with mrpose, so that a
+    few dozen photos are enough to begin with. Writes best.safetensors (for `mrpose image --weights`),
+    held-out.jpg (labels beside predictions, to look at), CARD.md, log.jsonl, curve.svg, and last.pt, from
+    which --resume goes on.
 
     **Examples**
 
@@ -142,7 +143,8 @@ def _print(outcome: Outcome) -> None:
     for title in ("people", "AP", f"PCK@{PCK_SHARE:g}"):
         table.add_column(title, justify="right")
     if outcome.coco is not None:
-        table.add_row(outcome.coco.dataset, str(outcome.coco.persons), f"{outcome.coco.ap:.1f}", "")
+        pck = "" if outcome.coco.pck is None else f"{outcome.coco.pck:.1f}"
+        table.add_row(outcome.coco.dataset, str(outcome.coco.persons), f"{outcome.coco.ap:.1f}", pck)
     held = outcome.held_out
     if held is not None and held.ap_human is not None:
         figures = f"{held.ap_human:.1f}", f"{held.pck_human:.1f}"

@@ -297,7 +297,7 @@ def video(
             stop = stack.enter_context(interruptible())
             bar = stack.enter_context(progress_bar("frames", quiet=quiet))
             report = run_videos(job, plan, pipeline, stop, bar)
-            moved = after_video(plan.out, report, job.motion, bar) if job.motion else None
+            moved = after_video(plan.out, report, job.motion, stop, bar) if job.motion else None
         if not quiet:
             print_rows(report)
             if moved is not None:

@@ -17,6 +17,7 @@ from mrpose_cli.atomic import replacing
 from mrpose_cli.motion.clean import stretches
 from mrpose_cli.motion.motion import Motion
 from mrpose_cli.motion.views import FRONT
+from mrpose_cli.printable import printable
 
 _LEFT, _RIGHT, _MIDDLE = "#d96f00", "#1673c8", "#2f8f3a"  # as in overlays, darker, for white paper
 _INK, _FAINT, _GRID = "#1d2329", "#5b6570", "#dfe3e8"
@@ -91,8 +92,7 @@ def _draw(
     motion: Motion,
     panels: Sequence[tuple[str, Sequence[tuple[str, NDArray[np.float64]]]]],
 ) -> None:
-    printable = "".join(letter if letter.isprintable() else "?" for letter in title)
-    canvas.text((_PLOT[0], 28), printable, 17, _INK, "start")
+    canvas.text((_PLOT[0], 28), printable(title), 17, _INK, "start")
     seen = "seen from the front or back" if motion.view.name == FRONT else "seen from the side"
     canvas.text((_PLOT[0], 48), f"{seen}, {motion.track.rate:.4g} frames/s", 12, _FAINT, "start")
     for at, name, color in ((130, "left", _LEFT), (68, "right", _RIGHT)):

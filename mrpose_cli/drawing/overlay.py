@@ -15,6 +15,7 @@ from mrpose_cli.skeletons import KEYPOINT_THRESHOLD, Skeleton
 _OUTLINE = (20, 20, 20)
 _BOX = (235, 235, 235)
 SHIFT = 4  # fractional bits of cv2's drawing coordinates
+_LIMB_SHARE = 0.35  # of a limb's length that it may be wide
 _FAR = 2.0**23  # pixels; cv2's coordinates are 32 bits, fractional ones included
 _HEATMAP_OPACITY = 0.65
 _HEATMAP_STRIP = 1 << 20  # pixels that are blended at once
@@ -110,17 +111,28 @@ def _draw_skeleton(
     width: int,
 ) -> None:
     limbs = [(a, b) for a, b in skeleton.limbs if shown[a] and shown[b]]
+    widths = [_limb_width(points[a], points[b], width) for a, b in limbs]
+    # A joint is as wide as the widest of its limbs, so that faces and hands of many joints stay visible.
+    joints = np.zeros(len(points), int)
+    for limb, wide in zip(limbs, widths, strict=True):
+        joints[list(limb)] = np.maximum(joints[list(limb)], wide)
+    joints[joints == 0] = width
     # Outlines first, so that no limb's outline cuts through another limb.
-    if width > 1:
-        for a, b in limbs:
-            _line(canvas, points[a], points[b], _OUTLINE, width + 2)
-    for a, b in limbs:
-        _line(canvas, points[a], points[b], skeleton.limb_color(a, b), width)
-    radius = max(width * 0.9, 1.5)
+    for (a, b), wide in zip(limbs, widths, strict=True):
+        if wide > 1:
+            _line(canvas, points[a], points[b], _OUTLINE, wide + 2)
+    for (a, b), wide in zip(limbs, widths, strict=True):
+        _line(canvas, points[a], points[b], skeleton.limb_color(a, b), wide)
     for joint in np.flatnonzero(shown):
-        if width > 1:
+        radius = max(joints[joint] * 0.9, 1.5)
+        if joints[joint] > 1:
             _disc(canvas, points[joint], _OUTLINE, radius + 1)
         _disc(canvas, points[joint], skeleton.colors[joint], radius)
+
+
+def _limb_width(a: NDArray[np.float32], b: NDArray[np.float32], most: int) -> int:
+    """Return a limb's width in pixels: not more than a share of its length."""
+    return int(np.clip(round(_LIMB_SHARE * float(np.linalg.norm(a - b))), 1, most))
 
 
 def _line(

@@ -6,13 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mrpose_cli.oks import joint_similarity
-from mrpose_cli.skeletons import COCO17, Skeleton
+from mrpose_cli.skeletons import Skeleton
 
 _MOST = 20  # the soft suppression's limit on people an image
 
 
 def pose_similarities(
-    keypoints: NDArray[np.floating], areas: NDArray[np.floating], skeleton: Skeleton = COCO17
+    keypoints: NDArray[np.floating], areas: NDArray[np.floating], skeleton: Skeleton
 ) -> NDArray[np.float64]:
     """Compute the OKS between all predictions of an image; a pair's scale is the mean of its two areas.
 
@@ -33,8 +33,8 @@ def oks_nms(
     keypoints: NDArray[np.floating],
     scores: NDArray[np.floating],
     areas: NDArray[np.floating],
+    skeleton: Skeleton,
     threshold: float = 0.9,
-    skeleton: Skeleton = COCO17,
 ) -> NDArray[np.intp]:
     """Select the predictions of an image to keep: from the best down, each drops those too similar to it.
 
@@ -42,8 +42,8 @@ def oks_nms(
         keypoints: (P, K, 2).
         scores: (P,) of the persons, after rescoring.
         areas: (P,) of the padded boxes.
-        threshold: The highest OKS at which both stay.
         skeleton: Of the K joints.
+        threshold: The highest OKS at which both stay.
 
     Returns:
         Indices, best first.
@@ -63,8 +63,8 @@ def soft_oks_nms(
     keypoints: NDArray[np.floating],
     scores: NDArray[np.floating],
     areas: NDArray[np.floating],
+    skeleton: Skeleton,
     threshold: float = 0.9,
-    skeleton: Skeleton = COCO17,
 ) -> NDArray[np.intp]:
     """Select and order the predictions of an image to keep, by scores that fade instead of vanishing.
 
@@ -76,8 +76,8 @@ def soft_oks_nms(
         keypoints: (P, K, 2).
         scores: (P,) of the persons, after rescoring.
         areas: (P,) of the padded boxes.
-        threshold: How slowly scores fade.
         skeleton: Of the K joints.
+        threshold: How slowly scores fade.
 
     Returns:
         At most 20 indices, in the order they were taken.

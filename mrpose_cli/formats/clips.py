@@ -15,7 +15,6 @@ from pydantic import Field, ValidationError
 
 from mrpose_cli.errors import InputError, UsageError
 from mrpose_cli.formats.reader import (
-    LARGEST,
     Box,
     Count,
     Id,
@@ -79,7 +78,7 @@ class _Person(Row):
     bbox: Box
     score: Number = 1.0
     box_score: Number | None = None
-    track_id: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    track_id: Annotated[int, Field(ge=0, lt=2**53)] = 0
     bridged: bool = False
 
 
@@ -123,9 +122,8 @@ def _read_dataset(path: Path) -> ClipPoses:
 
 def _read_lines(path: Path) -> ClipPoses:
     def rows() -> Iterator[tuple[_Frame, list[_Person]]]:
-        lines = _text(path).splitlines(keepends=True)
-        for number, line in enumerate(lines, 1):
-            if number == len(lines) and not line.endswith("\n"):
+        for number, line in enumerate(_lines(path), 1):
+            if not line.endswith("\n"):
                 return  # of a run that was killed while it wrote
             try:
                 content = json.loads(line)
@@ -139,7 +137,7 @@ def _read_lines(path: Path) -> ClipPoses:
 
 
 def _read_csv(path: Path) -> ClipPoses:
-    lines = csv.reader(_text(path).splitlines(keepends=True))
+    lines = csv.reader(_lines(path))
     head = tuple(next(lines, ()))
     names = tuple(title.removesuffix("_x") for title in head[len(_CSV_HEAD) :: 3])
     values = [f"{name}_{value}" for name in names for value in ("x", "y", "score")]
@@ -162,9 +160,10 @@ def _read_csv(path: Path) -> ClipPoses:
     return _together(path, rows(), from_category(category, str(path)))
 
 
-def _text(path: Path) -> str:
+def _lines(path: Path) -> Iterator[str]:
     try:
-        return path.read_text(encoding="utf-8")
+        with path.open(encoding="utf-8", newline="") as file:
+            yield from file
     except OSError as error:
         raise InputError(f"{_WHAT} {path} cannot be read ({error.strerror})") from None
     except UnicodeDecodeError:
@@ -174,61 +173,66 @@ def _text(path: Path) -> str:
 def _together(
     path: Path, rows: Iterable[tuple[_Frame, Sequence[_Person]]], skeleton: Skeleton | None
 ) -> ClipPoses:
-    """Arrays of all rows, in order of time."""
+    """Make arrays of all rows, in order of time."""
     frames: dict[int, _Frame] = {}
-    people: list[tuple[int, _Person]] = []
+    numbers: list[int] = []
+    people: list[NDArray[np.float64]] = []
     for frame, found in rows:
         frames.setdefault(frame.frame_index, frame)
-        people += [(frame.frame_index, person) for person in found]
+        for person in found:
+            numbers.append(frame.frame_index)
+            people.append(_packed(path, person))
     ordered = sorted(frames.values(), key=lambda frame: frame.timestamp)
     times = np.array([frame.timestamp for frame in ordered])
-    numbers = np.array([frame.frame_index for frame in ordered], np.int64)
-    if np.any(np.diff(times) <= 0) or np.any(np.diff(numbers) <= 0):
+    indices = np.array([frame.frame_index for frame in ordered], np.int64)
+    if np.any(np.diff(times) <= 0) or np.any(np.diff(indices) <= 0):
         raise InputError(f"{path} has frames whose numbers and times do not grow together")
-    counts = {len(person.keypoints) for _, person in people}
-    skeleton = _skeleton(path, counts, skeleton)
-    joints = skeleton.joints
-    place = {int(number): index for index, number in enumerate(numbers)}
-    people.sort(key=lambda item: item[0])
-    keypoints = np.array([person.keypoints for _, person in people]).reshape(len(people), len(joints), 3)
-    scores = [_scores(path, person, len(joints)) for _, person in people]
-    boxes = np.array([person.bbox for _, person in people]).reshape(-1, 4)
+    skeleton = _skeleton(path, {(len(person) - _HEAD) // 4 for person in people}, skeleton)
+    joints, order = len(skeleton.joints), np.argsort(numbers, kind="stable")
+    packed = np.array(people).reshape(len(people), _HEAD + 4 * joints)[order]
+    triples = packed[:, _HEAD : _HEAD + 3 * joints].reshape(-1, joints, 3)
+    boxes = packed[:, 3:_HEAD].copy()
     boxes[:, 2:] += boxes[:, :2]
     return ClipPoses(
         name=clip_name(path),
         skeleton=skeleton,
         times=times,
-        frames=numbers,
+        frames=indices,
         height=max((frame.height for frame in ordered), default=0),
-        places=np.array([place[number] for number, _ in people], np.intp),
-        ids=np.array([person.track_id for _, person in people], np.int64),
-        keypoints=np.clip(keypoints[:, :, :2], -LARGEST, LARGEST),
-        scores=np.array(scores).reshape(len(people), len(joints)),
+        places=np.searchsorted(indices, np.array(numbers, np.int64)[order]),
+        ids=packed[:, 0].astype(np.int64),
+        keypoints=triples[:, :, :2].copy(),
+        scores=packed[:, _HEAD + 3 * joints :],
         boxes=boxes,
-        box_scores=np.array([p.score if p.box_score is None else p.box_score for _, p in people]),
-        bridged=np.array([person.bridged for _, person in people], bool),
+        box_scores=packed[:, 2],
+        bridged=packed[:, 1] > 0,
     )
 
 
+_HEAD = 7  # numbers before the joints: id, whether bridged, score of the box, the box
+
+
+def _packed(path: Path, person: _Person) -> NDArray[np.float64]:
+    """Return somebody as numbers, which take a tenth of a row's memory: the head, triples, scores."""
+    scores = person.keypoint_scores
+    if scores is None:  # of annotations: v is 0 for what is not labeled
+        scores = [float(v > 0) for v in person.keypoints[2::3]]
+    if len(person.keypoints) % 3 or 3 * len(scores) != len(person.keypoints):
+        raise InputError(f"{path} has somebody with {len(scores)} scores for {len(person.keypoints)} numbers")
+    sure = person.score if person.box_score is None else person.box_score
+    return np.array([person.track_id, person.bridged, sure, *person.bbox, *person.keypoints, *scores])
+
+
 def _skeleton(path: Path, counts: set[int], skeleton: Skeleton | None) -> Skeleton:
-    """Return the skeleton of people with so many numbers; JSON lines do not say which it is."""
-    if len(counts) > 1 or any(count % 3 for count in counts):
+    """Return the skeleton of people with so many joints; JSON lines do not say which it is."""
+    if len(counts) > 1:
         raise InputError(f"{path} has people with different numbers of joints")
     if skeleton is None:
-        joints = next(iter(counts)) // 3 if counts else None
         known = [one for one in map(get_skeleton, NAMES) if one.category == "person"]
-        fitting = [one for one in known if joints in (None, len(one.joints))]
+        fitting = [one for one in known if counts <= {len(one.joints)}]
         if not fitting:
             raise InputError(f"{path} does not say what its joints are; pass the clip's JSON")
         skeleton = fitting[0]
-    if counts and 3 * len(skeleton.joints) not in counts:
+    if not counts <= {len(skeleton.joints)}:
         raise InputError(f"{path} names {len(skeleton.joints)} joints, and its people have others")
     return skeleton
-
-
-def _scores(path: Path, person: _Person, joints: int) -> list[float]:
-    if person.keypoint_scores is None:  # of annotations: v is 0 for what is not labeled
-        return [float(v > 0) for v in person.keypoints[2::3]]
-    if len(person.keypoint_scores) != joints:
-        raise InputError(f"{path} has {len(person.keypoint_scores)} scores for {joints} joints")
-    return person.keypoint_scores

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ DIGITS = {"px": 3, "m": 6}
 DEGREES = 4
 """Decimals of angles."""
 
+_AT_ONCE = 1000  # rows
 _EXCEL_ROWS = 1_048_576
 
 
@@ -34,15 +35,15 @@ def write_csv(path: Path, motions: Sequence[Motion]) -> None:
     Raises:
         OutputError: the file cannot be written.
     """
-    tables = [columns(motion) for motion in motions]
-    titles = list(dict.fromkeys(title for table in tables for title in table))
+    heads = [columns(motion, slice(0)) for motion in motions]
+    titles = list(dict.fromkeys(title for head in heads for title in head))
     with replacing(path, "x") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(titles)
-        for table in tables:
-            count = len(next(iter(table.values())))
-            filled = [table.get(title, [None] * count) for title in titles]
-            writer.writerows(zip(*filled, strict=True))
+        for motion, head in zip(motions, heads, strict=True):
+            places = [list(head).index(title) if title in head else -1 for title in titles]
+            padded = ([*row, None] for row in _rows(motion))
+            writer.writerows([row[place] for place in places] for row in padded)
 
 
 def write_xlsx(path: Path, motions: Sequence[Motion], about: Mapping[str, Any]) -> None:
@@ -63,17 +64,17 @@ def write_xlsx(path: Path, motions: Sequence[Motion], about: Mapping[str, Any]) 
         sheet = book.add_worksheet("about")
         sheet.set_column(0, 0, 28)
         sheet.set_column(1, 1, 90)
-        for row, (name, value) in enumerate(_lines(about)):
-            sheet.write_string(row, 0, name, bold)
-            sheet.write_string(row, 1, value)
+        for number, (name, value) in enumerate(_lines(about)):
+            sheet.write_string(number, 0, name, bold)
+            sheet.write_string(number, 1, value)
         for motion in motions:
-            table = columns(motion)
+            titles = list(columns(motion, slice(0)))
             sheet = book.add_worksheet(f"person {motion.track.number}")
             sheet.freeze_panes(1, 3)
-            sheet.set_column(0, len(table) - 1, 14)
-            sheet.write_row(0, 0, list(table), bold)
-            for row, cells in enumerate(zip(*table.values(), strict=True), 1):
-                sheet.write_row(row, 0, cells)
+            sheet.set_column(0, len(titles) - 1, 14)
+            sheet.write_row(0, 0, titles, bold)
+            for number, row in enumerate(_rows(motion), 1):
+                sheet.write_row(number, 0, row)
 
 
 def write_about(path: Path, about: Mapping[str, Any]) -> None:
@@ -87,28 +88,39 @@ def write_about(path: Path, about: Mapping[str, Any]) -> None:
         file.write("\n")
 
 
-def columns(motion: Motion) -> dict[str, list[Any]]:
-    """Return a person's table, by title; None where nothing is known."""
+def columns(motion: Motion, part: slice = slice(None)) -> dict[str, list[Any]]:
+    """Return a person's table, by title; None where nothing is known.
+
+    Args:
+        motion: The person.
+        part: The steps that are wanted.
+    """
     track, axes = motion.track, motion.axes
-    places, fast = axes.upright(track.joints), motion.speeds * axes.size
-    digits = DIGITS[axes.unit]
+    places, fast = axes.upright(track.joints[part]), motion.speeds[part] * axes.size
+    digits, frames = DIGITS[axes.unit], track.frames[part].tolist()
     table: dict[str, list[Any]] = {
-        "track_id": [track.number] * len(track.times),
-        "frame_index": track.frames.tolist(),
-        "time_s": _cells(track.times, 6),
-        "seen_from": _seen_from(motion),
-        "unit": [axes.unit] * len(track.times),
+        "track_id": [track.number] * len(frames),
+        "frame_index": frames,
+        "time_s": _cells(track.times[part], 6),
+        "seen_from": _seen_from(motion, part),
+        "unit": [axes.unit] * len(frames),
     }
     for name, series in motion.angles.items():
-        table[f"{name}_deg"] = _cells(series, DEGREES)
+        table[f"{name}_deg"] = _cells(series[part], DEGREES)
     for name, series in motion.velocities.items():
-        table[f"{name}_deg_per_s"] = _cells(series, 3)
+        table[f"{name}_deg_per_s"] = _cells(series[part], 3)
     for joint, name in enumerate(track.names):
         table[f"{name}_x"] = _cells(places[:, joint, 0], digits)
         table[f"{name}_y"] = _cells(places[:, joint, 1], digits)
         table[f"{name}_speed"] = _cells(fast[:, joint], digits)
-        table[f"{name}_score"] = _cells(track.scores[:, joint], 5)
+        table[f"{name}_score"] = _cells(track.scores[part, joint], 5)
     return table
+
+
+def _rows(motion: Motion) -> Iterator[tuple[Any, ...]]:
+    """Yield the table row by row, without holding it."""
+    for start in range(0, len(motion.track.times), _AT_ONCE):
+        yield from zip(*columns(motion, slice(start, start + _AT_ONCE)).values(), strict=True)
 
 
 def describe(motion: Motion) -> dict[str, Any]:
@@ -152,10 +164,10 @@ def missing(what: str, package: str) -> UsageError:
     return UsageError(f"{what} need {package}; install it with: pip install 'mrpose[motion]'")
 
 
-def _seen_from(motion: Motion) -> list[str]:
-    names = ("back", "front") if motion.view.name == FRONT else ("left", "right")
-    texts = [names[int(sign > 0)] for sign in motion.view.right]
-    return texts if motion.view.name == FRONT else [f"side, facing {text}" for text in texts]
+def _seen_from(motion: Motion, part: slice) -> list[str]:
+    front = motion.view.name == FRONT
+    names = ("back", "front") if front else ("side, facing left", "side, facing right")
+    return [names[int(sign > 0)] for sign in motion.view.right[part]]
 
 
 def _extremes(series: NDArray[np.float64]) -> dict[str, float]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mrpose_cli.atomic import writing
+from mrpose_cli.atomic import write_atomically, writing
 from mrpose_cli.formats.clips import ClipPoses
 from mrpose_cli.motion.tracks import Clock
 
@@ -48,11 +48,10 @@ def write_openpose(folder: Path, clip: ClipPoses, clock: Clock) -> int:
     stem = folder.name.removesuffix("_json")
     count = len(places)
     with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
         for step, place in enumerate(places.tolist()):
             rows = [_person(clip, person) for person in people.get(place, [])]
             text = json.dumps({"version": 1.3, "people": rows}, allow_nan=False)
-            (folder / f"{stem}_{step:06d}.json").write_text(text, encoding="utf-8")
+            write_atomically(folder / f"{stem}_{step:06d}.json", text.encode())
         ours = re.compile(rf"{re.escape(stem)}_(\d{{6,}})\.json")
         for path in list(folder.iterdir()):
             if (match := ours.fullmatch(path.name)) and int(match[1]) >= count:

@@ -16,6 +16,7 @@ from mrpose_cli.atomic import replacing
 from mrpose_cli.formats.movement import DEGREES, DIGITS
 from mrpose_cli.motion.motion import Motion
 from mrpose_cli.motion.views import FRONT
+from mrpose_cli.printable import printable
 
 # Coordinates of Rajagopal's full-body model (2016), which others' models share, by our angles; seen from the
 # side, then from the front. Their signs are ours, but for what is lifted away from the middle.
@@ -43,7 +44,7 @@ def write_trc(path: Path, motion: Motion) -> None:
     titles = "\t".join(f"X{joint}\tY{joint}\tZ{joint}" for joint in range(1, len(track.names) + 1))
     with replacing(path, "x") as file:
         file.write(
-            f"PathFileType\t4\t(X/Y/Z)\t{_printable(path.name)}\n"
+            f"PathFileType\t4\t(X/Y/Z)\t{printable(path.name)}\n"
             "DataRate\tCameraRate\tNumFrames\tNumMarkers\tUnits\tOrigDataRate\tOrigDataStartFrame\tOrigNumFrames\n"
             f"{rate}\t{rate}\t{count}\t{len(track.names)}\t{unit}\t{rate}\t{first}\t{count}\n"
             f"Frame#\tTime\t{(3 * chr(9)).join(track.names)}\t\t\n"
@@ -93,7 +94,3 @@ def coordinates(motion: Motion) -> dict[str, NDArray[np.float64]]:
 
 def _row(values: NDArray[np.float64], digits: int) -> str:
     return "\t".join(f"{value:.{digits}f}" for value in values.tolist())
-
-
-def _printable(name: str) -> str:
-    return "".join(letter if letter.isprintable() else "?" for letter in name)

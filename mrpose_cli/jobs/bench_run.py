@@ -26,21 +26,14 @@ from mrpose_cli.jobs.images.plan import ImageJob, prepare
 from mrpose_cli.jobs.images.run import run_images
 from mrpose_cli.media.images import read_image
 from mrpose_cli.media.inputs import Source
+from mrpose_cli.pipeline.checkpoints import detector_file
 from mrpose_cli.pipeline.crops import crop_affines, warp
 from mrpose_cli.pipeline.detectors.base import WholeImage
 from mrpose_cli.pipeline.detectors.yolo import YoloDetector
 from mrpose_cli.pipeline.detectors.yolox import YoloxDetector
 from mrpose_cli.pipeline.engines import ENGINES, Checkpoint, Engine, engine_for
 from mrpose_cli.pipeline.estimator import PoseEstimator
-from mrpose_cli.pipeline.factory import (
-    DTYPES,
-    Choice,
-    choose,
-    detector_file,
-    load_engine,
-    open_pipeline,
-    resolve_device,
-)
+from mrpose_cli.pipeline.factory import DTYPES, Choice, choose, load_engine, open_pipeline, resolve_device
 from mrpose_cli.pipeline.options import ModelOptions
 from mrpose_cli.pipeline.pipeline import Pipeline
 from mrpose_cli.pipeline.precision import computes_bf16

@@ -1,62 +1,18 @@
-"""What jobs on photos and on clips share."""
+"""What jobs that run networks share."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import cv2
 import torch
 
-from mrpose_cli.errors import MrposeError, UsageError, parameter
-from mrpose_cli.media.inputs import Source
+from mrpose_cli.errors import MrposeError
 from mrpose_cli.pipeline.engines.base import Engine
 from mrpose_cli.pipeline.pipeline import Pipeline
 from mrpose_cli.version import __version__
-
-DEFAULT_OUT = "mrpose-out"
-
-
-def refuse_to_replace(targets: Iterable[Path], sources: Iterable[Source], *, overwrite: bool) -> None:
-    """Make sure that no output replaces an input, or a file that may not be replaced.
-
-    Raises:
-        UsageError: one would.
-    """
-    # Not Path.resolve, to which links that lead in circles are an error up to Python 3.12.
-    inputs = {os.path.realpath(source.location) for source in sources if isinstance(source.location, Path)}
-    for target in targets:
-        if os.path.realpath(target) in inputs:
-            raise UsageError(
-                f"{target} is one of the inputs and would be replaced; choose another folder with "
-                f"{parameter('out')}"
-            )
-        if target.exists() and not overwrite:
-            raise UsageError(
-                f"{target} exists; choose another folder with {parameter('out')}, or replace it with "
-                f"{parameter('overwrite')}"
-            )
-
-
-def folder_of(sources: Iterable[Source], out: Path) -> dict[str, str]:
-    """Where the photos lie, seen from the output folder, for whoever shows them later."""
-    for source in sources:
-        if isinstance(source.location, Path):
-            location = source.location.absolute().as_posix()
-            if location.endswith(f"/{source.name}"):
-                return seen_from(out, Path(location.removesuffix(source.name)), "photos")
-    return {}
-
-
-def seen_from(folder: Path, path: Path, key: str) -> dict[str, str]:
-    """Return a path relative to a folder, as a member of the JSON there; none across Windows' drives."""
-    try:
-        return {key: Path(os.path.relpath(path, folder)).as_posix()}
-    except ValueError:
-        return {}
 
 
 def conditions(pipeline: Pipeline) -> dict[str, Any]:

@@ -19,8 +19,19 @@ from mrpose_cli.claim import Claim
 from mrpose_cli.errors import InputError, UsageError, parameter
 from mrpose_cli.formats.cvat import cvat_annotations, cvat_labels
 from mrpose_cli.formats.label_studio import label_studio_config, label_studio_task
-from mrpose_cli.formats.reader import Box, Count, FileName, Flag, Id, Number, Row, read_json, read_rows
-from mrpose_cli.jobs.common import DEFAULT_OUT, refuse_to_replace
+from mrpose_cli.formats.reader import (
+    Box,
+    Count,
+    FileName,
+    Flag,
+    Id,
+    Number,
+    Row,
+    read_categories,
+    read_json,
+    read_rows,
+)
+from mrpose_cli.jobs.outputs import DEFAULT_OUT, refuse_to_replace
 from mrpose_cli.media.encode import encode
 from mrpose_cli.media.video.clip import Window
 from mrpose_cli.media.video.live import open_clip
@@ -156,12 +167,13 @@ def _read(
     if of_clip and not frames:
         raise UsageError(f"{path} has no pictures of its own; pass its clip with {parameter('clip')}")
     skeleton = from_categories(content.get("categories"), str(path))
+    having = {category.id for category in read_categories(path, content) if category.keypoints}
     images: list[dict[str, Any]] = [
         {"id": row.id, "file_name": row.file_name, "width": row.width, "height": row.height}
         for row in read_rows(path, "images", content["images"], _Image, unique=("id", "file_name"))
     ]
     people: dict[int, list[dict[str, Any]]] = {image["id"]: [] for image in images}
-    rows = read_rows(path, "annotations", content.get("annotations", []), _Person)
+    rows = read_rows(path, "annotations", content.get("annotations", []), _Person, categories=having)
     for number, row in enumerate(rows, 1):
         if row.image_id not in people:
             raise UsageError(f"{path} has somebody in image {row.image_id}, which is not in its images")

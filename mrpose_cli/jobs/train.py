@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from mrpose_cli.claim import Claim
-from mrpose_cli.errors import UsageError, parameter
+from mrpose_cli.errors import Message, UsageError, parameter
 from mrpose_cli.evaluation.report import CocoFigures
 from mrpose_cli.interrupt import interruptible
 from mrpose_cli.jobs.evaluate.options import EvalJob
@@ -158,6 +158,9 @@ def _run(
     words = start.words if state is None else state.start
     if state is None:
         config = settle(config, request.explicit, len(catalog.labels), skeleton, start)
+        if not config.flip and "flip" not in request.explicit:
+            unknown = "crops are not mirrored, as the names of the joints do not tell what becomes of them"
+            remark(Message(f"{unknown}; {parameter('flip')} 0.5 if a mirror image has the same joints"))
     entry = describe(config, skeleton)
     teacher = (
         Teacher.load(config.teacher, config, skeleton, device, store, remark) if config.teacher else None
@@ -220,7 +223,7 @@ def _run(
             coco = _evaluate_coco(best, config.val_ann, config.val_images, config.out / EVAL_FOLDER, device)
             metric = Metric(
                 dataset=f"{coco.dataset}, {coco.images} photos", ap=round(coco.ap, 1), boxes="ground truth",
-                flip=True, decode="udp", source="mrpose train",
+                flip=entry.flip_test, decode="udp", source="mrpose train",
             )  # fmt: skip
             kept = load_checkpoint(entry.arch, best, entry.joints, entry.input_size)
             _write(best, kept, entry.model_copy(update={"metrics": (metric,)}), half=config.half)
@@ -289,16 +292,22 @@ def _evaluate_coco(
     checkpoint: Path, annotations: Path, images: Path, out: Path, device: torch.device
 ) -> CocoScore:
     """Evaluate a checkpoint file as ``mrpose eval`` does; the report goes to ``out``."""
-    models = ModelOptions(weights=checkpoint, flip=True, device=str(device), dtype="fp32")
+    models = ModelOptions(weights=checkpoint, device=str(device), dtype="fp32")
     job = EvalJob(annotations, images, models=models, out=out, overwrite=True)
     with prepare(job) as plan:
         report = run(job, plan, load(job, plan.task, WeightsStore(), StageClock(), Ranks()))
     assert report is not None and isinstance(report.figures, CocoFigures)
     figures, dataset = report.figures, report.conditions.dataset
     return CocoScore(
-        dataset.annotations, dataset.images, dataset.persons,
-        *(value or 0.0 for value in (figures.ap, figures.ap50, figures.ap75, figures.ar)),
-    )  # fmt: skip
+        dataset=dataset.annotations,
+        images=dataset.images,
+        persons=dataset.persons,
+        ap=figures.ap or 0.0,
+        ap50=figures.ap50 or 0.0,
+        ap75=figures.ap75 or 0.0,
+        ar=figures.ar or 0.0,
+        pck=next((row.total for row in report.pck if row.threshold == PCK_SHARE), None),
+    )
 
 
 def _write(path: Path, network: nn.Module, entry: PoseEntry, *, half: bool) -> None:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from mrpose_cli.errors import Message, UsageError, WeightsError, parameter
+from mrpose_cli.errors import Message, UsageError, parameter
+from mrpose_cli.pipeline.checkpoints import (
+    detector_file,
+    find_checkpoint,
+    resolve_checkpoint,
+    stand_in_note,
+)
 from mrpose_cli.pipeline.detectors.base import Detector, WholeImage
 from mrpose_cli.pipeline.detectors.yolo import YoloDetector
 from mrpose_cli.pipeline.detectors.yolox import YoloxDetector
@@ -19,19 +24,11 @@ from mrpose_cli.pipeline.options import WHOLE_IMAGE, Dtype, EngineName, ModelOpt
 from mrpose_cli.pipeline.pipeline import Pipeline
 from mrpose_cli.pipeline.precision import computes_bf16
 from mrpose_cli.pipeline.profile import StageClock
-from mrpose_cli.skeletons import find_skeleton
 from mrpose_cli.weights.manifest import (
     DetectorEntry,
-    PoseEntry,
-    find_detector,
-    find_pose,
-    load_manifest,
-    own_detector,
 )
-from mrpose_cli.weights.store import WeightsStore, file_sha256
+from mrpose_cli.weights.store import WeightsStore
 
-DEFAULT_MODEL = "rtmpose-s"
-SHIPPED_MODEL = "mrfea2-cspnext-s"  # comes with mrpose, and runs where the default cannot be had
 DETECTORS: dict[str, type[YoloDetector | YoloxDetector]] = {
     "yolo": YoloDetector,
     "yolox": YoloxDetector,
@@ -144,7 +141,7 @@ def open_pipeline(
 ) -> Pipeline:
     """Load what ``options`` name, with ``detector`` if given; otherwise as :func:`load_pipeline`."""
     place = resolve_device(options.device)
-    entry = _entry(options, remark)
+    entry = find_checkpoint(options, remark)
     # Wrong usage is told before anything is downloaded.
     if choose(entry, place, options)[1] == "bf16" and not computes_bf16(place):
         processor, faster = ("GPU", "fp16") if place.type == "cuda" else ("CPU", "fp32")
@@ -155,9 +152,9 @@ def open_pipeline(
             )
         )
     wanted = entry
-    entry, path = _resolved(wanted, options, store)
+    entry, path = resolve_checkpoint(wanted, options, store)
     if entry.name != wanted.name:
-        remark(_instead(wanted, entry))
+        remark(stand_in_note(wanted, entry))
     finder = detector or _load_detector(options, entry.skeleton.category, store, place, clock, remark, prompt)
     estimator = PoseEstimator(
         load_engine(entry, path, place, choose(entry, place, options), store, remark, prompt=prompt),
@@ -172,79 +169,6 @@ def open_pipeline(
         batch_size=options.batch_size or _batch_size(estimator.engine),
         frame_batch=options.frame_batch or _frame_batch(finder.engine, place),
         clock=clock,
-    )
-
-
-def _entry(options: ModelOptions, remark: Callable[[str], None]) -> PoseEntry:
-    from mrpose_cli.models.identify import identify
-    from mrpose_cli.models.registry import canonical, list_models
-
-    name = canonical(options.model) if options.model else None
-    skeleton = find_skeleton(options.joints, remark) if options.joints else None
-    if options.weights is not None:
-        path = options.weights.expanduser()
-        if not path.is_file():
-            raise WeightsError(f"there is no weights file at {path}")
-        return identify(path, name, options.input_size, remark, skeleton)
-    if options.input_size is not None:
-        raise UsageError(
-            f"{parameter('input_size')} is for a file of your own; pass it with {parameter('weights')}"
-        )
-    if name in list_models() and name not in {row.name for row in load_manifest().pose}:
-        raise UsageError(
-            f"nobody published weights for {name}; pass a file of your own with {parameter('weights')}"
-        )
-    entry = find_pose(name or DEFAULT_MODEL)
-    return entry if skeleton is None else entry.read_as(skeleton)
-
-
-def settle(
-    options: ModelOptions, store: WeightsStore, remark: Callable[[str], None]
-) -> tuple[ModelOptions, dict[str, str]]:
-    """See which models run, so that other processes can be told to run the same; nothing is loaded.
-
-    Args:
-        options: What was asked for; ``device`` is not looked at.
-        store: Where weights are found; what is not there is fetched.
-        remark: As of :func:`load_pipeline`.
-
-    Returns:
-        The options with the network named, and the SHA-256 of the files by what they are, ``"model"`` and
-        ``"detector"``.
-
-    Raises:
-        UsageError: an unknown name.
-        WeightsError: a checkpoint cannot be had.
-    """
-    wanted = _entry(options, remark)
-    entry, path = _resolved(wanted, options, store)
-    if entry.name != wanted.name:
-        remark(_instead(wanted, entry))
-    files = {"model": path}
-    if options.detector != WHOLE_IMAGE:
-        _, files["detector"] = detector_file(options.detector, store)
-    named = options if options.weights else replace(options, model=entry.name)
-    return named, {name: file_sha256(file) for name, file in files.items()}
-
-
-def _resolved(entry: PoseEntry, options: ModelOptions, store: WeightsStore) -> tuple[PoseEntry, Path]:
-    """Return the checkpoint and its file; where the default cannot be had, those of our own network."""
-    try:
-        return entry, store.resolve(entry, options.weights)
-    except WeightsError:
-        shipped = find_pose(SHIPPED_MODEL)
-        named = options.model or options.weights  # who names a network or a file gets no other
-        if named or store.locate(shipped) is None:
-            raise
-    if options.joints:
-        shipped = shipped.read_as(entry.skeleton)
-    return shipped, store.resolve(shipped)
-
-
-def _instead(wanted: PoseEntry, entry: PoseEntry) -> str:
-    return (
-        f"{entry.name}, which comes with mrpose, runs in place of {wanted.name}, which cannot be had "
-        f"(`mrpose weights pull {wanted.name}` says why)"
     )
 
 
@@ -331,22 +255,6 @@ def load_engine(
     if engine.note:
         remark(f"{entry.name} {engine.note}")
     return engine
-
-
-def detector_file(name: str, store: WeightsStore) -> tuple[DetectorEntry, Path]:
-    """Find the checkpoint of a detector with a network, and its file.
-
-    Raises:
-        UsageError: there is no such detector.
-        WeightsError: it cannot be had.
-    """
-    if name.endswith(".pt"):
-        path = Path(name).expanduser()
-        if not path.is_file():
-            raise UsageError(f"there is no detector file at {path}")
-        return own_detector(), path
-    entry = find_detector(name)
-    return entry, store.resolve(entry)
 
 
 def _load_detector(

@@ -72,8 +72,8 @@ class ModelOptions:
     classes: Annotated[
         str | None,
         Flag(
-            "What gets boxes: classes of the detector, such as dog,horse, or all. [default: what the pose "
-            "network is for, person]",
+            "What gets boxes: classes of the detector, such as dog,horse, animal for all of these, or all. "
+            "[default: what the pose network is for, person]",
             BOXES,
             names=("--det-class",),
             metavar="CLASS,...",

@@ -10,6 +10,8 @@ from mrpose_cli.skeletons.document import Remark, from_document, silent, to_hex
 from mrpose_cli.skeletons.library import builtin_with
 from mrpose_cli.skeletons.skeleton import Skeleton
 
+_LONGEST_SHOWN = 50  # characters of a name in an error
+
 
 def to_category(skeleton: Skeleton, number: int) -> dict[str, Any]:
     """Return an entry of ``categories``: COCO's fields, then what else a skeleton has, counted from 1."""
@@ -51,9 +53,9 @@ def from_categories(
     row = having[0]
     for other in having[1:]:
         if other["keypoints"] != row["keypoints"]:
+            one, two = (str(category.get("name"))[:_LONGEST_SHOWN] for category in (row, other))
             raise UsageError(
-                f"{origin}: the categories '{row.get('name')}' and '{other.get('name')}' have different "
-                "keypoints; a file has one skeleton"
+                f"{origin}: the categories '{one}' and '{two}' have different keypoints; one is too many"
             )
     return from_category(row, origin, remark, annotations=annotations)
 

@@ -53,7 +53,8 @@ def from_document(document: Mapping[str, Any], origin: str, remark: Remark = sil
     check = _Check(origin)
     for key in document:
         if key not in _KEYS:
-            raise check.error(f"there is nothing called '{key}' in a skeleton{_near(key, _KEYS)}")
+            known = f"there is nothing called '{printable(key)[:_LONGEST_NAME]}' in a skeleton"
+            raise check.error(f"{known}{_near(key, _KEYS)}")
     name = check.text(document, "name", _LONGEST_NAME, needed=True)
     joints = check.joints(document.get("joints"))
     pairs = check.flip_pairs(document.get("pairs", []), joints)
@@ -232,15 +233,16 @@ class _Check:
         return tuple(float(sigma) for sigma in given)
 
     def colors(self, given: Any, joints: tuple[str, ...], pairs: Pairs) -> tuple[Color, ...]:
-        if not isinstance(given, Mapping):
+        if not isinstance(given, Mapping) or len(given) > _MOST_JOINTS:
             raise self.error('colors should be a table from joints to "#rrggbb"')
-        colors = side_colors(len(joints), pairs)
-        usual = list(colors)
-        chosen = list(colors)
+        usual = side_colors(len(joints), pairs)
+        chosen = list(usual)
         for key, value in given.items():
             color = read_hex(value)
-            if color is None:
-                raise self.error(f"colors: '{printable(key)}' should have a color such as \"#ff8c00\"")
+            if color is None or len(key) > _LONGEST_NAME:
+                raise self.error(
+                    f"colors: '{printable(key)[:_LONGEST_NAME]}' should have a color such as \"#ff8c00\""
+                )
             if key in SIDE_COLORS:
                 places = [place for place, one in enumerate(usual) if one == SIDE_COLORS[key]]
             elif key in joints:

@@ -34,7 +34,8 @@ def without_side(name: str) -> str:
 
 def same_joint(first: str, second: str) -> bool:
     """Return whether two names mean the same joint, however they write sides and words."""
-    return first == second or side_and_part(first) == side_and_part(second)
+    told = side_and_part(first)
+    return first == second or (told != ("middle", "") and told == side_and_part(second))
 
 
 def index_of(joint: str, joints: Sequence[str]) -> int | None:

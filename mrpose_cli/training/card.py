@@ -116,7 +116,8 @@ def device_name(device: torch.device) -> str:
 def _figures(config: TrainConfig, entry: PoseEntry, held_out: HeldOut | None, coco: CocoScore | None) -> str:
     rows = []
     if coco is not None:
-        numbers = " | ".join(f"{value:.1f}" for value in (coco.ap, coco.ap50, coco.ap75, coco.ar)) + " |"
+        numbers = " | ".join(f"{value:.1f}" for value in (coco.ap, coco.ap50, coco.ap75, coco.ar))
+        numbers += " |" if coco.pck is None else f" | {coco.pck:.1f}"
         what = f"{coco.dataset}: {coco.images} photos, ground-truth boxes, area of the annotation"
         rows.append(f"| {what} | {coco.persons} | {numbers} |")
     if held_out is not None:

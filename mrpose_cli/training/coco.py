@@ -13,7 +13,7 @@ from mrpose_cli.errors import UsageError
 from mrpose_cli.evaluation.annotations import ImageRow
 from mrpose_cli.formats.flags import flagged_people
 from mrpose_cli.formats.label_studio import from_label_studio
-from mrpose_cli.formats.reader import Box, Category, Flag, Id, Row, Visible, read_json, read_rows
+from mrpose_cli.formats.reader import Box, Flag, Id, Row, Visible, read_categories, read_json, read_rows
 from mrpose_cli.skeletons import COCO17, Skeleton, from_categories
 from mrpose_cli.skeletons.document import Remark, silent
 from mrpose_cli.training.photos import AnyPath, Labelled, LabelledPhotos, settle_skeleton
@@ -58,12 +58,10 @@ def read_coco(
         raise UsageError(f"{path} is not a COCO annotation file (an object with images and annotations)")
     skeleton, wanted = _skeleton(path, content, given, remark)
     sizes = {row.id: row for row in read_rows(path, "images", content["images"], ImageRow, unique=("id",))}
-    if wanted is not None:  # labels of another kind are nobody's joints
-        rows[:] = [row for row in rows if not isinstance(row, dict) or row.get("category_id") in wanted]
     folder: AnyPath = images or path.parent
     people, left_out = [], 0
     flagged = flagged_people(flags, path) if flags is not None else None
-    for row in read_rows(path, "annotations", rows, _Annotation, unique=("id",)):
+    for row in read_rows(path, "annotations", rows, _Annotation, categories=wanted, unique=("id",)):
         image = sizes.get(row.image_id)
         if image is None:
             raise UsageError(f"{path} annotates image {row.image_id}, which is not in its list of images")
@@ -81,7 +79,7 @@ def read_coco(
             continue
         people.append(
             Labelled(
-                name=str(row.id),
+                name=f"{image.file_name}:{row.id}",
                 file=folder / image.file_name,
                 size=(image.height, image.width),
                 photo=_photo(path, image),
@@ -98,13 +96,14 @@ def _skeleton(
     path: Path, content: dict[str, Any], given: Skeleton | None, remark: Remark
 ) -> tuple[Skeleton, set[int] | None]:
     """Return the file's skeleton, and the categories that have it; None for all."""
-    rows = content.get("categories", [])
-    named = [row for row in rows if isinstance(row, dict) and row.get("keypoints")] if rows else []
-    if named:
+    ids = {category.id for category in read_categories(path, content) if category.keypoints}
+    if ids:
         stated = from_categories(
-            rows, path.name, silent if given else remark, annotations=content["annotations"]
+            content["categories"],
+            path.name,
+            silent if given else remark,
+            annotations=content["annotations"],
         )
-        ids = {row.id for row in read_rows(path, "categories", named, Category, unique=("id",))}
         return settle_skeleton(stated, given, path.name), ids
     if given is None and _first_joints(content["annotations"]) == len(COCO17.joints):
         remark(f"{path.name} does not name its joints; they are {len(COCO17.joints)} and taken for COCO's")

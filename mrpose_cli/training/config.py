@@ -38,7 +38,7 @@ class TrainConfig:
         tuple[Path, ...],
         Flag(
             "Crop shards (.zip) or folders of them; COCO keypoint files; YOLO-pose folders or their "
-            "data.yaml; CVAT's exports of COCO keypoints, zip files or folders.",
+            "data.yaml; CVAT's exports of COCO keypoints, zip files or folders; Label Studio's JSON exports.",
             _DATA,
             free=True,
             metavar="DATA...",

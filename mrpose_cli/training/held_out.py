@@ -48,12 +48,13 @@ def draw_held_out(
     height, width = crops.size
     half = np.array([width, height]) / (2 * PADDING * MARGIN)
     middle = np.array([width - 1, height - 1]) / 2
+    named = [_name(labels.names[crop], crop) for crop in chosen.tolist()]
     tiles = [
         draw_case(
             WorstCase(
-                path=Path(labels.names[crop]),
-                image=labels.names[crop].rpartition("/")[2],
-                annotation=crop,
+                path=Path(image),
+                image=image,
+                annotation=number,
                 box=np.concatenate([middle - half, middle + half]),
                 truth=labels.points[crop].astype(np.float64),
                 labelled=known[crop],
@@ -64,9 +65,15 @@ def draw_held_out(
             ),
             crops.pixels[crop].cpu().numpy(),
         )
-        for crop in chosen.tolist()
+        for crop, (image, number) in zip(chosen.tolist(), named, strict=True)
     ]
     write_image(path, contact_sheet(tiles))
+
+
+def _name(name: str, crop: int) -> tuple[str, int]:
+    """Return the photo and the number of a person in its file of labels; of a shard, the crop's file."""
+    image, _, number = name.partition("/")[2].rpartition(":")
+    return (image, int(number)) if image else (number, crop)
 
 
 def _choose(oks: NDArray[np.float64], countable: NDArray[np.bool_]) -> NDArray[np.intp]:

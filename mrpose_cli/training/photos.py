@@ -33,7 +33,7 @@ class Labelled:
     """Somebody in a photo, in the pixels of the photo.
 
     Attributes:
-        name: Tells the person from others of the file.
+        name: Tells the person from others of the file: the photo, a colon, and a number.
         file: The photo, which may be in a zip file.
         size: Its height and width by the labels' file; None if that does not say.
         photo: What the photo is called among all photos of its set.

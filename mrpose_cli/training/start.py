@@ -15,7 +15,7 @@ from mrpose_cli.models.backbone import backbone_norms, backbone_parts, load_back
 from mrpose_cli.models.checkpoint import load_checkpoint
 from mrpose_cli.models.identify import file_name, identify
 from mrpose_cli.models.registry import canonical, create_model, model_info
-from mrpose_cli.pipeline.factory import SHIPPED_MODEL
+from mrpose_cli.pipeline.checkpoints import SHIPPED_MODEL
 from mrpose_cli.skeletons import Skeleton
 from mrpose_cli.skeletons.names import same_joint
 from mrpose_cli.training.config import TrainConfig

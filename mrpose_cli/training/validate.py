@@ -166,6 +166,7 @@ class CocoScore:
         ap50: At OKS 0.5.
         ap75: At OKS 0.75.
         ar: Average recall.
+        pck: PCK@0.1; None where nobody has a labeled joint.
     """
 
     dataset: str
@@ -175,3 +176,4 @@ class CocoScore:
     ap50: float
     ap75: float
     ar: float
+    pck: float | None

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from mrpose_cli.errors import UsageError, parameter
+from mrpose_cli.errors import Message, UsageError, parameter
 from mrpose_cli.media.inputs import PHOTO_SUFFIXES
 from mrpose_cli.skeletons import COCO17, Skeleton, from_document
 from mrpose_cli.skeletons.document import Remark, silent
@@ -98,10 +98,8 @@ def _skeleton(
             remark(f"{path.name} does not name its joints; they are taken for COCO's")
             return COCO17
         names = [f"joint_{place}" for place in range(1, joints + 1)]
-        remark(
-            f"{path.name} does not name its joints; they are called joint_1 to joint_{joints} (name them "
-            f"with {parameter('skeleton')})"
-        )
+        called = f"{path.name} does not name its joints; they are called joint_1 to joint_{joints}"
+        remark(Message(f"{called} (name them with {parameter('skeleton')})"))
     if names is not None:
         pairs = [[names[a], names[b]] for a, b in enumerate(flips or ()) if a < b]
         category = _category(document)

@@ -22,11 +22,13 @@ from mrpose_cli.view.angles import track_angles
 from mrpose_cli.view.find import Opened
 from mrpose_cli.view.result import People
 from mrpose_cli.view.suspicion import REASONS, SURE, Suspicion, suspect, with_truth
-from mrpose_cli.view.tracks import MOMENTS, Track, find_tracks
+from mrpose_cli.view.tracks import MOMENTS, Track, find_tracks, follow
 from mrpose_cli.view.truth import FAR
 
 MOST = 1024
 """Images whose people one request may ask for."""
+
+_FOLLOWED = 20_000  # frames; more would take more than some ten seconds
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,11 +39,13 @@ class Shown:
         opened: The result.
         suspicion: Of photos.
         tracks: Of clips.
+        followed: Whether their ids are none of the result's, but made here.
     """
 
     opened: Opened
     suspicion: Suspicion
     tracks: Sequence[Track]
+    followed: bool = False
 
     @classmethod
     def of(cls, opened: Opened) -> Shown:
@@ -50,7 +54,13 @@ class Shown:
         suspicion = suspect(result.people, result.skeletons)
         if truth is not None:
             suspicion = with_truth(result.people, suspicion, truth.oks, truth.missed, FAR)
-        return cls(opened, suspicion, find_tracks(result) if result.kind == "clip" else ())
+        if result.kind != "clip":
+            return cls(opened, suspicion, ())
+        followed = not result.people.tracks.any() and 0 < len(result.images) <= _FOLLOWED
+        followed = followed and len(result.skeletons) == 1
+        if followed:
+            opened = replace(opened, result=follow(result))
+        return cls(opened, suspicion, find_tracks(opened.result), followed)
 
     def only(self, images: NDArray[np.int64]) -> Shown:
         """Return the same of some images, by their places."""
@@ -152,6 +162,7 @@ def index(shown: Shown, flags: Path) -> bytes:
         "truth": opened.truth.name if opened.truth else None,
         "skeletons": [_skeleton(one) for one in result.skeletons],
         "tracks": [_track(track) for track in shown.tracks],
+        "followed": shown.followed,
         "scored": bool(len(people)) and not bool((people.joints[..., 2] == 1).sum() == _there(people).sum()),
     }
     columns: dict[str, NDArray[Any]] = {

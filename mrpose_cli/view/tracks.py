@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mrpose_cli.poses import Poses
 from mrpose_cli.skeletons import KEYPOINT_THRESHOLD
+from mrpose_cli.tracking.tracker import Tracker
 from mrpose_cli.view.result import Result
 
 MOMENTS = {
@@ -71,6 +73,28 @@ def find_tracks(result: Result) -> list[Track]:
     for track in tracks:
         track.moments.sort()
     return tracks
+
+
+def follow(result: Result) -> Result:
+    """Give the people of a clip without tracks the ids that ``mrpose video --track`` would, for this page."""
+    people, tracker = result.people, Tracker()
+    joints = np.nan_to_num(people.joints)
+    # A person's score is that of the box times the joints' mean.
+    mean = np.where(np.isnan(people.joints[..., 2]), 0, joints[..., 2]).mean(1)
+    boxes = np.clip(people.scores / np.maximum(mean, 1e-6), 0, 1)
+    ids = np.zeros(len(people), np.int64)
+    for image, time in enumerate(result.images.times.tolist()):
+        here = np.array(people.of(image), int)
+        poses = Poses(
+            keypoints=joints[here, :, :2],
+            scores=joints[here, :, 2],
+            boxes=people.boxes[here],
+            box_scores=boxes[here],
+            person_scores=people.scores[here],
+            skeleton=result.skeletons[0],
+        )
+        ids[here] = tracker.update(poses, time)
+    return replace(result, people=replace(people, tracks=ids))
 
 
 def _look_at(result: Result, track: Track) -> None:

@@ -92,7 +92,8 @@ def test_every_option_is_documented() -> None:
 def test_a_resumed_run_keeps_what_decides_about_boxes() -> None:
     fixed = ModelOptions(detector="own.pt", confidence=0.4).fixed()
     assert fixed["--detector"] == Path("own.pt") and fixed["--det-conf"] == 0.4
-    assert fixed.keys() == {"--weights", "--joints", "--detector", "--det-conf", "--det-iou", "--imgsz"}
+    boxes = {"--detector", "--det-class", "--det-conf", "--det-iou", "--imgsz"}
+    assert fixed.keys() == {"--weights", "--joints", *boxes}
 
 
 def test_options_are_free_of_torch() -> None:

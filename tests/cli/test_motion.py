@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -250,3 +251,15 @@ def test_what_was_bridged_is_a_gap_again(run: Run) -> None:
     assert [index for index, row in enumerate(rows) if not row["left_knee_deg"]] == list(range(40, 60))
     assert run("walk.json", "-o", "wide", "-f", "csv", "--gap", "1").exit_code == 0
     assert all(row["left_knee_deg"] for row in rows_of(Path("wide/walk.motion.csv")))
+
+
+def test_names_that_are_no_text_are_names(run: Run) -> None:
+    name = os.fsdecode(b"<b>\xff\x1b[31m\n")
+    write_result(Path(f"{name}.json"), [one()])
+    result = run(".", "-o", "out", "-f", "all")
+    assert result.exit_code == 0, result.output
+    assert "\x1b" not in result.output
+    assert {path.name for path in Path("out").iterdir()} >= {f"{name}.motion.xlsx", f"{name}.person1.c3d"}
+    for form in ("svg", "trc"):
+        text = Path(f"out/{name}.person1.{form}").read_text()
+        assert "\x1b" not in text and "<b>" not in text.replace("(X/Y/Z)\t<b>", "")

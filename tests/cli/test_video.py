@@ -109,6 +109,7 @@ def test_the_json_has_an_image_a_frame(done: Path) -> None:
         "frame_rate": "10",
         "duration": 8.0,
         "rotation": 0,
+        "path": CLIP.as_posix(),
     }
     assert info["smoothing"]["filter"] == "one-euro"
     assert info["jitter"]["after"] < 0.75 * info["jitter"]["before"]

@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from mrpose_cli.cli import app
+from mrpose_cli.view.find import Request, find_results
 
 ROOT = Path(__file__).parents[2]
 
@@ -43,3 +44,27 @@ def test_a_port_that_is_taken_is_told_in_one_line() -> None:
         done = CliRunner().invoke(app, ["view", str(ROOT / "samples" / "boxes.json"), "--port", str(port)])
     assert done.exit_code == 2
     assert f"port {port}" in done.output.splitlines()[-1]
+
+
+@pytest.mark.downloads
+def test_photos_and_clips_are_found_where_they_were(tmp_path: Path, samples: Path) -> None:
+    out = tmp_path / "out"
+    image = ["image", str(samples), "--boxes", str(samples / "boxes.json"), "-o", str(out / "photos")]
+    video = [
+        "video",
+        str(samples / "pedestrians.mp4"),
+        "--whole-image",
+        "--end",
+        "0.5",
+        "-o",
+        str(out / "clip"),
+    ]
+    for command in (image, video):
+        done = CliRunner().invoke(app, command)
+        assert done.exit_code == 0, done.output
+    clip, photos = (opened() for _, opened in find_results(Request(out)))
+    assert clip.clip is not None and clip.clip.samefile(samples / "pedestrians.mp4")
+    assert not clip.drawn and not photos.drawn
+    for name in photos.result.images.names:
+        found = photos.photos.find(name)
+        assert found is not None and found.samefile(samples / name)

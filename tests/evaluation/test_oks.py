@@ -59,8 +59,8 @@ def test_suppression_equals_the_plain_one(count: int, threshold: float) -> None:
     for seed in range(8):
         points, scores, areas = people(seed, count)
         expected = plain_nms(points, scores, areas, threshold)
-        assert oks_nms(points, scores, areas, threshold).tolist() == expected
-        assert soft_oks_nms(points, scores, areas, threshold).tolist() == plain_soft_nms(
+        assert oks_nms(points, scores, areas, COCO17, threshold).tolist() == expected
+        assert soft_oks_nms(points, scores, areas, COCO17, threshold).tolist() == plain_soft_nms(
             points, scores, areas, threshold
         )
         if count == 45 and threshold == 0.5:
@@ -72,10 +72,10 @@ def test_similarity_by_hand() -> None:
     b = a.copy()
     b[0, 0] = 10  # the nose, 10 pixels away; mean area 1000
     expected = (16 + math.exp(-100 / (2 * 0.026) ** 2 / 1000 / 2)) / 17
-    found = pose_similarities(np.stack([a, b]), np.array([800.0, 1200.0]))
+    found = pose_similarities(np.stack([a, b]), np.array([800.0, 1200.0]), COCO17)
     assert found == pytest.approx(np.array([[1, expected], [expected, 1]]), abs=1e-12)
 
 
 def test_soft_suppression_keeps_twenty() -> None:
     points, scores, areas = people(3, 45)
-    assert len(soft_oks_nms(points, scores, areas)) == 20
+    assert len(soft_oks_nms(points, scores, areas, COCO17)) == 20

@@ -11,8 +11,9 @@ from mrpose_cli.errors import UsageError
 from mrpose_cli.media.images import read_image
 from mrpose_cli.models import load_model
 from mrpose_cli.models.identify import convert
+from mrpose_cli.pipeline.checkpoints import SHIPPED_MODEL
 from mrpose_cli.pipeline.detectors.classes import wanted_classes
-from mrpose_cli.pipeline.factory import SHIPPED_MODEL, load_pipeline
+from mrpose_cli.pipeline.factory import load_pipeline
 from mrpose_cli.pipeline.options import EngineName, ModelOptions
 from mrpose_cli.poses import Frame
 from mrpose_cli.skeletons import COCO17
@@ -25,6 +26,8 @@ def test_classes_by_name_and_all() -> None:
     assert wanted_classes(NAMES, ["person"], "yolo") == [0]
     assert wanted_classes(NAMES, ["horse", "Dog"], "yolo") == [16, 17]
     assert wanted_classes(NAMES, ["all"], "yolo") == [0, 1, 16, 17]
+    assert wanted_classes(NAMES, ["animal"], "yolo") == [16, 17]
+    assert wanted_classes({0: "animal", 1: "dog"}, ["animal"], "MegaDetector") == [0]
     assert wanted_classes({0: "cow"}, ["person"], "mine.pt") == [0]  # a detector of one's own, for cows only
     assert ModelOptions(classes="dog, horse,").class_names() == ("dog", "horse")
     assert ModelOptions().class_names("dog") == ("dog",)
@@ -33,6 +36,8 @@ def test_classes_by_name_and_all() -> None:
 def test_an_unknown_class_proposes_the_nearest() -> None:
     with pytest.raises(UsageError, match="yolo has no class 'hors'; did you mean horse"):
         wanted_classes(NAMES, ["hors"], "yolo")
+    with pytest.raises(UsageError, match="yolox has no class 'animal'; it has person"):
+        wanted_classes({0: "person"}, ["animal"], "yolox")
     with pytest.raises(UsageError, match=r"mine.pt has no class 'dog'; it has bull, cow"):
         wanted_classes({0: "cow", 1: "bull"}, ["dog"], "mine.pt")
 

@@ -3,11 +3,16 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mrpose_cli import load_pipeline
 from mrpose_cli.errors import UsageError, WeightsError
-from mrpose_cli.pipeline.factory import DEFAULT_MODEL, SHIPPED_MODEL
+from mrpose_cli.formats.boxes import read_boxes
+from mrpose_cli.media.images import read_image
+from mrpose_cli.pipeline.checkpoints import DEFAULT_MODEL, SHIPPED_MODEL
+from mrpose_cli.pipeline.detectors import FileBoxes
+from mrpose_cli.poses import Frame
 from mrpose_cli.weights.store import WeightsStore
 
 
@@ -79,3 +84,31 @@ def test_the_detector_follows_the_flags_where_it_can(weights: Callable[[str], Pa
         assert pipeline.detector.engine is not None
         assert pipeline.detector.engine.name == name
         assert pipeline.estimator.engine.name == {"torch": "PyTorch", "onnx": "ONNX Runtime"}[engine]
+
+
+def test_feet_of_the_default_network(weights: Callable[[str], Path], samples: Path) -> None:
+    weights("rtmpose-s")
+    boxes = read_boxes(samples / "boxes.json")
+    detector = FileBoxes({name: boxes.boxes[number] for name, number in boxes.ids.items()}, "boxes.json")
+    photo = Frame(read_image(samples / "pedestrians1.jpg").image, "pedestrians1.jpg")
+    (_, body), (_, whole) = (
+        next(load_pipeline(detector=detector, joints=joints, device="cpu", dtype="fp32").stream([photo]))
+        for joints in (None, "halpe26")
+    )
+    assert len(body) == len(whole) > 3
+    assert np.allclose(whole.keypoints[:, :17], body.keypoints, atol=1e-3)
+    index = whole.skeleton.joints.index
+    sure = whole.scores[:, [index("left_heel"), index("left_big_toe"), index("left_ankle")]].min(1) > 0.5
+    heights = whole.boxes[sure, 3] - whole.boxes[sure, 1]
+    for joint in ("left_heel", "left_big_toe", "left_small_toe"):
+        offset = whole.keypoints[sure, index(joint)] - whole.keypoints[sure, index("left_ankle")]
+        assert (np.linalg.norm(offset, axis=1) < 0.15 * heights).all()
+        assert (offset[:, 1] > -0.02 * heights).all()  # not above the ankles of people who walk
+    assert sure.sum() >= 2
+
+
+def test_joints_that_a_network_does_not_give_are_refused() -> None:
+    with pytest.raises(UsageError, match="mrfea2-cspnext-s gives 17 joints, those of coco17"):
+        load_pipeline(SHIPPED_MODEL, joints="halpe26", device="cpu")
+    with pytest.raises(UsageError, match="no skeleton called 'halpe27'; did you mean halpe26"):
+        load_pipeline(joints="halpe27", device="cpu")

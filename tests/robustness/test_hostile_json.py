@@ -231,6 +231,7 @@ def flags(folder: Path) -> Read:
         (MPII_RESULTS, joint_results),
         (ANNOTATIONS, looked_at),
         ({"info": ABOUT, **CLIP}, looked_at),
+        ({**CLIP, "annotations": [{**row, "track_id": 0} for row in CLIP["annotations"]]}, looked_at),
         (FLAGS, flags),
     ],
 )

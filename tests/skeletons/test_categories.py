@@ -115,6 +115,9 @@ def test_sigmas_are_estimated_from_objects_that_were_labelled_twice(tmp_path: Pa
     notes: list[str] = []
     dog = read_skeleton(path, notes.append)
     assert dog.sigmas == pytest.approx(sigmas, rel=0.1)
+    halved = [{**row, "area": 200 * 100 / 2} for row in repeated_labels(sigmas, 400)]
+    dog = from_categories([DOG], "dogs.json", annotations=halved)
+    assert dog.sigmas == pytest.approx([sigma * 2**0.5 for sigma in sigmas], rel=0.1)
     assert notes == ["OKS sigmas estimated from 400 objects of dogs.json that were labelled several times"]
     assert dog.sigmas_source == notes[0].removeprefix("OKS sigmas ")
 
@@ -122,7 +125,8 @@ def test_sigmas_are_estimated_from_objects_that_were_labelled_twice(tmp_path: Pa
 def test_too_few_repeats_or_exact_copies_say_nothing(tmp_path: Path) -> None:
     few = repeated_labels([0.02, 0.05, 0.1], 5)
     copies = [row for row in repeated_labels([0.02, 0.05, 0.1], 50)[::2] for _ in range(2)]
-    for annotations in (few, copies, [{"image_id": 1}], None):
+    huge = [{**row, "keypoints": [10**400, 1, 2] * 3} for row in few * 5]
+    for annotations in (few, copies, huge, [{"image_id": 1}], None):
         dog = from_categories([DOG], "dogs.json", annotations=annotations)
         assert dog.sigmas_source == NOT_STATED
 

@@ -48,3 +48,4 @@ def test_the_same_joint_in_other_words() -> None:
     assert same_joint("Big_Toe.L", "left_big_toe")
     assert not same_joint("left_eye", "right_eye")
     assert not same_joint("left_eye", "left_ear")
+    assert not same_joint("?", "!")

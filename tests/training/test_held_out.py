@@ -12,7 +12,7 @@ from mrpose_cli.media.images import read_image
 from mrpose_cli.skeletons import COCO17
 from mrpose_cli.training.config import TrainConfig
 from mrpose_cli.training.crops import Catalog, CropSet
-from mrpose_cli.training.held_out import draw_held_out
+from mrpose_cli.training.held_out import _name, draw_held_out
 
 TILE, GAP = (328, 434), 8
 
@@ -55,3 +55,15 @@ def test_few_are_all_shown(tmp_path: Path, crops: CropSet) -> None:
     some = crops.take(np.arange(4))
     draw_held_out(tmp_path / "a.jpg", some, some.labels.points.astype(float), np.ones((4, 17)), COCO17)
     assert len(_tiles(tmp_path / "a.jpg")) == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("mine.json/a/b:c.jpg:139", ("a/b:c.jpg", 139)),
+        ("data.yaml/goose.png:2", ("goose.png", 2)),
+        ("crops-0.zip/00012.webp", ("00012.webp", 7)),
+    ],
+)
+def test_the_sheet_names_the_photo_and_who_in_it(name: str, told: tuple[str, int]) -> None:
+    assert _name(name, 7) == told

@@ -127,3 +127,22 @@ def test_labels_of_a_turned_photo_are_read_as_they_were_made(tmp_path: Path) -> 
     Image.fromarray(upright[::2, ::2]).save(tmp_path / name, "PNG")
     with pytest.raises(UsageError, match=r"a\.json says .* another size of it"):
         Catalog(config).load(np.arange(2), 1)
+
+
+def test_joints_without_a_mirror_image_are_trained_and_evaluated_as_they_are(
+    tmp_path: Path, samples: Path
+) -> None:
+    one_sided = {"a": "left_knee", "b": "nose", "c": "left_wrist"}
+    write_coco(tmp_path / "mine.json", PHOTOS[:-1], one_sided)
+    write_coco(tmp_path / "final.json", PHOTOS[-1:], one_sided)
+    train = ["train", str(tmp_path / "mine.json"), "--images", str(samples), "--out", str(tmp_path / "out")]
+    final = ["--val-ann", str(tmp_path / "final.json"), "--val-images", str(samples), "--samples", "16"]
+    result = CliRunner().invoke(app, [*train, *final, "--holdout", "0", "--device", "cpu"])
+    assert result.exit_code == 0, result.output
+    assert "crops are not mirrored" in result.output and "--flip 0.5 if" in result.output
+    entry = read_entry(tmp_path / "out" / "best.safetensors")
+    assert entry is not None and not entry.flip_test
+    assert [metric.flip for metric in entry.metrics] == [False]
+    report = json.loads((tmp_path / "out" / "eval" / "report.json").read_text())
+    pck = next(row["total"] for row in report["pck"] if row["threshold"] == 0.1)
+    assert f"| {pck:.1f} |" in (tmp_path / "out" / "CARD.md").read_text()

@@ -15,7 +15,7 @@ from torch import nn
 from mrpose_cli.errors import UsageError, WeightsError
 from mrpose_cli.models.identify import convert, load_model, write_safetensors
 from mrpose_cli.models.registry import create_model
-from mrpose_cli.pipeline.factory import SHIPPED_MODEL
+from mrpose_cli.pipeline.checkpoints import SHIPPED_MODEL
 from mrpose_cli.skeletons import COCO17, Skeleton, from_document, get_skeleton
 from mrpose_cli.training.config import TrainConfig
 from mrpose_cli.training.start import build, describe

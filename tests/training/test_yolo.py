@@ -66,7 +66,7 @@ def test_a_folder_gives_the_crops_of_the_same_coco_file(tmp_path: Path, samples:
     assert catalog.skeleton.flip_pairs == ((1, 2),) and catalog.skeleton.category == "goose"
     assert len(catalog.labels) == len(other.labels) > 10
     mine, theirs = ({name: place for place, name in enumerate(one.labels.names)} for one in (catalog, other))
-    first = (mine["data.yaml/basketball1.png:1"], theirs["coco.json/2"])
+    first = (mine["data.yaml/basketball1.png:1"], theirs["coco.json/basketball1.png:2"])
     a, b = (one.load(np.array([place]), 1) for one, place in zip((catalog, other), first, strict=True))
     assert np.array_equal(a.labels.weights, b.labels.weights)
     known = a.labels.weights > 0

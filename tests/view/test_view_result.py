@@ -16,6 +16,7 @@ from mrpose_cli.skeletons import COCO17
 from mrpose_cli.view.angles import track_angles
 from mrpose_cli.view.find import Request, find_results
 from mrpose_cli.view.result import read_result
+from mrpose_cli.view.session import Shown
 from mrpose_cli.view.suspicion import REASONS, suspect
 from mrpose_cli.view.tracks import find_tracks
 from mrpose_cli.view.truth import compare
@@ -191,6 +192,25 @@ def test_other_joints_cannot_be_compared(tmp_path: Path) -> None:
     (tmp_path / "other.json").write_text(json.dumps(content))
     with pytest.raises(UsageError, match="other joints"):
         compare(result, read_result(tmp_path / "other.json"))
+
+
+def test_people_without_tracks_are_followed_for_the_page(tmp_path: Path) -> None:
+    path = clip(tmp_path)
+    content = json.loads(path.read_text())
+    ids = [row.pop("track_id") for row in content["annotations"]]
+    path.write_text(json.dumps(content))
+    [(_, opened)] = find_results(Request(path))
+    shown = Shown.of(opened())
+    assert shown.followed and len(shown.tracks) >= 2
+    found = dict(
+        zip(shown.opened.result.people.ids.tolist(), shown.opened.result.people.tracks.tolist(), strict=True)
+    )
+    before = [
+        found[row["id"]]
+        for row, track in zip(content["annotations"], ids, strict=True)
+        if track == 1 and row["image_id"] <= GAP.start
+    ]
+    assert len(set(before)) == 1 and before[0] > 0
 
 
 def test_angles_are_those_of_movement_files(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ import numpy as np
 
 from mrpose_cli import load_pipeline
 from mrpose_cli.models.identify import read_entry
+from mrpose_cli.pipeline.checkpoints import SHIPPED_MODEL
 from mrpose_cli.pipeline.detectors.base import FileBoxes
-from mrpose_cli.pipeline.factory import SHIPPED_MODEL
 from mrpose_cli.poses import Detections
 from mrpose_cli.skeletons import COCO17
 from mrpose_cli.tracking.similarity import pose_similarity

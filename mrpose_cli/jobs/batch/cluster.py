@@ -278,7 +278,8 @@ def _resources(task: Task, workers: int | None) -> tuple[dict[str, Any], int]:
     if not cores:
         raise UsageError("the Ray cluster has no cores")
     count = workers or max(cores // _CORES_EACH, 1)
-    return {"num_gpus": 0, "num_cpus": max(cores // count, 1), "max_restarts": 0}, count
+    most = max(int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"])
+    return {"num_gpus": 0, "num_cpus": max(min(cores // count, most), 1), "max_restarts": 0}, count
 
 
 def _how(error: Exception) -> str:

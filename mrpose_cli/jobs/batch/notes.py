@@ -1,7 +1,7 @@
 """What runs note beside the parts, so that others can see how it goes. Nothing but reports depends on it.
 
-A run writes a file a thousand shards, again and again while it fills up: stores cannot append. Times are the
-run's own; they are compared with each other, never with those of other machines.
+A run writes a file for each thousand shards, again and again while it fills up, as stores cannot append.
+Times are by the run's own clock; only `status` compares them with another one, to tell runs that have died.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from mrpose_cli.jobs.batch.task import ShardDone
 
 FOLDER: Final = "runs"
 _FULL: Final = 1000  # shards in a file
-_OFTEN: Final = 5.0  # seconds between two writings
+_OFTEN: Final = 15.0  # seconds between two writings
 
 
 @dataclass(slots=True)

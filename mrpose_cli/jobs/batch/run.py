@@ -12,6 +12,7 @@ from typing import Any
 from mrpose_cli.errors import UsageError
 from mrpose_cli.jobs.batch.crew import BatchReport, Crew
 from mrpose_cli.jobs.batch.inputs import Inputs
+from mrpose_cli.jobs.batch.notes import FOLDER as RUNS
 from mrpose_cli.jobs.batch.place import open_place
 from mrpose_cli.jobs.batch.plan import PARTS, Plan, check_same, make_plan, read_plan
 from mrpose_cli.jobs.batch.portion import portion_of_machine
@@ -105,7 +106,7 @@ def prepare(job: BatchJob, remark: Callable[[str], None]) -> tuple[Plan, list[tu
         return plan, []
     if not job.inputs:
         raise UsageError(f"there is no batch in {job.out} to go on with; name its inputs")
-    from mrpose_cli.pipeline.factory import settle
+    from mrpose_cli.pipeline.checkpoints import settle
 
     named, hashes = settle(job.models, WeightsStore(offline=job.models.offline), remark)
     found = Inputs(job.inputs, recursive=job.recursive, out=job.out)
@@ -146,7 +147,8 @@ def run_batch(
     Raises:
         MrposeError: the models cannot be loaded, or parts not be written.
     """
-    plan.place.sweep(PARTS)
+    for folder in ("", PARTS, RUNS):
+        plan.place.sweep(folder)
     task = task_of(job, plan)
 
     def crew_of(workers: int) -> Crew:

@@ -16,7 +16,6 @@ from mrpose_cli.errors import InputError
 from mrpose_cli.jobs.batch.inputs import Item
 from mrpose_cli.jobs.batch.rows import Picture
 from mrpose_cli.media.addresses import is_address
-from mrpose_cli.media.video.cuts import find_cuts
 from mrpose_cli.poses import Poses
 from mrpose_cli.tracking.similarity import overlap
 
@@ -34,6 +33,8 @@ def cut_clips(items: Iterable[Item], seconds: float, *, small: int = _SMALL) -> 
         seconds: Length of the parts; 0 to cut nothing.
         small: Bytes up to which a clip is taken to be short.
     """
+    from mrpose_cli.media.video.cuts import find_cuts
+
     for item in items:
         cuts: list[float] = []
         if item.kind == "clip" and seconds and not is_address(item.location):

@@ -133,7 +133,7 @@ def status(plan: Plan, now: Callable[[], float] = time.time) -> Status:
 
 
 def survey(plan: Plan, notes: Sequence[Note] | None = None) -> dict[int, ShardState]:
-    """List the shards that are done; what no run noted is read from the parts themselves.
+    """List the shards that are done; what no run noted, and what failed, is read from the parts.
 
     Raises:
         OutputError: they cannot be read.
@@ -141,21 +141,23 @@ def survey(plan: Plan, notes: Sequence[Note] | None = None) -> dict[int, ShardSt
     if notes is None:
         notes = read_notes(plan.place)
     there = {shard for name in plan.place.names(PARTS) if (shard := shard_of(name)) is not None}
-    # What was noted last counts; runs that tried again what had failed come after those that failed.
     noted = {
         shard: ShardState(pictures, persons, failed, seconds)
-        for note in sorted(notes, key=lambda note: note.started)
+        for note in notes
         for shard, pictures, persons, failed, seconds in note.done
     }
-    states = {shard: noted[shard] for shard in sorted(there) if shard in noted}
 
     def look(shard: int) -> ShardState:
         with plan.place.open(f"{PARTS}/{part_name(shard)}") as file:
             about = read_about(file)
-        return ShardState(about["pictures"], about["persons"], about["failed"])
+        seconds = noted[shard].seconds if shard in noted else None
+        return ShardState(about["pictures"], about["persons"], about["failed"], seconds)
 
-    unnoted = sorted(there - states.keys())
-    return states | dict(zip(unnoted, in_threads(look, unnoted), strict=True))
+    # What failed may have been done since, in a run whose clock may be another.
+    known = {shard for shard, state in noted.items() if not state.failed} & there
+    unknown = sorted(there - known)
+    states = {shard: noted[shard] for shard in sorted(known)}
+    return states | dict(zip(unknown, in_threads(look, unknown), strict=True))
 
 
 def _state(note: Note, now: float) -> str:

@@ -184,8 +184,8 @@ class CocoTask:
                 keypoints[..., :2],
                 poses.scores,
                 poses.areas,
-                self._job.oks_threshold,
                 self._annotations.skeleton,
+                self._job.oks_threshold,
             )
         # No box: with one, pycocotools would take its area for the person's, which the authors' results
         # let it take from the joints.

@@ -38,7 +38,8 @@ from mrpose_cli.jobs.evaluate.pck import PckTask
 from mrpose_cli.jobs.evaluate.predict import Outcome, Work, predict, suitable_workers
 from mrpose_cli.jobs.evaluate.spool import ImagePoses, read_spools, spools
 from mrpose_cli.media.images import write_image
-from mrpose_cli.pipeline.factory import DEFAULT_MODEL, open_pipeline, resolve_device
+from mrpose_cli.pipeline.checkpoints import DEFAULT_MODEL
+from mrpose_cli.pipeline.factory import open_pipeline, resolve_device
 from mrpose_cli.pipeline.options import WHOLE_IMAGE
 from mrpose_cli.pipeline.pipeline import Pipeline
 from mrpose_cli.pipeline.profile import Stage, StageClock

@@ -15,7 +15,7 @@ from mrpose_cli.errors import UsageError, contradiction, parameter
 from mrpose_cli.formats.boxes import read_boxes
 from mrpose_cli.formats.ids import image_ids
 from mrpose_cli.formats.writer import DatasetWriter, PoseWriter
-from mrpose_cli.jobs.common import DEFAULT_OUT, refuse_to_replace
+from mrpose_cli.jobs.outputs import DEFAULT_OUT, refuse_to_replace
 from mrpose_cli.jobs.report import RunReport
 from mrpose_cli.media.images import possible_overlays
 from mrpose_cli.media.inputs import PHOTO_SUFFIXES, Source, expand

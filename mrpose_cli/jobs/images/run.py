@@ -17,7 +17,7 @@ from mrpose_cli.drawing import draw_poses
 from mrpose_cli.errors import DiskFullError, OutputError, parameter
 from mrpose_cli.evaluation.annotations import sha256_of
 from mrpose_cli.formats.writer import PoseWriter, person_rows
-from mrpose_cli.jobs.common import conditions, folder_of, reason_of
+from mrpose_cli.jobs.common import conditions, reason_of
 from mrpose_cli.jobs.images.plan import (
     SPOOL_FILE,
     ImageJob,
@@ -26,6 +26,7 @@ from mrpose_cli.jobs.images.plan import (
     PhotoRow,
 )
 from mrpose_cli.jobs.images.spool import Done, PhotoSpool, state_of
+from mrpose_cli.jobs.outputs import folder_of
 from mrpose_cli.jobs.photos import Admit, Held, PhotoStream
 from mrpose_cli.media.images import overlay_name, read_image, write_image
 from mrpose_cli.media.inputs import Source
@@ -216,7 +217,7 @@ class _Run:
 
     def _put_together(self, report: ImageReport) -> None:
         """Write the files of poses from the spooled rows, and fill in the report."""
-        info = {**conditions(self.pipeline), **folder_of(self.plan.sources, self.plan.out)}
+        info = {**conditions(self.pipeline), **folder_of(self.plan.sources)}
         writers: list[PoseWriter] = []
         with ExitStack() as stack:
             for form in self.job.formats:

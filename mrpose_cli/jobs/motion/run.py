@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -21,7 +22,6 @@ from mrpose_cli.formats.clips import SUFFIXES, ClipPoses, clip_name, read_clip
 from mrpose_cli.formats.movement import describe, meanings, write_about, write_csv, write_xlsx
 from mrpose_cli.formats.openpose import write_openpose
 from mrpose_cli.formats.opensim import write_mot, write_trc
-from mrpose_cli.jobs.common import DEFAULT_OUT
 from mrpose_cli.jobs.motion.options import (
     PER_PERSON,
     MotionJob,
@@ -31,6 +31,7 @@ from mrpose_cli.jobs.motion.options import (
     MotionSource,
 )
 from mrpose_cli.jobs.motion.outputs import all_outputs, beside, check, refuse_movement
+from mrpose_cli.jobs.outputs import DEFAULT_OUT
 from mrpose_cli.jobs.video.options import VideoReport
 from mrpose_cli.media.inputs import PHOTO_SUFFIXES, VIDEO_SUFFIXES, Kind, expand
 from mrpose_cli.motion.motion import Motion, analyze
@@ -38,6 +39,7 @@ from mrpose_cli.motion.options import MotionOptions
 from mrpose_cli.motion.scale import scale_of
 from mrpose_cli.motion.tracks import Clock, make_track
 from mrpose_cli.poses import Poses
+from mrpose_cli.printable import printable
 from mrpose_cli.progress import Progress, Tally, silent
 from mrpose_cli.tracking.tracker import Tracker
 from mrpose_cli.version import __version__
@@ -96,7 +98,11 @@ def _rank(path: Path) -> int:
 
 
 def after_video(
-    out: Path, report: VideoReport, formats: Sequence[str], progress: Progress = silent
+    out: Path,
+    report: VideoReport,
+    formats: Sequence[str],
+    stop: threading.Event,
+    progress: Progress = silent,
 ) -> MotionReport:
     """Write the movement of clips that were just worked through, as `mrpose motion` would.
 
@@ -104,24 +110,39 @@ def after_video(
         out: The folder of the clips' files, which is this run's alone.
         report: What was done; what fails now is added.
         formats: Some of ``FORMATS``.
+        stop: Ends the run after the clip at hand, when it is set now.
         progress: Told how it goes.
     """
+    stopped = stop.is_set()  # within a clip, of which what was done is measured
     sources = []
     for row in report.rows:
         for path in (path for path in row.outputs if path.suffix == ".json"):
             base = path.relative_to(out).with_suffix("").as_posix()
             sources.append(MotionSource(path, row.name, base))
     job = MotionJob([], out, formats=formats, overwrite=True)
-    done = run_motion(job, MotionPlan(sources, [], out), progress)
+    ending = threading.Event() if stopped else stop
+    done = run_motion(job, MotionPlan(sources, [], out), progress, ending)
     report.failures += done.failures
+    report.interrupted = stop.is_set()
     return done
 
 
-def run_motion(job: MotionJob, plan: MotionPlan, progress: Progress = silent) -> MotionReport:
-    """Work through the results; one that fails is reported and the rest goes on."""
+def run_motion(
+    job: MotionJob, plan: MotionPlan, progress: Progress = silent, stop: threading.Event | None = None
+) -> MotionReport:
+    """Work through the results; one that fails is reported and the rest goes on.
+
+    Args:
+        job: What the user wants.
+        plan: What :func:`prepare` made of it.
+        progress: Told how it goes.
+        stop: Ends the run after the result at hand when it is set.
+    """
     start = time.perf_counter()
     report = MotionReport()
     for source in plan.sources:
+        if stop is not None and stop.is_set():
+            break
         try:
             report.rows.append(_run_one(job, source, plan.out / source.base, progress))
         except (InputError, OutputError) as error:
@@ -168,7 +189,7 @@ def _add(row: MotionRow, base: Path, ending: str) -> Path:
 def _motions(
     options: MotionOptions, clip: ClipPoses, clock: Clock, row: MotionRow, progress: Progress
 ) -> list[Motion]:
-    """Everybody who is wanted, by track id."""
+    """Measure everybody who is wanted, by track id."""
     ids = clip.ids
     if len(ids) and not ids.any():
         ids = _followed(clip)
@@ -212,7 +233,7 @@ def _motions(
 
 
 def _followed(clip: ClipPoses) -> Any:
-    """Track ids, (P,), by the tracker of `mrpose video --track`."""
+    """Give track ids, (P,), by the tracker of `mrpose video --track`."""
     tracker, ids = Tracker(), np.zeros(len(clip.ids), np.int64)
     edges = np.searchsorted(clip.places, np.arange(len(clip.times) + 1))
     for place, moment in enumerate(clip.times.tolist()):
@@ -234,7 +255,7 @@ def _about(
 ) -> dict[str, Any]:
     settings = asdict(options)
     return {
-        "description": f"Movement by mrpose {__version__} of {source.path.name}",
+        "description": f"Movement by mrpose {__version__} of {printable(source.path.name)}",
         "axes": "x right, y up from the lowest row of the picture, z = 0; px are pixels, m meters",
         "interpolated_to_equal_steps": clock.steps is None,
         "filtered": bool(motions) and options.cleaning.filters(motions[0].track.rate),

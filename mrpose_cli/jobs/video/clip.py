@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mrpose_cli.background import in_background
 from mrpose_cli.drawing import Painter
 from mrpose_cli.errors import OutputError
-from mrpose_cli.jobs.common import conditions, few_threads, reason_of, seen_from
+from mrpose_cli.jobs.common import conditions, few_threads, reason_of
 from mrpose_cli.jobs.video.frames import (
     WAITING_BYTES,
     follower_for,
@@ -71,8 +71,6 @@ def run_clip(
         pipe = pipeline_for(pipeline, job.det_every, live=clip.info.live)
         follower = follower_for(job.following, live=clip.info.live)
         info = {**conditions(pipe), **_about(job, source, clip)}
-        if isinstance(source.location, Path):
-            info["clip"] |= seen_from((out / source.base).parent, source.location, "path")
         outputs = ClipOutputs(
             job, out / source.base, source.name, clip, pipe.estimator.skeleton, info, pipe.clock
         )
@@ -165,6 +163,8 @@ def _about(job: VideoJob, source: ClipSource, clip: AnyClip) -> dict[str, Any]:
             "rotation": info.turn.degrees,
         },
     }
+    if isinstance(source.location, Path):  # for whoever shows it later
+        about["clip"]["path"] = source.location.absolute().as_posix()
     if job.window.start or job.window.end is not None or job.window.every > 1:
         end = None if job.window.end is None else float(job.window.end)
         about["clip"]["part"] = {"start": float(job.window.start), "end": end, "every": job.window.every}

@@ -13,8 +13,8 @@ from mrpose_cli.claim import Claim
 from mrpose_cli.drawing.faces import check_heads
 from mrpose_cli.errors import InputError, OutputError, UsageError, contradiction, parameter
 from mrpose_cli.formats.boxes import read_boxes
-from mrpose_cli.jobs.common import DEFAULT_OUT, refuse_to_replace
 from mrpose_cli.jobs.motion.outputs import check, refuse_movement
+from mrpose_cli.jobs.outputs import DEFAULT_OUT, refuse_to_replace
 from mrpose_cli.jobs.video.clip import run_clip
 from mrpose_cli.jobs.video.options import ClipRow, ClipSource, VideoJob, VideoPlan, VideoReport
 from mrpose_cli.media.inputs import CLIPS, expand

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from mrpose_cli.pipeline.engines.base import Engine
 from mrpose_cli.pipeline.options import WHOLE_IMAGE
 from mrpose_cli.poses import Detections, Frame
+
+if TYPE_CHECKING:  # plans of jobs name detectors, and need no torch
+    from mrpose_cli.pipeline.engines.base import Engine
 
 
 class Detector(Protocol):

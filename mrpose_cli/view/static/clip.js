@@ -56,7 +56,9 @@ export class ClipView {
     video.addEventListener("error", () => this.#failed());
     for (const name of ["play", "pause", "ended"]) video.addEventListener(name, () => this.#ended());
     const frame = (_, { mediaTime }) => {
-      if (!video.seeking) this.#at(this.placeAt(mediaTime)); // else it is a frame that was left behind
+      const place = this.placeAt(mediaTime);
+      // On the way to a frame, others may still come by.
+      if (!video.seeking && (this.sought === undefined || this.sought === place)) this.#at(place);
       this.again = video.requestVideoFrameCallback(frame);
     };
     if ("requestVideoFrameCallback" in video) this.again = video.requestVideoFrameCallback(frame);
@@ -111,7 +113,7 @@ export class ClipView {
   seek(place) {
     const { times } = this.index;
     const wanted = Math.min(Math.max(place, 0), times.length - 1);
-    this.sought = wanted;
+    this.sought = this.video.paused ? wanted : undefined;
     this.#at(wanted);
     if (!this.ready) return;
     const next = wanted + 1 < times.length ? times[wanted + 1] : times[wanted] + this.#usual();
@@ -125,13 +127,14 @@ export class ClipView {
 
   step(by) {
     this.pause();
-    this.seek((this.video.seeking && this.sought !== undefined ? this.sought : this.place) + by);
+    this.seek(this.place + by);
   }
 
   toggle() {
     if (!this.ready) return this.timer ? this.pause() : this.#tick();
-    if (this.video.paused) this.video.play().catch((error) => this.say(error.message));
-    else this.video.pause();
+    if (!this.video.paused) return this.video.pause();
+    this.sought = undefined;
+    this.video.play().catch((error) => this.say(error.message));
   }
 
   pause() {

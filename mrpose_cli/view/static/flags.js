@@ -2,7 +2,7 @@
 
 export const KINDS = [
   { kind: "wrong_joint", key: "1", label: "Wrong joint" },
-  { kind: "swapped", key: "2", label: "Left/right swapped" },
+  { kind: "swapped", key: "2", label: "Sides swapped" },
   { kind: "nobody", key: "3", label: "Nobody there" },
   { kind: "same_person", key: "4", label: "Two are one" },
 ];

@@ -117,6 +117,7 @@ class Page {
   #notes() {
     const notes = [...this.index.notes];
     if (this.source.static && this.meta.left) notes.push(this.meta.left);
+    if (this.index.followed) notes.push("The result has no tracks; these were made for this page (mrpose video --track writes them)");
     if (this.index.drawn) notes.push("Skeletons are in the pictures already, so none are drawn (S draws them)");
     return notes.length ? h("p", { class: "notes" }, h("span", { text: `${notes.join(". ")}.` }),
       h("button", { type: "button", class: "icon", "aria-label": "Close", text: "×", onclick: (event) => event.currentTarget.parentElement.remove() })) : "";
@@ -170,7 +171,7 @@ class Page {
     }
     if (typing || this.help?.open) return;
     if (target.matches("select, input[type=range]") && event.key.startsWith("Arrow")) return;
-    if (target.matches("button, select") && (event.key === " " || event.key === "Enter")) return;
+    if (target.matches("button, select, input[type=checkbox]") && (event.key === " " || event.key === "Enter")) return;
     if (this.#own(event) || this.view?.key?.(event)) event.preventDefault();
   }
 

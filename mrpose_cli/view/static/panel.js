@@ -76,11 +76,13 @@ export class Panel {
     const mark = ({ kind, key, label }) => {
       const mine = set.filter((flag) => flag.kind === kind);
       const whole = mine.some((flag) => flag.image === undefined);
-      return button(whole ? `${label} (track)` : label, key, (event) => this.act.flag(kind, event.shiftKey),
+      return button(whole ? `${label} (track)` : label, key, (event) => this.act.flag(kind, event.shiftKey || this.whole),
         { class: "flag", "aria-pressed": String(mine.length > 0) });
     };
     return h("footer", {}, h("div", { class: "flags" }, KINDS.map(mark)),
-      person.t ? h("p", { class: "hint", text: "With Shift: for the whole track." }) : null);
+      person.t && !this.index.followed ? h("label", { class: "hint" },
+        h("input", { type: "checkbox", checked: Boolean(this.whole), onchange: (event) => { this.whole = event.target.checked; } }),
+        " the whole track (Shift)") : null);
   }
 }
 
@@ -111,10 +113,11 @@ export function picker(view, index, flags) {
       const person = view.people.find((one) => one.id === view.focus.person);
       if (!person || flags.source.static) return;
       const flag = { result: index.file, kind, person: person.id };
-      if (wholeTrack && person.t) {
+      const tracked = person.t && !index.followed; // ids that are made for the page are not the result's
+      if (wholeTrack && tracked) {
         delete flag.person;
       } else Object.assign(flag, { image: index.ids[view.place], file_name: index.names[view.place] });
-      if (person.t) flag.track = person.t;
+      if (tracked) flag.track = person.t;
       if (kind === "wrong_joint") {
         if (view.focus.joint === null) return view.say("Pick the joint first: ↑ ↓ or a click.");
         flag.joint = index.skeletons[person.k].joints[view.focus.joint];
@@ -122,7 +125,7 @@ export function picker(view, index, flags) {
       if (kind === "same_person") {
         const other = await view.other(person);
         if (!other) return view.say("Pick the other person next, with a click.");
-        flag.other = (person.t && other.t) || other.id;
+        flag.other = (tracked && other.t) || other.id;
       }
       await flags.toggle(flag);
     },

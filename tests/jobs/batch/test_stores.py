@@ -73,6 +73,17 @@ def test_a_place_holds_whole_files(place: Place) -> None:
     assert place.names("parts") == {"b"}
 
 
+def test_what_killed_runs_left_behind_is_removed_once_it_is_old(tmp_path: Path) -> None:
+    place = open_place(str(tmp_path))
+    old, new, mine = (tmp_path / f".mrpose-{name}.part" for name in ("0" * 16, "1" * 16, "mine"))
+    for path in (old, new, mine):
+        path.touch()
+    for path in (old, mine):
+        os.utime(path, (0, 0))
+    place.sweep("")
+    assert {path.name for path in tmp_path.iterdir()} == {new.name, mine.name}
+
+
 def test_of_two_who_create_a_file_one_does(place: Place) -> None:
     assert place.create("plan.json", b"mine")
     assert not place.create("plan.json", b"yours")
