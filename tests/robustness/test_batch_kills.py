@@ -108,9 +108,13 @@ def test_killed_batches_are_gone_on_with(
         chance, out = random.Random(number), tmp_path / str(number)
         on_ray = ["--ray-address", cluster.address] if target in ("actor", "node", "Ray's driver") else []
         with start(flags, out, *on_ray) as process:
-            deadline = time.monotonic() + chance.uniform(0, seconds * (1.5 if on_ray else 1.0))
-            while time.monotonic() < deadline and process.poll() is None:
-                time.sleep(0.01)
+            # Before there is a part, while it starts; or when so many are there.
+            wanted = chance.randrange(-3, PHOTOS // 3 - 3)
+            deadline = time.monotonic() + (chance.uniform(0, seconds / 2) if wanted < 0 else 300)
+            while process.poll() is None and time.monotonic() < deadline:
+                if 0 <= wanted <= len(list((out / "parts").glob("part-*"))):
+                    break
+                time.sleep(0.005)
             hit = process.poll() is None and kill(target, process, cluster, chance)
             _, errors = process.communicate(timeout=300)
         if target == "node" and hit:
