@@ -121,15 +121,14 @@ def _figures(config: TrainConfig, entry: PoseEntry, held_out: HeldOut | None, co
         what = f"{coco.dataset}: {coco.images} photos, ground-truth boxes, area of the annotation"
         rows.append(f"| {what} | {coco.persons} | {numbers} |")
     if held_out is not None:
-        what = "held-out crops of the training data, area from the crop's box"
-        kinds = (
-            ("human labels", held_out.crops_human, held_out.ap_human, held_out.pck_human),
-            ("human and teacher labels", held_out.crops, held_out.ap, held_out.pck),
-        )
+        what = "held-out crops of the training data, area as labeled, else from the crop's box"
+        kinds = []
+        if held_out.ap_human is not None:
+            kinds.append(("human labels", held_out.crops_human, held_out.ap_human, held_out.pck_human))
+        if held_out.crops > held_out.crops_human:
+            kinds.append(("human and teacher labels", held_out.crops, held_out.ap, held_out.pck))
         rows += [
-            f"| {what}; {labels} | {crops} | {ap:.1f} | | | | {pck:.1f} |"
-            for labels, crops, ap, pck in kinds
-            if ap is not None
+            f"| {what}; {labels} | {crops} | {ap:.1f} | | | | {pck:.1f} |" for labels, crops, ap, pck in kinds
         ]
     if not rows:
         return "## How good it is\n\nNothing was held out and nothing evaluated.\n"

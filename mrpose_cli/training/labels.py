@@ -156,7 +156,7 @@ class Labels:
 
         A photo's side follows from its name and the seed, so that it stays there when crops are added; of a
         handful of photos, of which none might be drawn, at least one is held out. Where files hold photos
-        out, those are taken, and no others of these files.
+        out, it is those whatever the share, and no others of these files.
 
         Args:
             share: Of the photos to hold out.
@@ -164,9 +164,9 @@ class Labels:
         """
         chances = np.array([_chance(f"{seed} {photo}") for photo in self.photos])
         drawn = chances < share
-        if len(set(self.photos)) >= _HANDFUL and not drawn.any():
+        if share > 0 and len(set(self.photos)) >= _HANDFUL and not drawn.any():
             drawn = chances == chances.min()
-        held = np.where(self.held < 0, drawn, self.held > 0) & (share > 0)
+        held = np.where(self.held < 0, drawn, self.held > 0)
         return np.flatnonzero(~held), np.flatnonzero(held)
 
     def digest(self) -> str:

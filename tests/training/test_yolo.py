@@ -79,7 +79,7 @@ def test_val_is_held_out_and_nothing_else(tmp_path: Path) -> None:
     train, held = labels.split(0.3, 0)
     assert {labels.photos[i] for i in held} == {f"yolo/data.yaml:val/{VAL}"}
     assert len(train) + len(held) == len(labels)
-    assert not len(labels.split(0.0, 0)[1])
+    assert np.array_equal(labels.split(0.0, 0)[1], held)
     again = _catalog(_write(tmp_path / "same", YAML.replace("images/val", "images/train"))).labels
     assert (again.held == -1).all()  # photos that are named twice are drawn as any
 
