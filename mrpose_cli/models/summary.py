@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from mrpose_cli.models.registry import create_model
 
@@ -36,6 +35,8 @@ def describe(name: str, joints: int = 17, input_size: tuple[int, int] = (256, 19
     Raises:
         UsageError: unknown name, or an input size the network cannot take.
     """
+    from torch.utils.flop_counter import FlopCounterMode  # imports Triton, which nothing else needs
+
     with torch.device("meta"), torch.no_grad():
         model = create_model(name, joints, input_size).eval()
         with FlopCounterMode(display=False) as counter:

@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 import pytest
-from batch_runs import cut_photos, outcome_of
+from batch_runs import cut_photos, outcome_of, ray_actors
 from scale import CHOSEN
 
 from mrpose_cli.jobs.batch.plan import shard_of
@@ -73,11 +73,6 @@ def children(process: subprocess.Popen[str]) -> list[psutil.Process]:
         return []
 
 
-def actors() -> list[psutil.Process]:
-    found = psutil.process_iter(["cmdline"])
-    return [one for one in found if (one.info["cmdline"] or [""])[0].startswith("ray::RayWorker")]
-
-
 def kill(target: str, process: subprocess.Popen[str], cluster: Any, chance: random.Random) -> bool:
     """Kill one of the target's kind; False if there is none."""
     if target.endswith("driver"):
@@ -86,7 +81,7 @@ def kill(target: str, process: subprocess.Popen[str], cluster: Any, chance: rand
     if target == "node":
         cluster.remove_node(cluster.list_all_nodes()[-1], allow_graceful=False)
         return True
-    there = children(process) if target == "worker" else actors()
+    there = children(process) if target == "worker" else ray_actors(cluster.address)
     if there:
         chance.choice(there).kill()
     return bool(there)
@@ -108,9 +103,13 @@ def test_killed_batches_are_gone_on_with(
         chance, out = random.Random(number), tmp_path / str(number)
         on_ray = ["--ray-address", cluster.address] if target in ("actor", "node", "Ray's driver") else []
         with start(flags, out, *on_ray) as process:
-            deadline = time.monotonic() + chance.uniform(0, seconds * (1.5 if on_ray else 1.0))
-            while time.monotonic() < deadline and process.poll() is None:
-                time.sleep(0.01)
+            # Before there is a part, while it starts; or when so many are there.
+            wanted = chance.randrange(-3, PHOTOS // 3 - 3)
+            deadline = time.monotonic() + (chance.uniform(0, seconds / 2) if wanted < 0 else 300)
+            while process.poll() is None and time.monotonic() < deadline:
+                if 0 <= wanted <= len(list((out / "parts").glob("part-*"))):
+                    break
+                time.sleep(0.005)
             hit = process.poll() is None and kill(target, process, cluster, chance)
             _, errors = process.communicate(timeout=300)
         if target == "node" and hit:

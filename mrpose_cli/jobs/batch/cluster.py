@@ -251,8 +251,10 @@ def _see_to(address: str) -> None:
 @contextmanager
 def _connected(address: str | None) -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    # Without an address Ray would join whatever cluster was last started on this machine.
+    address = address or os.environ.get("RAY_ADDRESS") or "local"
     try:
-        _see_to(address or os.environ.get("RAY_ADDRESS", ""))
+        _see_to(address)
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would send reports
         ray.init(address=address, log_to_driver=False, logging_level="error", include_dashboard=None)
     except (RayError, OSError, ValueError, RuntimeError) as error:
@@ -283,9 +285,7 @@ def _resources(task: Task, workers: int | None) -> tuple[dict[str, Any], int]:
 
 
 def _how(error: Exception) -> str:
-    """Why an actor died, in a few words: Ray's messages are pages."""
-    cause = str(getattr(error, "cause", "") or error)
-    for part, short in (("node", "its node died"), ("killed", "it was killed"), ("OOM", "out of memory")):
-        if part in cause and "died" in cause.lower():
-            return short
-    return " ".join(cause.split())[:160]
+    """Say why an actor died, in a line: what Ray says is several, the last ones of which tell."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    told = [line for line in lines if line.startswith("The actor") and "unexpectedly" not in line]
+    return " ".join(told or lines)[:200]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from mrpose_cli.errors import MrposeError, OutputError
 from mrpose_cli.jobs.batch.crew import BatchReport, Crew
@@ -203,16 +204,20 @@ def _serve(pipe: Connection, task: Task, share: Share, first: bool) -> None:
         if share.gpu is not None:
             task = replace(task, models=replace(task.models, device="cuda"))
         work_on(task, ask, tell, remark=(lambda text: tell(_Remark(text))) if first else (lambda text: None))
-    except (EOFError, BrokenPipeError):
-        os._exit(1)  # nobody is there any more
+    except (EOFError, ConnectionError):
+        os._exit(1)  # the first process is gone
     except MrposeError as error:
-        tell(type(error)(error.args[0]))
-        raise SystemExit(0) from None
+        _last_words(tell, type(error)(error.args[0]), 0)
     except Exception as error:
         from mrpose_cli.jobs.common import reason_of
 
-        tell(reason_of(error))
-        raise SystemExit(1) from None
+        _last_words(tell, reason_of(error), 1)
+
+
+def _last_words(tell: Callable[[Any], None], words: Any, code: int) -> NoReturn:
+    with suppress(OSError):
+        tell(words)
+    raise SystemExit(code)
 
 
 def _confine(share: Share) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
 from PIL import Image
 
 from mrpose_cli.jobs.batch.dispatch import Dispatcher
@@ -84,6 +85,20 @@ def cut_photos(samples: Path, folder: Path, count: int = 10) -> Path:
         left = 10 * number % 400
         picture.crop((left, number // 40, left + 200, 480)).save(folder / f"{number}.jpg")
     return folder
+
+
+def ray_actors(address: str) -> list[psutil.Process]:
+    """Find the processes of the workers in a Ray cluster; others may run on the same machine."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        try:
+            if (process.info["cmdline"] or [""])[0].startswith("ray::RayWorker"):
+                raylet = process.parent()
+                if raylet is not None and address in " ".join(raylet.cmdline()):
+                    found.append(process)
+        except psutil.Error:  # it is gone
+            continue
+    return found
 
 
 def outcome_of(out: str) -> Outcome:

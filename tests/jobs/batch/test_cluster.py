@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
-from batch_runs import cut_photos, outcome_of, work_through
+from batch_runs import cut_photos, outcome_of, ray_actors, work_through
 
 from mrpose_cli.jobs.batch.run import BatchJob
 from mrpose_cli.pipeline.options import ModelOptions
@@ -73,22 +72,13 @@ def parts_in(out: Path) -> int:
     return len(list((out / "parts").glob("part-*")))
 
 
-def actors() -> list[psutil.Process]:
-    """The processes of this user's actors."""
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
-        if (process.info["cmdline"] or [""])[0].startswith("ray::RayWorker"):
-            found.append(process)
-    return found
-
-
 def test_actors_and_nodes_that_die_are_replaced(
     cluster: Any, photos: Path, expected: dict[str, bytes], tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
     with start(photos, out, "--ray-address", cluster.address, "--workers", "2") as process:
         until(lambda: parts_in(out) >= 1, process)
-        actors()[0].kill()
+        ray_actors(cluster.address)[0].kill()
         until(lambda: parts_in(out) >= 4, process)
         [_, second] = cluster.list_all_nodes()
         cluster.remove_node(second, allow_graceful=False)
@@ -97,7 +87,7 @@ def test_actors_and_nodes_that_die_are_replaced(
     assert "a worker died" in errors
     assert "Traceback" not in errors
     assert outcome_of(str(out)).parts == expected
-    assert not actors()
+    assert not ray_actors(cluster.address)
     cluster.add_node(num_cpus=1)
     cluster.wait_for_nodes()
 
@@ -112,7 +102,7 @@ def test_a_driver_that_dies_takes_its_actors_along_and_can_be_gone_on_with(
     begun = outcome_of(str(out)).parts
     assert 1 <= len(begun) < len(expected)
     deadline = time.monotonic() + 60
-    while actors():
+    while ray_actors(cluster.address):
         assert time.monotonic() < deadline
         time.sleep(0.1)
     with start(photos, out, "--workers", "2") as process:
