@@ -2,7 +2,7 @@
 
 import json
 import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ def test_it_can_neither_read_nor_write(tmp_path: Path, browser: Browser) -> None
         def log_message(self, *_: Any) -> None:
             pass
 
-    with served(photos(tmp_path)) as server, HTTPServer(("127.0.0.1", 0), Foreign) as foreign:
+    with served(photos(tmp_path)) as server, ThreadingHTTPServer(("127.0.0.1", 0), Foreign) as foreign:
         thread = threading.Thread(target=foreign.serve_forever, args=(0.02,))
         thread.start()
         try:
