@@ -6,7 +6,6 @@ Nothing here knows what the file should be; the store verifies what comes out be
 from __future__ import annotations
 
 import fnmatch
-import importlib.util
 import lzma
 import re
 import subprocess
@@ -16,6 +15,7 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -168,7 +168,8 @@ def download_wheel(wheel: str, folder: Path) -> Path:
     Raises:
         SourceError: pip is missing or could not download it.
     """
-    if importlib.util.find_spec("pip") is None:
+    # Not importlib.util.find_spec, at which setuptools warns in a process that has imported distutils.
+    if PathFinder.find_spec("pip") is None:
         raise SourceError("pip is not installed in this environment (`uv pip install pip` adds it)")
     # -P: a pip.py in the current folder must not be run in pip's place.
     command = [sys.executable, "-P", "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
