@@ -10,9 +10,16 @@ from pathlib import Path
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")  # microseconds of computing, and of the period that they are for
 
 
+def available_cores() -> list[int]:
+    """List the cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
 def cores() -> int:
     """Count the cores that the scheduler and the container's limit leave to this process, at least 1."""
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    count = len(available_cores())
     with suppress(OSError, ValueError):  # "max" where there is no limit
         quota, period = map(int, _QUOTA.read_text(encoding="ascii").split())
         count = min(count, math.ceil(quota / period))

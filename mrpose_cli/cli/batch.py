@@ -215,7 +215,7 @@ def run(
             models=models,
             recursive=recursive,
             whole_image=whole_image,
-            following=Following(5, None) if track else None,
+            following=Following() if track else None,
             every=every,
             det_every=det_every,
             segment=60 * segment,

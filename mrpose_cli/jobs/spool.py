@@ -100,13 +100,14 @@ def _check(path: Path, theirs: Any, ours: Mapping[str, Any]) -> None:
     for key in (*ours, *theirs):
         if theirs.get(key) != ours.get(key):
             raise UsageError(
-                f"the run in {path.parent} cannot be resumed: its {key} was {_short(theirs.get(key))} and is "
-                f"now {_short(ours.get(key))}; repeat the first command, or start over with "
+                f"the run in {path.parent} cannot be resumed: its {key} was {short(theirs.get(key))} and is "
+                f"now {short(ours.get(key))}; repeat the first command, or start over with "
                 f"{parameter('overwrite')}"
             )
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
+    """Return a value as messages show it."""
     text = value if isinstance(value, str) else json.dumps(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 

@@ -9,6 +9,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from mrpose_cli.motion.clean import stretches
 from mrpose_cli.poses import Poses
 from mrpose_cli.skeletons import KEYPOINT_THRESHOLD
 from mrpose_cli.tracking.tracker import Tracker
@@ -104,7 +105,8 @@ def _look_at(result: Result, track: Track) -> None:
     joints, sides = people.joints[track.people], people.sides[track.people]
     scores = np.nan_to_num(joints[..., 2])
     low = (scores >= KEYPOINT_THRESHOLD).sum(1) * 2 < scores.shape[1]
-    for start, end in _runs(low):
+    for part in stretches(low):
+        start, end = part.start, part.stop - 1
         first, last = int(track.frames[start]), int(track.frames[end])
         if times[last] - times[first] >= _LOW_SECONDS or end == start == len(low) - 1 == 0:
             track.moments.append((first, last, "low", 0))
@@ -150,12 +152,6 @@ def _median(values: NDArray[np.float32]) -> NDArray[np.float64]:
     if some.any():
         found[some] = np.nanmedian(values[some], axis=1)
     return found
-
-
-def _runs(marks: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """First and last place of each run of True."""
-    edges = np.flatnonzero(np.diff(np.r_[False, marks, False].astype(np.int8)))
-    return [(int(a), int(b) - 1) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
 def _compare(result: Result, tracks: Sequence[Track]) -> None:

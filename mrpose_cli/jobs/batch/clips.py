@@ -14,6 +14,7 @@ from mrpose_cli.jobs.batch.inputs import Item
 from mrpose_cli.jobs.batch.rows import Picture
 from mrpose_cli.jobs.batch.segments import OVERLAP
 from mrpose_cli.jobs.batch.task import Task
+from mrpose_cli.jobs.common import few_threads
 from mrpose_cli.jobs.video.frames import follower_for, pipeline_for, posed_frames
 from mrpose_cli.media.addresses import WEB, connect, is_address, reason
 from mrpose_cli.media.video.clip import Window
@@ -42,7 +43,11 @@ def posed_clip(
     begin = start if task.following is None else max(start - Fraction(OVERLAP), Fraction(0))
     base = str(PurePosixPath(item.name).with_suffix(""))
     window = Window(begin, end, task.every)
-    with _at_hand(item.location) as location, closing(open_clip(location, base, window, patience=0)) as clip:
+    with (
+        few_threads(pipeline),
+        _at_hand(item.location) as location,
+        closing(open_clip(location, base, window, patience=0)) as clip,
+    ):
         if clip.info.live:
             raise InputError("a live stream has no end; mrpose video takes it")
         pipe = pipeline_for(pipeline, task.det_every, live=False)

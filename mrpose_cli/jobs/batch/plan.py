@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from mrpose_cli.errors import OutputError, UsageError, parameter
 from mrpose_cli.jobs.batch.inputs import Item
 from mrpose_cli.jobs.batch.place import Place, read
+from mrpose_cli.jobs.spool import short
 from mrpose_cli.version import __version__
 
 PLAN_FILE: Final = "plan.json"
@@ -190,14 +191,9 @@ def check_same(plan: Plan, inputs: Sequence[str], settings: Mapping[str, Any]) -
         theirs, ours = planned.get(name), wanted.get(name)
         if theirs != json.loads(json.dumps(ours)):
             raise UsageError(
-                f"{plan.place.address} holds a batch with other options: {name} was {_short(theirs)}, is now "
-                f"{_short(ours)}; repeat the first command, or choose another place with {parameter('out')}"
+                f"{plan.place.address} holds a batch with other options: {name} was {short(theirs)}, is now "
+                f"{short(ours)}; repeat the first command, or choose another place with {parameter('out')}"
             )
-
-
-def _short(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _list_name(lists: str, number: int) -> str:

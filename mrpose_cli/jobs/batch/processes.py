@@ -54,13 +54,6 @@ def shares(workers: int | None, cores: Sequence[int], gpus: Sequence[int]) -> li
     ]
 
 
-def available_cores() -> list[int]:
-    """List the cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return sorted(os.sched_getaffinity(0))
-    return list(range(os.cpu_count() or 1))
-
-
 @dataclass(slots=True, eq=False)
 class _Seat:
     """A worker's place, taken by one process after another."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from mrpose_cli.cores import available_cores
 from mrpose_cli.errors import UsageError
 from mrpose_cli.jobs.batch.crew import BatchReport, Crew
 from mrpose_cli.jobs.batch.inputs import Inputs
@@ -16,7 +17,7 @@ from mrpose_cli.jobs.batch.notes import FOLDER as RUNS
 from mrpose_cli.jobs.batch.place import open_place
 from mrpose_cli.jobs.batch.plan import PARTS, Plan, check_same, make_plan, read_plan
 from mrpose_cli.jobs.batch.portion import portion_of_machine
-from mrpose_cli.jobs.batch.processes import Share, available_cores, run_processes, shares
+from mrpose_cli.jobs.batch.processes import Share, run_processes, shares
 from mrpose_cli.jobs.batch.segments import cut_clips
 from mrpose_cli.jobs.batch.task import Task
 from mrpose_cli.pipeline.options import ModelOptions

@@ -6,9 +6,9 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from mrpose_cli.errors import UsageError, parameter
 from mrpose_cli.formats.movement import missing
 from mrpose_cli.jobs.motion.options import PER_PERSON
+from mrpose_cli.jobs.outputs import refuse_to_replace
 from mrpose_cli.motion.options import MotionOptions
 from mrpose_cli.motion.scale import scale_of
 
@@ -35,12 +35,7 @@ def refuse_movement(base: Path, formats: Sequence[str], *, overwrite: bool) -> N
     Raises:
         UsageError: one would.
     """
-    there = [path for path in all_outputs(base, formats) if path.exists()]
-    if there and not overwrite:
-        raise UsageError(
-            f"{there[0]} exists; choose another folder with {parameter('out')}, or replace it with "
-            f"{parameter('overwrite')}"
-        )
+    refuse_to_replace(all_outputs(base, formats), [], overwrite=overwrite)
 
 
 def beside(base: Path, ending: str) -> Path:
